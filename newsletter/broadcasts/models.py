@@ -1,0 +1,210 @@
+"""One sending of one issue: broadcasts, their frozen content, and the ledger of deliveries."""
+
+from datetime import datetime
+from enum import IntEnum, StrEnum
+from typing import Any
+
+from sqlalchemy import ForeignKey, Index, SmallInteger, String, Text, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from newsletter.core.clock import now
+from newsletter.core.db import Base, BigId, Json, SmallEnum, UtcDateTime, text_enum
+from newsletter.issues.models import Issue
+from newsletter.rendering.compiled import WireForm
+from subscribers.models import SubscriberList
+
+
+class BroadcastState(StrEnum):
+    """Where a broadcast stands."""
+
+    SCHEDULED = "scheduled"
+    FREEZING = "freezing"
+    SENDING = "sending"
+    PAUSED = "paused"
+    DONE = "done"
+    CANCELLED = "cancelled"
+
+
+BROADCAST_MOVES: dict[BroadcastState, frozenset[BroadcastState]] = {
+    BroadcastState.SCHEDULED: frozenset({BroadcastState.FREEZING, BroadcastState.CANCELLED}),
+    BroadcastState.FREEZING: frozenset(
+        {BroadcastState.SENDING, BroadcastState.PAUSED, BroadcastState.CANCELLED}
+    ),
+    BroadcastState.SENDING: frozenset(
+        {BroadcastState.PAUSED, BroadcastState.DONE, BroadcastState.CANCELLED}
+    ),
+    BroadcastState.PAUSED: frozenset(
+        {BroadcastState.FREEZING, BroadcastState.SENDING, BroadcastState.CANCELLED}
+    ),
+    BroadcastState.DONE: frozenset({BroadcastState.SENDING}),
+    BroadcastState.CANCELLED: frozenset(),
+}
+
+
+class DeliveryState(IntEnum):
+    """Where one recipient's row stands."""
+
+    PENDING = 0
+    CLAIMED = 1
+    SENDING = 2
+    ACCEPTED = 3
+    FAILED = 4
+    SKIPPED = 5
+    IN_DOUBT = 6
+
+
+DELIVERY_MOVES: dict[DeliveryState, frozenset[DeliveryState]] = {
+    DeliveryState.PENDING: frozenset({DeliveryState.CLAIMED, DeliveryState.SKIPPED}),
+    DeliveryState.CLAIMED: frozenset(
+        {DeliveryState.SENDING, DeliveryState.PENDING, DeliveryState.SKIPPED}
+    ),
+    DeliveryState.SENDING: frozenset(
+        {
+            DeliveryState.ACCEPTED,
+            DeliveryState.PENDING,
+            DeliveryState.FAILED,
+            DeliveryState.IN_DOUBT,
+        }
+    ),
+    DeliveryState.IN_DOUBT: frozenset(
+        {DeliveryState.ACCEPTED, DeliveryState.FAILED, DeliveryState.PENDING}
+    ),
+    DeliveryState.FAILED: frozenset({DeliveryState.PENDING}),
+    DeliveryState.ACCEPTED: frozenset(),
+    DeliveryState.SKIPPED: frozenset(),
+}
+
+OPEN_STATES = (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.SENDING)
+
+
+class ExclusionReason(StrEnum):
+    """Why a candidate got no delivery."""
+
+    UNCONFIRMED = "unconfirmed"
+    UNSUBSCRIBED = "unsubscribed"
+    SUPPRESSED = "suppressed"
+
+
+class Broadcast(Base):
+    """One sending of one issue to lists, with frozen content and frozen audience."""
+
+    __tablename__ = "broadcasts"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    issue_id: Mapped[int] = mapped_column(ForeignKey("issues.id"), index=True)
+    state: Mapped[BroadcastState] = mapped_column(
+        text_enum(BroadcastState), default=BroadcastState.SCHEDULED
+    )
+    pause_reason: Mapped[str] = mapped_column(String(300), default="")
+    start_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    not_after: Mapped[datetime] = mapped_column(UtcDateTime)
+    """A digest goes stale: what is not accepted by then is not sent any more."""
+    freeze_cursor: Mapped[int] = mapped_column(BigId, default=0)
+    """The last subscriber id that freezing has seen; freezing goes on behind it."""
+    frozen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    candidates: Mapped[int] = mapped_column(default=0)
+    exclusions: Mapped[dict[str, int]] = mapped_column(Json, default=dict)
+    """ExclusionReason -> count."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    issue: Mapped[Issue] = relationship()
+    lists: Mapped[list["BroadcastList"]] = relationship(order_by="BroadcastList.position")
+
+
+class BroadcastList(Base):
+    """A list of a broadcast; the order decides which list a person on several is mailed for."""
+
+    __tablename__ = "broadcast_lists"
+
+    broadcast_id: Mapped[int] = mapped_column(ForeignKey("broadcasts.id"), primary_key=True)
+    list_id: Mapped[int] = mapped_column(ForeignKey("subscriber_lists.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(SmallInteger)
+
+    list: Mapped[SubscriberList] = relationship()
+
+
+class Content(Base):
+    """What a broadcast sends, frozen; apart from the broadcast's row, which changes often."""
+
+    __tablename__ = "broadcast_contents"
+
+    broadcast_id: Mapped[int] = mapped_column(ForeignKey("broadcasts.id"), primary_key=True)
+    content_hash: Mapped[str] = mapped_column(String(64))
+    """SHA-256 of what is sent, the same for the same text, template and identity."""
+    compiled: Mapped[dict[str, Any]] = mapped_column(Json)
+    """`rendering.compiled.CompiledEmail` as JSON."""
+    identity: Mapped[dict[str, Any]] = mapped_column(Json)
+    """`rendering.compiled.SenderIdentity` as JSON: sender, List-Id, base URL, Date, mode."""
+
+
+class Delivery(Base):
+    """One recipient's row: the ledger. The address, not the subscriber, is the idempotency key."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        UniqueConstraint("broadcast_id", "address_key"),
+        Index(
+            "ix_deliveries_due",
+            "broadcast_id",
+            "due_at",
+            "id",
+            postgresql_where=text("state = 0"),
+            sqlite_where=text("state = 0"),
+        ),
+        Index(
+            "ix_deliveries_leased",
+            "lease_until",
+            postgresql_where=text("state IN (1, 2)"),
+            sqlite_where=text("state IN (1, 2)"),
+        ),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    broadcast_id: Mapped[int] = mapped_column(ForeignKey("broadcasts.id"))
+    subscriber_id: Mapped[int] = mapped_column(BigId)
+    list_id: Mapped[int]
+    """The first list, in the broadcast's order, on which the address is active."""
+    address: Mapped[str] = mapped_column(String(320))
+    address_key: Mapped[str] = mapped_column(String(320))
+    domain_key: Mapped[str] = mapped_column(String(255))
+    wire_form: Mapped[WireForm] = mapped_column(SmallEnum(WireForm))
+    state: Mapped[DeliveryState] = mapped_column(
+        SmallEnum(DeliveryState), default=DeliveryState.PENDING
+    )
+    due_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    attempt: Mapped[int] = mapped_column(SmallInteger, default=0)
+    relay: Mapped[str] = mapped_column(String(40), default="")
+    lease_token: Mapped[int | None] = mapped_column(BigId)
+    """63 random bits: who does not know them cannot record an outcome."""
+    lease_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    reason: Mapped[str] = mapped_column(String(40), default="")
+    """Why it was skipped or failed: a SkipReason or a reply class."""
+    reply_code: Mapped[int | None] = mapped_column(SmallInteger)
+    enhanced_code: Mapped[str] = mapped_column(String(12), default="")
+    reply_text: Mapped[str] = mapped_column(String(200), default="")
+    last_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class SkipReason(StrEnum):
+    """Why a delivery was dropped before it was ever offered to a relay."""
+
+    UNSUBSCRIBED = "unsubscribed"
+    SUPPRESSED = "suppressed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class DeliveryLog(Base):
+    """What happened to a delivery besides success: retries, failures, doubt; append-only."""
+
+    __tablename__ = "delivery_log"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    delivery_id: Mapped[int] = mapped_column(BigId, index=True)
+    at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    state: Mapped[DeliveryState] = mapped_column(SmallEnum(DeliveryState))
+    """The state it went to."""
+    reason: Mapped[str] = mapped_column(Text, default="")

@@ -1,0 +1,40 @@
+"""The command `newsletter NOUN VERB`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from newsletter.cli import output
+from newsletter.core.errors import ConfigurationError, NewsletterError
+
+app = typer.Typer(
+    name="newsletter",
+    help="Write an issue, send it to your lists, and account for every recipient.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _options(
+    config: Annotated[
+        Path | None,
+        typer.Option(envvar="NEWSLETTER_CONFIG", help="Settings file. [default: newsletter.toml]"),
+    ] = None,
+) -> None:
+    del config  # read by `newsletter.cli.state`
+
+
+def main() -> None:
+    """Run the command; a person's mistake ends in one sentence and exit code 1 or 2."""
+    try:
+        app()
+    except ConfigurationError as error:
+        output.problem(f"error: {error}")
+        sys.exit(2)
+    except NewsletterError as error:
+        output.problem(f"error: {error}")
+        sys.exit(1)

@@ -1,0 +1,73 @@
+"""How commands speak: tables for people, JSON for programs, problems on standard error."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(highlight=False, soft_wrap=True, stderr=True)
+
+
+def say(text: str) -> None:
+    """One line for a person; square brackets mean themselves."""
+    out.print(text, markup=False)
+
+
+def problem(text: str) -> None:
+    """One line about something wrong, on standard error."""
+    err.print(text, markup=False, style="red")
+
+
+def print_json(data: object) -> None:
+    """One JSON document on standard output; times in ISO 8601."""
+    out.print(json.dumps(data, ensure_ascii=False, indent=2, default=_plain), markup=False)
+
+
+def print_table(rows: Sequence[Mapping[str, Any]], *, empty: str, as_json: bool = False) -> None:
+    """Rows with the same keys as a table, or as a JSON array; `empty` says what to do about none."""
+    if as_json:
+        print_json(list(rows))
+        return
+    if not rows:
+        say(empty)
+        return
+    table = Table(*rows[0].keys(), box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*(str(_plain(value)) for value in row.values()))
+    out.print(table, markup=False)
+
+
+@contextmanager
+def progress(label: str, total: int | None = None) -> Iterator[Progress]:
+    """A progress bar on standard error; its task 0 has `total` steps. Gone when output is piped."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
+        bar.add_task(label, total=total)
+        yield bar
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    return value.isoformat() if isinstance(value, date) else value

@@ -1,0 +1,248 @@
+"""The database: SQLite (embedded default) or PostgreSQL by URL; the edge owns the transaction.
+
+`session` as a first argument joins the caller's transaction; `sessions` opens its own.
+"""
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import IntEnum, StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Engine,
+    Enum,
+    Integer,
+    MetaData,
+    SmallInteger,
+    TypeDecorator,
+    create_engine,
+    event,
+    make_url,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Connection, Dialect
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.sql.functions import FunctionElement
+
+from newsletter.core.errors import ConfigurationError
+
+BUSY_TIMEOUT_SECONDS = 10
+
+BigId = BigInteger().with_variant(Integer, "sqlite")
+"""A 64-bit key; SQLite only counts up by itself when the column is called INTEGER."""
+
+Json = JSON().with_variant(JSONB(), "postgresql")
+
+
+class Base(DeclarativeBase):
+    """The one metadata; constraint names are fixed so that migrations can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime in UTC, stored alike on both databases; naive values are refused."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("expected an aware datetime, got a naive one")
+        utc = value.astimezone(UTC)
+        return utc.replace(tzinfo=None) if dialect.name == "sqlite" else utc
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        del dialect
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+_E = TypeVar("_E", bound=IntEnum)
+_S = TypeVar("_S", bound=StrEnum)
+
+
+class SmallEnum(TypeDecorator[_E]):
+    """An IntEnum kept as a smallint: for tables with a row per recipient."""
+
+    impl = SmallInteger
+    cache_ok = True
+
+    def __init__(self, enum: type[_E]) -> None:
+        super().__init__()
+        self.enum = enum
+
+    def process_bind_param(self, value: _E | None, dialect: Dialect) -> int | None:
+        del dialect
+        return None if value is None else int(self.enum(value))
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> _E | None:
+        del dialect
+        return None if value is None else self.enum(value)
+
+
+def text_enum(enum: type[_S], length: int = 20) -> Enum:
+    """A StrEnum kept as its text, readable in any database client."""
+    return Enum(
+        enum,
+        native_enum=False,
+        length=length,
+        values_callable=lambda members: [member.value for member in members],
+    )
+
+
+class database_now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function it is
+    """The database's clock: leases are judged by it, so that machines need not agree on the time."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+
+@compiles(database_now, "postgresql")
+def _postgresql_now(element: object, compiler: object, **options: object) -> str:
+    del element, compiler, options
+    return "clock_timestamp()"
+
+
+@compiles(database_now, "sqlite")
+def _sqlite_now(element: object, compiler: object, **options: object) -> str:
+    del element, compiler, options
+    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+
+
+class _FairLock:
+    """First come, first served: SQLite's own busy handler starves whoever sleeps longest."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._held = False
+        self._waiting: deque[threading.Event] = deque()
+
+    def acquire(self) -> None:
+        with self._guard:
+            if not self._held:
+                self._held = True
+                return
+            turn = threading.Event()
+            self._waiting.append(turn)
+        turn.wait()
+
+    def release(self) -> None:
+        with self._guard:
+            if self._waiting:
+                self._waiting.popleft().set()
+            else:
+                self._held = False
+
+
+class Sessions:
+    """The factory of transactions: `with sessions.writing() as session:` commits at the end."""
+
+    def __init__(self, engine: Engine, ring: Callable[[int], None] | None = None) -> None:
+        self.engine = engine
+        self.ring = ring
+        """Called after commit with the id of a broadcast that has work; see `core.doorbell`."""
+        self._writer = engine.execution_options(newsletter_writes=True)
+        self._turn = _FairLock() if engine.dialect.name == "sqlite" else None
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.engine.dialect.name
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A transaction that changes nothing; rolled back at the end."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that commits when the block ends and rolls back when it raises.
+
+        Functions registered by `after_commit` run once the commit is known to have succeeded.
+        """
+        if self._turn:
+            self._turn.acquire()
+        try:
+            with Session(self._writer, expire_on_commit=False) as session:
+                session.info[_RING] = self.ring
+                yield session
+                session.commit()
+        finally:
+            if self._turn:
+                self._turn.release()
+        for call in session.info.get(_AFTER_COMMIT, ()):
+            call()
+
+
+_AFTER_COMMIT = "after_commit"
+_RING = "ring"
+
+
+def after_commit(session: Session, call: Callable[[], None]) -> None:
+    """Run `call` once this transaction has committed; drop it when it rolls back."""
+    session.info.setdefault(_AFTER_COMMIT, []).append(call)
+
+
+def connect(url: str) -> Sessions:
+    """A pool of connections to the database at `url`; a SQLite file's folder is made.
+
+    Raises:
+        ConfigurationError: the URL is not one of SQLite or PostgreSQL.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigurationError(
+            "database.url: expected sqlite:///FILE or postgresql://…"
+        ) from None
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        psycopg_url = parsed.set(drivername="postgresql+psycopg")
+        return Sessions(create_engine(psycopg_url, pool_pre_ping=True, pool_size=10))
+    if backend != "sqlite":
+        raise ConfigurationError(f"database.url: expected sqlite or postgresql, got {backend!r}")
+    if parsed.database:
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        parsed,
+        connect_args={"timeout": BUSY_TIMEOUT_SECONDS},
+        json_serializer=lambda value: json.dumps(value, ensure_ascii=False, sort_keys=True),
+    )
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return Sessions(engine)
+
+
+def _prepare_sqlite(connection: Any, record: object) -> None:
+    del record
+    connection.isolation_level = None  # we say BEGIN ourselves, see _begin_sqlite
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("newsletter_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

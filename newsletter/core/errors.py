@@ -1,0 +1,45 @@
+"""The one error tree: everything a person can mend derives from NewsletterError."""
+
+
+class NewsletterError(Exception):
+    """Base of all errors that are shown to a person as one clear sentence, never as a traceback."""
+
+
+class InputError(NewsletterError):
+    """Bad input: names the place and what was expected.
+
+    Attributes:
+        place: file, `file:line`, field or option the input came from.
+        problem: what was found and what was expected instead.
+    """
+
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(f"{place}: {problem}")
+        self.place = place
+        self.problem = problem
+
+
+class NotFoundError(NewsletterError):
+    """Something was named that does not exist.
+
+    Attributes:
+        kind: the glossary's word for the thing, such as `list`.
+        name: what was asked for.
+    """
+
+    def __init__(self, kind: str, name: object, hint: str = "") -> None:
+        super().__init__(f"there is no {kind} {str(name)!r}" + (f"; {hint}" if hint else ""))
+        self.kind = kind
+        self.name = str(name)
+
+
+class RefusedError(NewsletterError):
+    """A well-formed request that the present state of things forbids, such as sending twice."""
+
+
+class ConfigurationError(NewsletterError):
+    """The settings or the environment do not allow the system to start or to send."""
+
+
+class SchemaError(ConfigurationError):
+    """The database's tables are not those this version needs."""

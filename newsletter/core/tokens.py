@@ -1,0 +1,74 @@
+"""Signed tokens: one base64url string of fixed-width fields, bound to a purpose.
+
+Layout: version (1 byte), key id (1 byte), payload, MAC (12 bytes, HMAC-SHA256 truncated to 96
+bits as RFC 2104 section 5 allows). The purpose is mixed into the key, so a token made for one
+purpose never verifies for another. Old keys only verify.
+"""
+
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
+
+VERSION = 1
+MAC_BYTES = 12
+_HEADER_BYTES = 2
+_LONGEST_TOKEN = 256
+
+
+@dataclass(frozen=True, slots=True)
+class TokenKeys:
+    """The key that signs, and the older keys that still verify."""
+
+    current: bytes = field(repr=False)
+    old: tuple[bytes, ...] = field(default=(), repr=False)
+
+    @classmethod
+    def from_secrets(cls, current: str, old: Sequence[str] = ()) -> "TokenKeys":
+        """Keys from configured text of any length."""
+        return cls(_digest(current), tuple(_digest(key) for key in old))
+
+
+def sign(keys: TokenKeys, purpose: str, payload: bytes) -> str:
+    """A token that carries `payload` in the open and proves that we made it for `purpose`."""
+    body = bytes((VERSION, keys.current[0])) + payload
+    mac = hmac.digest(_purpose_key(keys.current, purpose), body, "sha256")[:MAC_BYTES]
+    return urlsafe_b64encode(body + mac).rstrip(b"=").decode("ascii")
+
+
+def verify(keys: TokenKeys, purpose: str, token: str) -> bytes | None:
+    """The payload of a token made by `sign` for the same purpose, or None for anything else."""
+    raw = _decode(token)
+    if raw is None or raw[0] != VERSION:
+        return None
+    body, mac = raw[:-MAC_BYTES], raw[-MAC_BYTES:]
+    for key in (keys.current, *keys.old):
+        if key[0] != raw[1]:
+            continue
+        expected = hmac.digest(_purpose_key(key, purpose), body, "sha256")[:MAC_BYTES]
+        if hmac.compare_digest(mac, expected):
+            return body[_HEADER_BYTES:]
+    return None
+
+
+def _decode(token: str) -> bytes | None:
+    """The bytes of the one canonical spelling of a token; every other spelling is refused."""
+    if len(token) > _LONGEST_TOKEN:
+        return None
+    try:
+        raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    except ValueError:
+        return None
+    canonical = urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+    return raw if canonical == token and len(raw) >= _HEADER_BYTES + MAC_BYTES else None
+
+
+@lru_cache(maxsize=256)
+def _purpose_key(key: bytes, purpose: str) -> bytes:
+    return hmac.digest(key, b"newsletter token: " + purpose.encode(), "sha256")
+
+
+def _digest(text: str) -> bytes:
+    return sha256(text.encode()).digest()

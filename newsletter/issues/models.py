@@ -1,0 +1,67 @@
+"""What is published: newsletters, their issues, every text an issue ever had."""
+
+from datetime import date, datetime
+
+from sqlalchemy import Date, ForeignKey, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from newsletter.core.clock import now
+from newsletter.core.config import TrackingMode
+from newsletter.core.db import Base, UtcDateTime, text_enum
+
+
+class Newsletter(Base):
+    """A publication: its name and the identity its mail carries."""
+
+    __tablename__ = "newsletters"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+    """An id is never given twice: links in old mails name it."""
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    slug: Mapped[str] = mapped_column(String(80), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    sender_name: Mapped[str] = mapped_column(String(200), default="")
+    """Empty: the newsletter's name."""
+    sender_address: Mapped[str] = mapped_column(String(320), default="")
+    reply_to: Mapped[str] = mapped_column(String(320), default="")
+    postal_address: Mapped[str] = mapped_column(String(400), default="")
+    list_id: Mapped[str] = mapped_column(String(255), default="")
+    """RFC 2919; fixed by the first broadcast and stable for life."""
+    tracking_mode: Mapped[TrackingMode] = mapped_column(
+        text_enum(TrackingMode), default=TrackingMode.INDIVIDUAL
+    )
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class Issue(Base):
+    """One edition of a newsletter; unique by its date."""
+
+    __tablename__ = "issues"
+    __table_args__ = (UniqueConstraint("newsletter_id", "date"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    newsletter_id: Mapped[int] = mapped_column(ForeignKey("newsletters.id"))
+    date: Mapped[date] = mapped_column(Date)
+    subject: Mapped[str] = mapped_column(String(500))
+    source: Mapped[str] = mapped_column(Text)
+    """The text as written, in either form; `issues.source` reads it."""
+    source_name: Mapped[str] = mapped_column(String(300), default="")
+    """The file it came from, for error messages."""
+    revision: Mapped[int] = mapped_column(default=1)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+    newsletter: Mapped[Newsletter] = relationship()
+
+
+class IssueRevision(Base):
+    """A text an issue had, kept when it is changed."""
+
+    __tablename__ = "issue_revisions"
+    __table_args__ = (UniqueConstraint("issue_id", "number"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    issue_id: Mapped[int] = mapped_column(ForeignKey("issues.id"))
+    number: Mapped[int]
+    source: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

@@ -1,0 +1,11 @@
+"""Every models module, so that the one metadata is complete."""
+
+from newsletter.broadcasts import models as broadcasts
+from newsletter.core.db import Base
+from newsletter.issues import models as issues
+from newsletter.sending import models as sending
+from newsletter.tracking import models as tracking
+from subscribers import models as subscribers
+
+MODULES = (subscribers, issues, broadcasts, sending, tracking)
+METADATA = Base.metadata

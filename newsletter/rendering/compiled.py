@@ -1,0 +1,131 @@
+"""What compiling an issue yields: values that are frozen with a broadcast."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from hashlib import sha256
+from typing import Any
+
+from newsletter.core.config import TrackingMode
+
+
+class WireForm(IntEnum):
+    """How much a recipient's copy may tell: decided at freezing from consent and mode."""
+
+    NONE = 0
+    """No pixel, links lead straight to their destinations."""
+    AGGREGATE = 1
+    """Pixel and links name the broadcast, not the recipient."""
+    INDIVIDUAL = 2
+    """Pixel and links name the delivery."""
+
+
+@dataclass(frozen=True, slots=True)
+class SenderIdentity:
+    """Who a mail says it comes from, and where its links lead.
+
+    Attributes:
+        list_id: RFC 2919, without brackets, such as `engineering-reads.example.org`.
+        base_url: where this installation is reached, without a trailing slash.
+        archive_url: the web version of the issue.
+    """
+
+    newsletter_id: int
+    newsletter_slug: str
+    newsletter_name: str
+    sender_name: str
+    sender_address: str
+    postal_address: str
+    list_id: str
+    base_url: str
+    archive_url: str
+    reply_to: str = ""
+    tracking_mode: TrackingMode = TrackingMode.INDIVIDUAL
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "SenderIdentity":
+        return cls(**{**data, "tracking_mode": TrackingMode(data["tracking_mode"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """The n-th frozen link of a mail, counted from 1; the destination is never in a click's URL."""
+
+    number: int
+    url: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class MergeField:
+    """One use of `{{ subscriber.… }}`: which value, and what stands there when it is empty."""
+
+    path: str
+    default: str
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledEmail:
+    """An issue compiled once; no recipient data, only placeholders.
+
+    A placeholder is `{nonce}-{name}-`, where name is one of
+
+    - `link7`: the destination of link 7, in an href or in the text part
+    - `field2`: merge field 2 (subject, HTML and text)
+    - `email`: the recipient's address
+    - `unsubscribe`: the URL of the recipient's unsubscribe page
+    - `pixel`: in the HTML only, on its own before `</body>`: becomes an `<img>` or nothing
+
+    The web page has no placeholder: fields show their defaults, links their destinations.
+    """
+
+    subject: str
+    preheader: str
+    lang: str
+    html: str
+    text: str
+    webpage: str
+    nonce: str
+    links: tuple[Link, ...] = ()
+    fields: tuple[MergeField, ...] = field(default=())
+    """`field2` is `fields[1]`."""
+
+    def content_hash(self) -> str:
+        """SHA-256 in hex, equal for equal content: the random nonce does not count."""
+        data = json.dumps(self.to_json(), ensure_ascii=False, sort_keys=True)
+        return sha256(data.replace(self.nonce, "").encode()).hexdigest()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "CompiledEmail":
+        links = tuple(Link(**link) for link in data["links"])
+        fields = tuple(MergeField(**merge) for merge in data["fields"])
+        return cls(**{**data, "links": links, "fields": fields})
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """All that one broadcast sends, the recipient apart."""
+
+    broadcast_id: int
+    date: datetime
+    email: CompiledEmail
+    identity: SenderIdentity
+
+
+def placeholder(nonce: str, name: str) -> str:
+    """The text that stands for `name` until a message is made."""
+    return f"{nonce}-{name}-"
+
+
+def placeholder_pattern(nonce: str) -> re.Pattern[str]:
+    """Finds every placeholder; group 1 is its name."""
+    return re.compile(re.escape(nonce) + r"-([a-z]+[0-9]*)-")

@@ -1,0 +1,84 @@
+"""The tokens a mail carries in its links: typed payloads, minted and read back.
+
+Each is bound to its purpose by `newsletter.core.tokens`; a flipped bit or another purpose reads
+as None. The leave token names newsletter and person, so it works after the ledger is pruned.
+"""
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum
+
+from newsletter.core.tokens import TokenKeys, sign, verify
+
+_TRACKING = struct.Struct(">IQ")
+_LEAVE = struct.Struct(">BIQIQ")
+_CONFIRM = struct.Struct(">Q")
+
+
+class Door(IntEnum):
+    """Which unsubscribe link was used; a forwarded copy carries only the body's."""
+
+    HEADER = 1
+    BODY = 2
+
+
+@dataclass(frozen=True, slots=True)
+class TrackingToken:
+    """What a pixel or click link says: the broadcast, and the delivery if it may be named."""
+
+    broadcast_id: int
+    delivery_id: int | None
+
+    def mint(self, keys: TokenKeys) -> str:
+        payload = _TRACKING.pack(self.broadcast_id, self.delivery_id or 0)
+        return sign(keys, "tracking", payload)
+
+    @classmethod
+    def read(cls, keys: TokenKeys, token: str) -> "TrackingToken | None":
+        payload = verify(keys, "tracking", token)
+        if payload is None or len(payload) != _TRACKING.size:
+            return None
+        broadcast_id, delivery_id = _TRACKING.unpack(payload)
+        return cls(broadcast_id, delivery_id or None)
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveToken:
+    """What an unsubscribe link says: who leaves which newsletter, and by which mail."""
+
+    door: Door
+    newsletter_id: int
+    subscriber_id: int
+    broadcast_id: int
+    delivery_id: int
+
+    def mint(self, keys: TokenKeys) -> str:
+        payload = _LEAVE.pack(
+            self.door, self.newsletter_id, self.subscriber_id, self.broadcast_id, self.delivery_id
+        )
+        return sign(keys, "leave", payload)
+
+    @classmethod
+    def read(cls, keys: TokenKeys, token: str) -> "LeaveToken | None":
+        payload = verify(keys, "leave", token)
+        if payload is None or len(payload) != _LEAVE.size:
+            return None
+        door, *numbers = _LEAVE.unpack(payload)
+        return cls(Door(door), *numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmToken:
+    """What a confirmation link says: which subscription its owner confirms."""
+
+    subscription_id: int
+
+    def mint(self, keys: TokenKeys) -> str:
+        return sign(keys, "confirm", _CONFIRM.pack(self.subscription_id))
+
+    @classmethod
+    def read(cls, keys: TokenKeys, token: str) -> "ConfirmToken | None":
+        payload = verify(keys, "confirm", token)
+        if payload is None or len(payload) != _CONFIRM.size:
+            return None
+        return cls(*_CONFIRM.unpack(payload))

@@ -1,0 +1,1 @@
+"""Celery's entry: `celery -A worker worker` and `celery -A worker beat`."""
