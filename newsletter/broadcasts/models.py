@@ -54,7 +54,9 @@ class DeliveryState(IntEnum):
 
 
 DELIVERY_MOVES: dict[DeliveryState, frozenset[DeliveryState]] = {
-    DeliveryState.PENDING: frozenset({DeliveryState.CLAIMED, DeliveryState.SKIPPED}),
+    DeliveryState.PENDING: frozenset(
+        {DeliveryState.CLAIMED, DeliveryState.SKIPPED, DeliveryState.FAILED}
+    ),
     DeliveryState.CLAIMED: frozenset(
         {DeliveryState.SENDING, DeliveryState.PENDING, DeliveryState.SKIPPED}
     ),

@@ -40,7 +40,7 @@ def print_json(data: object) -> None:
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], *, empty: str, as_json: bool = False) -> None:
-    """Rows with the same keys as a table, or as a JSON array; `empty` says what to do about none."""
+    """Rows with the same keys as a table or a JSON array; `empty` is said when there is none."""
     if as_json:
         print_json(list(rows))
         return

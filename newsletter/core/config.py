@@ -99,6 +99,8 @@ class RelaySettings(_Section):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")]
     url: SecretStr
+    connections: Annotated[int, Field(ge=1, le=100)] = 4
+    """How many connections all workers together hold to it."""
 
 
 class SenderSettings(_Section):
@@ -121,6 +123,8 @@ class DeliverySettings(_Section):
 
     retry_after_seconds: tuple[Annotated[int, Field(gt=0)], ...] = (300, 900, 3600, 14400, 43200)
     stale_after_hours: Annotated[float, Field(gt=0)] = 24
+    lease_seconds: Annotated[int, Field(ge=5)] = 120
+    """How long a claimed row stays with a worker that gives no sign of life."""
 
 
 class TemplateSettings(_Section):

@@ -113,7 +113,7 @@ def text_enum(enum: type[_S], length: int = 20) -> Enum:
 
 
 class database_now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function it is
-    """The database's clock: leases are judged by it, so that machines need not agree on the time."""
+    """The database's clock: leases are judged by it, machines need not agree on time."""
 
     type = UtcDateTime()
     inherit_cache = True

@@ -1,0 +1,31 @@
+"""The bell of the full mode: after a commit, ring Celery's workers."""
+
+from functools import partial
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from newsletter.core import logs
+from newsletter.core.runtime import Runtime
+from newsletter.jobs.celery import DELIVER, create_app
+
+_RING_EXPIRES_SECONDS = 60
+
+log = logs.get(__name__)
+
+
+def attach_bell(runtime: Runtime) -> None:
+    """From now on, committed work rings the workers; without a broker nothing rings."""
+    if not runtime.settings.embedded:
+        runtime.sessions.ring = partial(ring, create_app(runtime.settings), runtime)
+
+
+def ring(app: Celery, runtime: Runtime, work: int) -> None:
+    """One ring per connection that the relays allow; each takes a slot or ends at once."""
+    copies = sum(relay.connections for relay in runtime.settings.relays)
+    try:
+        for _ in range(copies):
+            app.send_task(DELIVER, [work], expires=_RING_EXPIRES_SECONDS, ignore_result=True)
+    except (OperationalError, RedisError, OSError) as error:
+        log.warning("bell.unheard", work=work, error=type(error).__name__)

@@ -1,0 +1,60 @@
+"""Celery: the doorbell of the full mode. The ledger is the queue; a task only says where to look."""
+
+from celery import Celery
+from celery.signals import setup_logging
+
+from newsletter.broadcasts.sweep import PERIOD_SECONDS
+from newsletter.core.config import Settings
+
+BROKER_TIMEOUT_SECONDS = 5
+DELIVER = "newsletter.jobs.tasks.deliver"
+SWEEP = "newsletter.jobs.tasks.sweep"
+
+
+def create_app(settings: Settings) -> Celery:
+    """The Celery application for these settings."""
+    app = Celery("newsletter", include=["newsletter.jobs.tasks"])
+    app.conf.update(
+        broker_url=settings.broker.url.get_secret_value() or None,
+        # A task is one ring: nobody asks for its result, and a lost one costs one sweep.
+        task_ignore_result=True,
+        task_acks_late=False,
+        # Ids only; nothing that could be executed travels through the broker.
+        task_serializer="json",
+        accept_content=["json"],
+        # Threads: a SIGTERM reaches our stop flag, not a child in the middle of a message.
+        worker_pool="threads",
+        worker_concurrency=sum(relay.connections for relay in settings.relays) + 2,
+        # A ring that waits behind a busy slice would only be late.
+        worker_prefetch_multiplier=1,
+        # A long slice survives a broker that goes away; cancelling it would strand its claim.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        # A publisher must not hang on a dead broker: the sweep will find the work.
+        broker_transport_options={
+            "socket_timeout": BROKER_TIMEOUT_SECONDS,
+            "socket_connect_timeout": BROKER_TIMEOUT_SECONDS,
+            "retry_on_timeout": False,
+            "max_retries": 1,
+        },
+        task_publish_retry=False,
+        # Our own logs, masked; see `newsletter.core.logs`.
+        worker_hijack_root_logger=False,
+        timezone="UTC",
+        # The period is seconds: nothing worth a file to remember it in.
+        beat_scheduler="celery.beat:Scheduler",
+        beat_schedule={
+            "sweep": {
+                "task": SWEEP,
+                "schedule": PERIOD_SECONDS,
+                "options": {"expires": PERIOD_SECONDS},
+            }
+        },
+    )
+    return app
+
+
+@setup_logging.connect
+def _keep_our_logging(**options: object) -> None:
+    """Connected so that Celery leaves logging alone."""
+    del options

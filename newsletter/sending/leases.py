@@ -1,0 +1,77 @@
+"""Named leases: a right that one process holds until a time, and that outlives no crash.
+
+`sender` is the right to be the one embedded sender; `relay/NAME/K` is the right to hold the K-th
+connection to a relay, over all workers.
+"""
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import delete, or_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from newsletter.core.clock import now
+from newsletter.core.db import Sessions, database_now
+from newsletter.sending.models import Lease
+
+SENDER = "sender"
+_TOKEN_BITS = 63
+_INSERT = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A lease we hold; `token` proves it."""
+
+    name: str
+    token: int
+
+
+@contextmanager
+def hold(
+    sessions: Sessions, names: Iterator[str] | list[str], seconds: int
+) -> Iterator[Held | None]:
+    """Hold the first of `names` that is free, or None when none is; given back at the end."""
+    held = next((h for name in names if (h := _take(sessions, name, seconds))), None)
+    try:
+        yield held
+    finally:
+        if held:
+            with sessions.writing() as session:
+                _release(session, held)
+
+
+def renew(sessions: Sessions, held: Held, seconds: int) -> bool:
+    """Keep it for another `seconds`; False when somebody else has taken it over."""
+    with sessions.writing() as session:
+        renewed = session.scalars(
+            update(Lease)
+            .where(Lease.name == held.name, Lease.token == held.token)
+            .values(until=now() + timedelta(seconds=seconds))
+            .returning(Lease.name)
+        )
+        return renewed.one_or_none() is not None
+
+
+def _take(sessions: Sessions, name: str, seconds: int) -> Held | None:
+    """One statement: insert the lease, or take over one that has ended."""
+    held = Held(name, secrets.randbits(_TOKEN_BITS))
+    until = now() + timedelta(seconds=seconds)
+    with sessions.writing() as session:
+        insert = _INSERT[sessions.dialect](Lease).values(name=name, token=held.token, until=until)
+        taken = session.scalars(
+            insert.on_conflict_do_update(
+                index_elements=[Lease.name],
+                set_={"token": held.token, "until": until},
+                where=or_(Lease.until < database_now()),
+            ).returning(Lease.name)
+        ).one_or_none()
+    return held if taken else None
+
+
+def _release(session: Session, held: Held) -> None:
+    session.execute(delete(Lease).where(Lease.name == held.name, Lease.token == held.token))
