@@ -1,4 +1,4 @@
-"""Celery: the doorbell of the full mode. The ledger is the queue; a task only says where to look."""
+"""Celery: the doorbell of the full mode. The ledger is the queue, a task says where to look."""
 
 from celery import Celery
 from celery.signals import setup_logging

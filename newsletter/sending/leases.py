@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import delete, or_, update
+from sqlalchemy import delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -20,7 +20,6 @@ from newsletter.sending.models import Lease
 
 SENDER = "sender"
 _TOKEN_BITS = 63
-_INSERT = {"postgresql": postgresql.insert, "sqlite": sqlite.insert}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +61,18 @@ def _take(sessions: Sessions, name: str, seconds: int) -> Held | None:
     held = Held(name, secrets.randbits(_TOKEN_BITS))
     until = now() + timedelta(seconds=seconds)
     with sessions.writing() as session:
-        insert = _INSERT[sessions.dialect](Lease).values(name=name, token=held.token, until=until)
-        taken = session.scalars(
-            insert.on_conflict_do_update(
+        insert = postgresql.insert if sessions.dialect == "postgresql" else sqlite.insert
+        statement = (
+            insert(Lease)
+            .values(name=name, token=held.token, until=until)
+            .on_conflict_do_update(
                 index_elements=[Lease.name],
                 set_={"token": held.token, "until": until},
-                where=or_(Lease.until < database_now()),
-            ).returning(Lease.name)
-        ).one_or_none()
+                where=Lease.until < database_now(),
+            )
+            .returning(Lease.name)
+        )
+        taken = session.scalars(statement).one_or_none()
     return held if taken else None
 
 

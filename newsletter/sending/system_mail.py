@@ -10,6 +10,7 @@ from datetime import timedelta
 from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
+from newsletter.broadcasts.ledger import Outcome
 from newsletter.broadcasts.models import DeliveryState
 from newsletter.core import logs
 from newsletter.core.clock import now
@@ -130,7 +131,7 @@ def _take(runtime: Runtime) -> SystemMail | None:
         ).one_or_none()
 
 
-def _record(session: Session, mail: SystemMail, outcome: outcomes.Outcome) -> None:
+def _record(session: Session, mail: SystemMail, outcome: Outcome) -> None:
     """Write what came of it, unless somebody else has taken it over; then drop the bytes."""
     state = outcome.state
     if state is DeliveryState.PENDING and mail.not_after < now():
@@ -154,7 +155,7 @@ def _record(session: Session, mail: SystemMail, outcome: outcomes.Outcome) -> No
 
 
 def _reap(session: Session) -> None:
-    """A sender that died in the middle leaves a doubt; a confirmation is not sent twice by itself."""
+    """A sender that died in the middle leaves a doubt; nothing is sent twice by itself."""
     session.execute(
         update(SystemMail)
         .where(SystemMail.state == DeliveryState.SENDING, SystemMail.lease_until < database_now())

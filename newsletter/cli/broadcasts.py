@@ -1,0 +1,218 @@
+"""`newsletter broadcasts`: watch a sending and steer it."""
+
+import time
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from newsletter.broadcasts import accounting, control
+from newsletter.broadcasts.accounting import Accounting
+from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery, DeliveryState
+from newsletter.cli import output, state
+from newsletter.core.clock import now
+from newsletter.core.runtime import Runtime
+from newsletter.jobs.bell import attach_bell
+
+app = typer.Typer(help="Watch a sending and steer it.", no_args_is_help=True)
+
+Id = Annotated[int, typer.Argument(metavar="ID", help="The broadcast's number.")]
+
+_ENDED = (BroadcastState.DONE, BroadcastState.CANCELLED, BroadcastState.PAUSED)
+_WATCH_SECONDS = 0.2
+_NAMED_ROWS = 50
+
+
+@app.command("list")
+def list_(*, as_json: output.AsJson = False) -> None:
+    """All broadcasts, the newest first."""
+    with state.runtime().sessions.reading() as session:
+        rows = [_summary(session, broadcast) for broadcast in control.list_broadcasts(session)]
+    output.print_table(rows, as_json=as_json, empty="No broadcast yet: `newsletter send ISSUE`.")
+
+
+@app.command()
+def show(broadcast_id: Id, *, as_json: output.AsJson = False) -> None:
+    """One broadcast with its accounting line, and the recipients that need a look."""
+    with state.runtime().sessions.reading() as session:
+        broadcast = control.find_broadcast(session, broadcast_id)
+        accounts = accounting.account(session, broadcast_id)
+        details = {
+            **_summary(session, broadcast),
+            "pause_reason": broadcast.pause_reason,
+            "not_after": broadcast.not_after,
+            "finished_at": broadcast.finished_at,
+            "excluded": dict(accounts.excluded),
+            "gap": accounts.gap,
+            "accounting": accounts.line(),
+            "recipients": _rows_to_look_at(session, broadcast_id),
+        }
+    if as_json:
+        output.print_json(details)
+        return
+    recipients = details.pop("recipients")
+    for name, value in details.items():
+        if value not in ("", None, {}):
+            output.say(f"{name.replace('_', ' '):14} {value}")
+    if recipients:
+        output.say(f"\nFailed, in doubt or waiting to be tried again (first {_NAMED_ROWS}):")
+        output.print_table(recipients, empty="")
+
+
+@app.command()
+def watch(broadcast_id: Id) -> None:
+    """Follow a broadcast until it is done; Ctrl-C stops watching, not sending."""
+    runtime = state.runtime()
+    follow(runtime, broadcast_id)
+    conclude(runtime, broadcast_id)
+
+
+@app.command()
+def pause(broadcast_id: Id, *, dry_run: output.DryRun = False) -> None:
+    """Stop offering mail; `resume` goes on."""
+    _steer(broadcast_id, "paused", control.pause, "operator", dry_run=dry_run)
+
+
+@app.command()
+def resume(broadcast_id: Id, *, dry_run: output.DryRun = False) -> None:
+    """Go on with a paused broadcast."""
+    _steer(broadcast_id, "resumed", control.resume, dry_run=dry_run)
+
+
+@app.command()
+def cancel(broadcast_id: Id, *, dry_run: output.DryRun = False) -> None:
+    """End a broadcast: whoever was not yet offered the mail will not get it."""
+    _steer(broadcast_id, "cancelled", control.cancel, dry_run=dry_run)
+
+
+@app.command("retry-failed")
+def retry_failed(
+    broadcast_id: Id,
+    *,
+    force: Annotated[bool, typer.Option(help="Also when the issue has gone stale.")] = False,
+    dry_run: output.DryRun = False,
+) -> None:
+    """Offer the failed recipients, and only them, the mail once more."""
+    runtime = _with_bell()
+    with runtime.sessions.writing() as session:
+        retried = control.retry_failed(session, broadcast_id, force=force)
+        if dry_run:
+            session.rollback()
+    verb = "would be" if dry_run else "are"
+    output.say(f"{retried} failed recipients of broadcast {broadcast_id} {verb} in line again.")
+    if retried and runtime.settings.embedded and not dry_run:
+        output.say(
+            "They are sent by `newsletter serve` or `newsletter worker`, whichever is running; "
+            f"follow them by `newsletter broadcasts watch {broadcast_id}`."
+        )
+
+
+def follow(runtime: Runtime, broadcast_id: int) -> None:
+    """Show progress until the broadcast is done, cancelled or paused; Ctrl-C ends the showing."""
+    with output.progress(f"broadcast {broadcast_id}") as bar:
+        while True:
+            with runtime.sessions.reading() as session:
+                broadcast = control.find_broadcast(session, broadcast_id)
+                accounts = accounting.account(session, broadcast_id)
+                waiting = _next_retry(session, broadcast_id)
+            bar.update(
+                bar.task_ids[0],
+                description=_headline(broadcast, accounts, waiting),
+                total=accounts.deliveries or None,
+                completed=accounts.deliveries - accounts.open,
+            )
+            if broadcast.state in _ENDED:
+                return
+            time.sleep(_WATCH_SECONDS)
+
+
+def conclude(runtime: Runtime, broadcast_id: int) -> None:
+    """The last word on a broadcast: its state and the accounting line."""
+    with runtime.sessions.reading() as session:
+        broadcast = control.find_broadcast(session, broadcast_id)
+        accounts = accounting.account(session, broadcast_id)
+    reason = f" ({broadcast.pause_reason})" if broadcast.pause_reason else ""
+    output.say(f"Broadcast {broadcast_id} is {broadcast.state}{reason}.")
+    output.say(accounts.line())
+
+
+def _headline(broadcast: Broadcast, accounts: Accounting, next_retry: str) -> str:
+    parts = [f"broadcast {broadcast.id} {broadcast.state}"]
+    if accounts.failed:
+        parts.append(f"{accounts.failed} failed")
+    if accounts.in_doubt:
+        parts.append(f"{accounts.in_doubt} in doubt")
+    if next_retry:
+        parts.append(next_retry)
+    return " · ".join(parts)
+
+
+def _next_retry(session: Session, broadcast_id: int) -> str:
+    """When nothing is due now: when the next waiting recipient is."""
+    due_at = session.scalar(
+        select(Delivery.due_at)
+        .where(Delivery.broadcast_id == broadcast_id, Delivery.state == DeliveryState.PENDING)
+        .order_by(Delivery.due_at)
+        .limit(1)
+    )
+    if due_at is None or due_at <= now():
+        return ""
+    return f"next retry at {due_at.astimezone():%H:%M:%S}"
+
+
+def _steer(broadcast_id: int, done: str, act: Any, *arguments: str, dry_run: bool) -> None:
+    """Do `act` in one transaction; rehearsed, it is rolled back after all its checks."""
+    runtime = _with_bell()
+    with runtime.sessions.writing() as session:
+        act(session, broadcast_id, *arguments)
+        if dry_run:
+            session.rollback()
+    output.say(f"Broadcast {broadcast_id} {'would be' if dry_run else 'is'} {done}.")
+
+
+def _with_bell() -> Runtime:
+    runtime = state.runtime()
+    attach_bell(runtime)
+    return runtime
+
+
+def _summary(session: Session, broadcast: Broadcast) -> dict[str, Any]:
+    accounts = accounting.account(session, broadcast.id)
+    return {
+        "id": broadcast.id,
+        "issue": broadcast.issue.date,
+        "subject": broadcast.issue.subject,
+        "lists": ", ".join(chosen.list.slug for chosen in broadcast.lists),
+        "state": broadcast.state.value,
+        "start_at": broadcast.start_at,
+        "candidates": accounts.candidates,
+        "accepted": accounts.accepted,
+        "failed": accounts.failed,
+        "skipped": accounts.skipped,
+        "in_doubt": accounts.in_doubt,
+        "open": accounts.open,
+    }
+
+
+def _rows_to_look_at(session: Session, broadcast_id: int) -> list[dict[str, Any]]:
+    """Failed and in-doubt recipients, and those waiting after a refusal, with times and replies."""
+    worth_a_look = Delivery.state.in_([DeliveryState.FAILED, DeliveryState.IN_DOUBT]) | (
+        (Delivery.state == DeliveryState.PENDING) & (Delivery.reason != "")
+    )
+    rows = session.scalars(
+        select(Delivery)
+        .where(Delivery.broadcast_id == broadcast_id, worth_a_look)
+        .order_by(Delivery.id)
+        .limit(_NAMED_ROWS)
+    )
+    return [
+        {
+            "address": row.address,
+            "state": row.state.name.lower(),
+            "reason": row.reason,
+            "reply": f"{row.reply_code or ''} {row.reply_text}".strip(),
+            "last_at": row.last_at,
+        }
+        for row in rows
+    ]

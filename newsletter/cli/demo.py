@@ -1,0 +1,210 @@
+"""`newsletter demo`: the whole journey in one process, with a local SMTP catcher, in seconds."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Annotated
+from urllib.error import HTTPError
+from urllib.request import HTTPRedirectHandler, Request, build_opener, urlopen
+
+import typer
+from pydantic import HttpUrl, SecretStr
+
+from newsletter.cli import broadcasts as broadcast_commands
+from newsletter.cli import output
+from newsletter.cli.catcher import Catcher
+from newsletter.cli.issues import render_to
+from newsletter.cli.report import print_report
+from newsletter.cli.send import schedule_issue
+from newsletter.cli.serve import listen_locally, serving
+from newsletter.core.config import (
+    BrokerSettings,
+    DatabaseSettings,
+    RelaySettings,
+    SenderSettings,
+    Settings,
+    SiteSettings,
+)
+from newsletter.core.errors import RefusedError
+from newsletter.core.runtime import Runtime, open_runtime
+from newsletter.jobs.embedded import sending
+from newsletter.migrations import schema
+from newsletter.sending.smtp_transport import transport_for
+from subscribers import importing, lists
+
+_MARK = ".made-by-newsletter-demo"
+_OPENS, _CLICKS = 5, 3
+_MAIL_PROGRAM = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Thunderbird/140.5.0"
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """The running demo: a system on loopback, and the folder where caught mail lands."""
+
+    folder: Path
+    runtime: Runtime
+
+    @property
+    def mails(self) -> list[Path]:
+        return sorted((self.folder / "mails").glob("*.eml"))
+
+
+def demo(
+    folder: Annotated[
+        Path, typer.Option("--dir", help="Made anew; everything the demo writes is in it.")
+    ] = Path("var/demo"),
+) -> None:
+    """Send two sample issues to sample subscribers through a local SMTP catcher, and account."""
+    first_issue, second_issue = sorted((_examples() / "issues").iterdir())
+    _make_anew(folder)
+    with _stage(folder) as stage:
+        _headline("1 · Import the sample subscribers")
+        _import_readers(stage)
+        _headline("2 · Check the first issue, freeze it, send it by SMTP")
+        first = _send(stage, first_issue)
+        _headline("3 · Readers open and click; one leaves with one click")
+        _act_as_readers(stage)
+        _headline("4 · The second issue: whoever left is excluded")
+        second = _send(stage, second_issue)
+        _headline("5 · The reports")
+        print_report(stage.runtime, first)
+        print_report(stage.runtime, second)
+        render_to(first_issue, folder / "rendered", stage.runtime.settings)
+        _where_to_look(stage)
+
+
+def _make_anew(folder: Path) -> None:
+    """Empty the folder if an earlier demo made it; never touch anything else."""
+    if folder.exists() and any(folder.iterdir()):
+        if not (folder / _MARK).exists():
+            raise RefusedError(f"{folder} holds something that no demo made; choose another --dir")
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _MARK).touch()
+
+
+@contextmanager
+def _stage(folder: Path) -> Iterator[_Stage]:
+    """Catcher, web application and sender, all on 127.0.0.1 and in this process."""
+    listening = listen_locally()
+    with Catcher(folder / "mails") as catcher:
+        runtime = open_runtime(_settings(folder, catcher.port, listening.getsockname()[1]))
+        schema.prepare(runtime.sessions)
+        transport = transport_for(runtime.settings.relays)
+        with serving(runtime, listening), sending(runtime, transport):
+            yield _Stage(folder, runtime)
+
+
+def _settings(folder: Path, smtp_port: int, web_port: int) -> Settings:
+    """Nothing of the surrounding installation: the demo mails nobody but its own catcher."""
+    return Settings().model_copy(
+        update={
+            "database": DatabaseSettings(url=SecretStr(f"sqlite:///{folder / 'newsletter.db'}")),
+            "broker": BrokerSettings(),
+            "site": SiteSettings(base_url=HttpUrl(f"http://127.0.0.1:{web_port}")),
+            "relays": (
+                RelaySettings(
+                    name="catcher", url=SecretStr(f"smtp://127.0.0.1:{smtp_port}?tls=none")
+                ),
+            ),
+            "sender": SenderSettings(
+                address="editor@example.org", postal_address="1 Example Street, Springfield"
+            ),
+        }
+    )
+
+
+def _import_readers(stage: _Stage) -> None:
+    sessions = stage.runtime.sessions
+    with sessions.writing() as session:
+        readers = lists.create_list(session, "Readers")
+    report = importing.import_rows(sessions, _examples() / "subscribers.csv", readers.id)
+    output.say(report.line())
+
+
+def _send(stage: _Stage, issue: Path) -> int:
+    broadcast_id = schedule_issue(stage.runtime, str(issue), [], None)
+    assert broadcast_id is not None
+    broadcast_commands.follow(stage.runtime, broadcast_id)
+    broadcast_commands.conclude(stage.runtime, broadcast_id)
+    return broadcast_id
+
+
+def _act_as_readers(stage: _Stage) -> None:
+    """What mail programs and people would do, over HTTP against the running application."""
+    read = [_Mail.read(file) for file in stage.mails]
+    opened = [mail for mail in read if mail.pixel][:_OPENS]
+    for mail in opened:
+        _get(mail.pixel)
+    clicked = [mail for mail in opened if mail.links][:_CLICKS]
+    for mail in clicked:
+        _get(mail.links[0])
+    leaving = read[-1]
+    request = Request(  # noqa: S310 - the URL is the one we put into the mail a moment ago
+        leaving.one_click, data=b"List-Unsubscribe=One-Click", method="POST"
+    )
+    with urlopen(request) as answer:  # noqa: S310
+        output.say(
+            f"{len(opened)} opened, {len(clicked)} clicked, {leaving.to} unsubscribed by the "
+            f"mail program's button (HTTP {answer.status})."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Mail:
+    """What a mail program finds in one caught mail."""
+
+    to: str
+    one_click: str
+    pixel: str
+    links: tuple[str, ...]
+
+    @classmethod
+    def read(cls, file: Path) -> "_Mail":
+        message = message_from_bytes(file.read_bytes(), policy=policy.default)
+        assert isinstance(message, EmailMessage)
+        html = message.get_body(["html"])
+        text = html.get_content() if html else ""
+        pixel = re.search(r'src="(http[^"]+/o/[^"]+\.gif)"', text)
+        return cls(
+            to=str(message["To"]),
+            one_click=str(message["List-Unsubscribe"]).strip("<>"),
+            pixel=pixel[1] if pixel else "",
+            links=tuple(re.findall(r'href="(http[^"]+/c/[^"]+)"', text)),
+        )
+
+
+class _StayHere(HTTPRedirectHandler):
+    """Links are followed as far as our own application, never to the network."""
+
+    def redirect_request(self, *arguments: object, **options: object) -> None:
+        del arguments, options
+
+
+def _get(url: str) -> int:
+    """Fetch as a mail program; the answer's status, a redirect not followed."""
+    request = Request(url, headers={"User-Agent": _MAIL_PROGRAM})  # noqa: S310 - our own URL
+    try:
+        with build_opener(_StayHere).open(request) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        with error:
+            return error.code
+
+
+def _headline(text: str) -> None:
+    output.out.print(f"\n{text}", style="bold", markup=False)
+
+
+def _where_to_look(stage: _Stage) -> None:
+    folder = stage.folder
+    _headline("Look at it")
+    output.say(f"mails     {folder / 'mails'}/ ({len(stage.mails)} .eml files, as received)")
+    output.say(f"rendered  {folder / 'rendered'}/ (issue.html, issue.txt, issue.mjml, message.eml)")
+    output.say(f"database  {folder / 'newsletter.db'}")
+    output.say("\nNext: `.venv/bin/newsletter init` makes an installation of your own.")

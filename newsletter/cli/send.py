@@ -1,0 +1,203 @@
+"""`newsletter send`: check an issue and send it, now, later, or as a test."""
+
+import secrets
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from newsletter.broadcasts import planning
+from newsletter.broadcasts.models import Broadcast
+from newsletter.broadcasts.planning import Plan, PreflightError
+from newsletter.cli import broadcasts as broadcast_commands
+from newsletter.cli import output, state
+from newsletter.cli.issues import print_findings
+from newsletter.core.clock import now
+from newsletter.core.errors import InputError, RefusedError
+from newsletter.core.runtime import Runtime
+from newsletter.issues import editing
+from newsletter.issues.models import Issue
+from newsletter.issues.parsing import parse, read_text
+from newsletter.jobs.bell import attach_bell
+from newsletter.jobs.embedded import sending
+from newsletter.mail.address import Address
+from newsletter.rendering.compiled import Frozen, WireForm
+from newsletter.rendering.message import personalise, prepare
+from newsletter.sending import system_mail
+from newsletter.sending.smtp_transport import transport_for
+from subscribers.audience import count_audience
+from subscribers.lists import find_list
+from subscribers.models import SubscriberList
+from subscribers.recipient import Recipient
+
+
+def send(
+    issue: Annotated[str, typer.Argument(metavar="ISSUE", help="A file, a date, or an id.")],
+    *,
+    lists: Annotated[
+        list[str] | None,
+        typer.Option("--list", help="A list to send to; repeat for several. [default: the only one]"),
+    ] = None,
+    at: Annotated[
+        datetime | None, typer.Option(help="Start then (local time unless it names a zone).")
+    ] = None,
+    test: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Send one test mail there instead.")
+    ] = None,
+    detach: Annotated[bool, typer.Option(help="Do not wait for the end.")] = False,
+    force: Annotated[bool, typer.Option(help="Send again what a list already got.")] = False,
+    dry_run: output.DryRun = False,
+) -> None:
+    """Check an issue, freeze it, and send it to every subscriber of its lists."""
+    runtime = state.runtime()
+    transport_for(runtime.settings.relays)
+    attach_bell(runtime)
+    if test is not None:
+        _send_test(runtime, issue, test, dry_run=dry_run)
+        return
+    broadcast_id = schedule_issue(runtime, issue, lists or [], at, force=force, dry_run=dry_run)
+    if broadcast_id is not None:
+        _see_it_through(runtime, broadcast_id, at=at, detach=detach)
+
+
+def schedule_issue(
+    runtime: Runtime,
+    issue_text: str,
+    list_names: list[str],
+    at: datetime | None,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
+) -> int | None:
+    """Commit the broadcast and return its id; rehearsed, say what it would be and return None."""
+    with runtime.sessions.writing() as session:
+        plan = _plan(session, runtime, issue_text)
+        lists = _lists(session, plan.issue, list_names)
+        broadcast = planning.schedule(
+            session,
+            plan,
+            lists,
+            start_at=at.astimezone() if at else now(),
+            stale_after=timedelta(hours=runtime.settings.delivery.stale_after_hours),
+            force=force,
+        )
+        _announce(session, plan, lists, broadcast, dry_run=dry_run)
+        if dry_run:
+            session.rollback()
+            return None
+        return broadcast.id
+
+
+def _plan(session: Session, runtime: Runtime, issue_text: str) -> Plan:
+    issue = _find_or_import(session, runtime, issue_text)
+    try:
+        plan = planning.prepare(issue, runtime.settings, today=now().astimezone().date())
+    except PreflightError as error:
+        print_findings(issue.source_name, error.findings)
+        raise
+    print_findings(issue.source_name, plan.compilation.findings)
+    return plan
+
+
+def _find_or_import(session: Session, runtime: Runtime, text: str) -> Issue:
+    """An issue by date or id; a file is imported first."""
+    path = Path(text)
+    if not path.is_file():
+        if path.suffix:
+            raise InputError(text, "no such file")
+        return editing.find_issue(session, text)
+    content = read_text(path)
+    stored = editing.store(
+        session,
+        parse(content, str(path)),
+        content,
+        is_sent=lambda issue: planning.was_sent(session, issue),
+        tracking_mode=runtime.settings.tracking.default_mode,
+    )
+    if stored.newsletter_created:
+        output.say(f"Newsletter {stored.issue.newsletter.name!r} is new and was created.")
+    return stored.issue
+
+
+def _lists(session: Session, issue: Issue, names: list[str]) -> list[SubscriberList]:
+    """The named lists, or the newsletter's only one."""
+    if names:
+        return [find_list(session, name) for name in dict.fromkeys(names)]
+    own = session.scalars(
+        select(SubscriberList).where(SubscriberList.newsletter_id == issue.newsletter_id)
+    ).all()
+    if len(own) == 1:
+        return list(own)
+    known = ", ".join(found.slug for found in own) or "none yet: `newsletter lists create NAME`"
+    raise RefusedError(f"say which list with --list ({known})")
+
+
+def _announce(
+    session: Session,
+    plan: Plan,
+    lists: list[SubscriberList],
+    broadcast: Broadcast,
+    *,
+    dry_run: bool,
+) -> None:
+    audience = count_audience(session, [chosen.id for chosen in lists])
+    excluded = ", ".join(f"{n} {reason}" for reason, n in sorted(audience.excluded.items()))
+    output.say(
+        f"{'Would send' if dry_run else f'Broadcast {broadcast.id}:'} "
+        f"{plan.email.subject!r} to {', '.join(chosen.name for chosen in lists)}: "
+        f"{audience.mailable} recipients" + (f", excluded {excluded}" if excluded else "")
+    )
+
+
+def _see_it_through(
+    runtime: Runtime, broadcast_id: int, *, at: datetime | None, detach: bool
+) -> None:
+    watch = f"`newsletter broadcasts watch {broadcast_id}` follows it"
+    if at is not None or detach or not runtime.settings.embedded:
+        running = (
+            "the Celery workers and beat"
+            if not runtime.settings.embedded
+            else "`newsletter serve` or `newsletter worker`"
+        )
+        when = f" at {at.astimezone():%Y-%m-%d %H:%M %Z}" if at else ""
+        output.say(f"It starts{when} by itself while {running} run; {watch}.")
+        return
+    try:
+        with sending(runtime, transport_for(runtime.settings.relays)):
+            broadcast_commands.follow(runtime, broadcast_id)
+    except KeyboardInterrupt:
+        output.say(
+            "Stopped here; nothing is lost. `newsletter serve` or `newsletter worker` goes on "
+            f"with broadcast {broadcast_id}."
+        )
+        return
+    broadcast_commands.conclude(runtime, broadcast_id)
+
+
+def _send_test(runtime: Runtime, issue_text: str, address: str, *, dry_run: bool) -> None:
+    """One mail as a subscriber would get it, without tracking, through the outbox."""
+    to = Address.parse(address, place="--test")
+    with runtime.sessions.writing() as session:
+        plan = _plan(session, runtime, issue_text)
+        frozen = Frozen(0, now(), plan.email, plan.identity)
+        recipient = Recipient(0, to.typed, to.key)
+        mail = prepare(frozen, WireForm.NONE)
+        system_mail.enqueue(
+            session,
+            key=f"test-{secrets.token_hex(8)}",
+            kind="test",
+            sender=mail.envelope_sender,
+            to=to.typed,
+            wire=personalise(mail, recipient, 0, runtime.keys),
+        )
+        # A test keeps nothing but the mail: the issue stays as it was stored before.
+        if dry_run:
+            session.rollback()
+            output.say(f"Would send a test of {plan.email.subject!r} to {to.typed}.")
+            return
+    if runtime.settings.embedded:
+        system_mail.deliver_outbox(runtime, transport_for(runtime.settings.relays))
+    output.say(f"Test of {plan.email.subject!r} handed over for {to.typed}.")

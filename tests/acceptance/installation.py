@@ -1,0 +1,104 @@
+"""One installation of the system in a folder, driven as its operator would: by processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+NEWSLETTER = Path(sys.executable).with_name("newsletter")
+CELERY = Path(sys.executable).with_name("celery")
+
+ISSUE = """\
+---
+newsletter: field-notes
+title: Field Notes
+date: 2026-06-17
+subject: "Measured twice"
+preheader: What the ledger knows
+---
+## The Big Idea
+A ledger is the only memory that survives a crash, {{ subscriber.name | default("reader") }}.
+
+## Deep Reads
+### [One](https://example.org/one)
+First summary.
+
+### [Two](https://example.org/two)
+Second summary.
+"""
+
+
+@dataclass
+class Installation:
+    """A working folder and the environment its commands run in."""
+
+    folder: Path
+    env: dict[str, str] = field(default_factory=dict)
+
+    def run(self, *arguments: str, expect: int = 0) -> str:
+        """Run `newsletter …`; returns standard output, fails on another exit code."""
+        done = subprocess.run(
+            [NEWSLETTER, *arguments],
+            cwd=self.folder,
+            env=self._environment(),
+            capture_output=True,
+            text=True,
+            timeout=180,
+            check=False,
+        )
+        assert done.returncode == expect, f"{arguments}: {done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done.stdout if expect == 0 else done.stdout + done.stderr
+
+    def json(self, *arguments: str) -> Any:
+        """Run a reading command with `--json`."""
+        return json.loads(self.run(*arguments, "--json"))
+
+    @contextmanager
+    def process(self, *command: str | Path) -> Iterator[subprocess.Popen[bytes]]:
+        """A process that stays while the block runs; ended by SIGTERM, its log in the folder."""
+        log = self.folder / f"{Path(command[0]).name}-{time.monotonic_ns()}.log"
+        with log.open("wb") as stream:
+            started = subprocess.Popen(
+                command, cwd=self.folder, env=self._environment(), stdout=stream, stderr=stream
+            )
+        try:
+            yield started
+        finally:
+            if started.poll() is None:
+                started.send_signal(signal.SIGTERM)
+            try:
+                started.wait(timeout=60)
+            except subprocess.TimeoutExpired:
+                started.kill()
+                raise
+
+    def wait_until_ended(self, broadcast_id: int, seconds: float = 150) -> dict[str, Any]:
+        """`broadcasts show` once the broadcast is done; fails when it does not get there."""
+        end = time.monotonic() + seconds
+        while True:
+            shown: dict[str, Any] = self.json("broadcasts", "show", str(broadcast_id))
+            if shown["state"] in ("done", "cancelled"):
+                return shown
+            assert time.monotonic() < end, shown
+            time.sleep(0.5)
+
+    def _environment(self) -> dict[str, str]:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("NEWSLETTER_")}
+        return {**clean, "PYTHONPATH": str(ROOT), **self.env}
+
+
+def write_subscribers(file: Path, addresses: Sequence[str], unsubscribed: Sequence[str]) -> None:
+    """A file in the own import format."""
+    gone = set(unsubscribed)
+    lines = ["email,name,status"]
+    lines += [f"{a},Reader,{'unsubscribed' if a in gone else 'active'}" for a in addresses]
+    file.write_text("\n".join(lines) + "\n")
