@@ -1,0 +1,129 @@
+"""Who is mailed: candidates of lists, exclusions with their reasons, people as recipients."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, literal, null, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from subscribers.models import (
+    Subscriber,
+    Subscription,
+    SubscriptionStatus,
+    Suppression,
+)
+from subscribers.recipient import Recipient
+
+_NOWHERE = 1_000_000
+"""A position behind that of every list a broadcast could have."""
+
+
+@dataclass(frozen=True, slots=True)
+class AudienceCount:
+    """How many a sending would reach, and why the others are left out."""
+
+    mailable: int
+    excluded: Mapping[str, int]
+
+
+def audience_chunk(list_ids: Sequence[int], after_subscriber_id: int, limit: int) -> Select[Any]:
+    """The next candidates of the lists, by subscriber id, one row each.
+
+    A candidate is a person with any subscription on one of the lists. Columns: subscriber_id,
+    email, address_key, domain_key, list_id (the first list in the given order on which the person
+    is active, else NULL), tracking_consent (of that subscription), exclusion (`unconfirmed`,
+    `unsubscribed`, `suppressed`, or NULL for those to be mailed).
+    """
+    position = case(
+        {list_id: number for number, list_id in enumerate(list_ids)}, value=Subscription.list_id
+    )
+    active = Subscription.status == SubscriptionStatus.ACTIVE
+    pending = Subscription.status == SubscriptionStatus.PENDING
+    standing = (
+        select(
+            Subscription.subscriber_id,
+            func.min(case((active, position), else_=_NOWHERE)).label("first_active"),
+            func.max(case((pending, 1), else_=0)).label("any_pending"),
+        )
+        .where(Subscription.list_id.in_(list_ids), Subscription.subscriber_id > after_subscriber_id)
+        .group_by(Subscription.subscriber_id)
+        .order_by(Subscription.subscriber_id)
+        .limit(limit)
+        .subquery("standing")
+    )
+    is_active = standing.c.first_active < _NOWHERE
+    exclusion = case(
+        (and_(is_active, Suppression.id.is_not(None)), literal("suppressed")),
+        (is_active, null()),
+        (standing.c.any_pending == 1, literal("unconfirmed")),
+        else_=literal("unsubscribed"),
+    )
+    list_of_position = case(dict(enumerate(list_ids)), value=standing.c.first_active)
+    return (
+        select(
+            Subscriber.id.label("subscriber_id"),
+            Subscriber.email,
+            Subscriber.address_key,
+            Subscriber.domain_key,
+            list_of_position.label("list_id"),
+            Subscription.tracking_consent,
+            exclusion.label("exclusion"),
+        )
+        .select_from(standing)
+        .join(Subscriber, Subscriber.id == standing.c.subscriber_id)
+        .outerjoin(Suppression, Suppression.address_key == Subscriber.address_key)
+        .outerjoin(
+            Subscription,
+            and_(
+                Subscription.subscriber_id == standing.c.subscriber_id,
+                Subscription.list_id == list_of_position,
+            ),
+        )
+        .order_by(standing.c.subscriber_id)
+    )
+
+
+def count_audience(session: Session, list_ids: Sequence[int]) -> AudienceCount:
+    """Count what freezing these lists now would give."""
+    chunk = audience_chunk(list_ids, 0, 2**31 - 1).order_by(None).subquery()
+    counts: Counter[str | None] = Counter(
+        dict(
+            session.execute(
+                select(chunk.c.exclusion, func.count()).group_by(chunk.c.exclusion)
+            ).tuples()
+        )
+    )
+    return AudienceCount(counts.pop(None, 0), {str(reason): n for reason, n in counts.items()})
+
+
+def still_mailable(
+    address_key: InstrumentedAttribute[str],
+    subscriber_id: InstrumentedAttribute[int],
+    list_ids: Select[tuple[int]],
+) -> ColumnElement[bool]:
+    """A condition on rows of another table: active on one of the lists and not suppressed."""
+    active = exists().where(
+        Subscription.subscriber_id == subscriber_id,
+        Subscription.list_id.in_(list_ids),
+        Subscription.status == SubscriptionStatus.ACTIVE,
+    )
+    suppressed = exists().where(Suppression.address_key == address_key)
+    return and_(active, ~suppressed)
+
+
+def recipients(session: Session, subscriber_ids: Sequence[int]) -> dict[int, Recipient]:
+    """The people behind these ids, as messages see them; who is gone is missing."""
+    rows = session.scalars(select(Subscriber).where(Subscriber.id.in_(subscriber_ids)))
+    return {
+        person.id: Recipient(
+            subscriber_id=person.id,
+            address=person.email,
+            address_key=person.address_key,
+            name=person.name,
+            locale=person.locale,
+            attributes=person.attributes,
+        )
+        for person in rows
+    }

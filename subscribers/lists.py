@@ -1,0 +1,66 @@
+"""Lists people can be on."""
+
+import re
+import unicodedata
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from newsletter.core.errors import InputError, NotFoundError, RefusedError
+from subscribers.models import SubscriberList, Subscription, SubscriptionStatus
+
+
+def create_list(session: Session, name: str, newsletter_id: int | None = None) -> SubscriberList:
+    """A new list; without a newsletter it waits for the first one and is adopted by it.
+
+    Raises:
+        InputError: the name has nothing a slug can be made of.
+        RefusedError: a list of that name is there already.
+    """
+    slug = slugify(name)
+    if session.scalar(select(SubscriberList.id).where(SubscriberList.slug == slug)):
+        raise RefusedError(f"list {slug!r} is there already")
+    created = SubscriberList(slug=slug, name=name.strip(), newsletter_id=newsletter_id)
+    session.add(created)
+    session.flush()
+    return created
+
+
+def find_list(session: Session, text: str) -> SubscriberList:
+    """A list by slug or name.
+
+    Raises:
+        NotFoundError: there is none; the error names those there are.
+    """
+    found = session.scalar(select(SubscriberList).where(SubscriberList.slug == slugify(text)))
+    if found is None:
+        known = session.scalars(select(SubscriberList.slug).order_by(SubscriberList.slug)).all()
+        raise NotFoundError("list", text, f"there are: {', '.join(known) or 'none yet'}")
+    return found
+
+
+def list_sizes(session: Session) -> list[tuple[SubscriberList, dict[SubscriptionStatus, int]]]:
+    """Every list with its subscriptions counted by status."""
+    counts: dict[int, dict[SubscriptionStatus, int]] = {}
+    rows = session.execute(
+        select(Subscription.list_id, Subscription.status, func.count()).group_by(
+            Subscription.list_id, Subscription.status
+        )
+    ).tuples()
+    for list_id, status, count in rows:
+        counts.setdefault(list_id, {})[status] = count
+    lists = session.scalars(select(SubscriberList).order_by(SubscriberList.slug))
+    return [(found, counts.get(found.id, {})) for found in lists]
+
+
+def slugify(name: str) -> str:
+    """The name as lower-case ASCII words joined by hyphens.
+
+    Raises:
+        InputError: nothing is left of it.
+    """
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:80]
+    if not slug:
+        raise InputError("name", f"{name!r} has no letter or digit to make a short name of")
+    return slug

@@ -1,0 +1,231 @@
+"""How people come and leave. Every change writes its evidence; nothing here revives a leaver."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from newsletter.core.clock import now
+from newsletter.core.errors import RefusedError
+from newsletter.mail.address import Address
+from subscribers.models import (
+    STATUS_MOVES,
+    ConsentChange,
+    ConsentEvent,
+    Subscriber,
+    SubscriberList,
+    Subscription,
+    SubscriptionStatus,
+    TrackingConsent,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """How a change came about.
+
+    Attributes:
+        method: `import`, `command`, `confirmation`, `one-click`, `page`.
+        source: from where: a file and row, an IP address and user agent.
+        wording: what the person agreed to, or the operator's statement.
+    """
+
+    method: str
+    source: str = ""
+    wording: str = ""
+
+
+def find_subscriber(session: Session, address: Address) -> Subscriber | None:
+    """The person with this address, however it is spelt."""
+    return session.scalar(select(Subscriber).where(Subscriber.address_key == address.key))
+
+
+def ensure_subscriber(session: Session, address: Address, name: str = "") -> Subscriber:
+    """The person with this address; made if nobody has it. A known name is not overwritten."""
+    person = find_subscriber(session, address)
+    if person is None:
+        person = Subscriber(
+            email=address.typed, address_key=address.key, domain_key=address.domain, name=name
+        )
+        session.add(person)
+        session.flush()
+    elif name and not person.name:
+        person.name = name
+    return person
+
+
+def subscribe(
+    session: Session, person: Subscriber, to: SubscriberList, evidence: Evidence
+) -> Subscription:
+    """Put somebody on a list by the operator's statement of consent.
+
+    Raises:
+        RefusedError: the person left this list; only they themselves come back, by confirming.
+    """
+    subscription = find_subscription(session, person.id, to.id)
+    if subscription is None:
+        subscription = _new(session, person, to, SubscriptionStatus.ACTIVE)
+        _witness(session, subscription, ConsentChange.SUBSCRIBED, evidence)
+    elif subscription.status is SubscriptionStatus.UNSUBSCRIBED:
+        raise RefusedError(
+            f"{person.email} unsubscribed from {to.slug!r}; only they can come back, by confirming"
+        )
+    return subscription
+
+
+def request(
+    session: Session, person: Subscriber, to: SubscriberList, evidence: Evidence
+) -> Subscription:
+    """Ask for a subscription that its owner has to confirm; an active one stays as it is."""
+    subscription = find_subscription(session, person.id, to.id)
+    if subscription is None:
+        subscription = _new(session, person, to, SubscriptionStatus.PENDING)
+    elif subscription.status is SubscriptionStatus.UNSUBSCRIBED:
+        _move(subscription, SubscriptionStatus.PENDING)
+    else:
+        return subscription
+    _witness(session, subscription, ConsentChange.REQUESTED, evidence)
+    return subscription
+
+
+def confirm(session: Session, subscription: Subscription, evidence: Evidence) -> bool:
+    """The owner confirms; False when there was nothing to confirm (any more)."""
+    if subscription.status is not SubscriptionStatus.PENDING:
+        return False
+    _move(subscription, SubscriptionStatus.ACTIVE)
+    subscription.confirmed_at = now()
+    _witness(session, subscription, ConsentChange.CONFIRMED, evidence)
+    return True
+
+
+def leave(
+    session: Session, subscriber_id: int, newsletter_id: int, evidence: Evidence
+) -> list[Subscription]:
+    """End the person's subscriptions on every list of the newsletter; returns those ended now."""
+    ended = [
+        subscription
+        for subscription in _of_newsletter(session, subscriber_id, newsletter_id)
+        if subscription.status is not SubscriptionStatus.UNSUBSCRIBED
+    ]
+    for subscription in ended:
+        _move(subscription, SubscriptionStatus.UNSUBSCRIBED)
+        subscription.unsubscribed_at = now()
+        _witness(session, subscription, ConsentChange.UNSUBSCRIBED, evidence)
+    return ended
+
+
+def undo_leave(
+    session: Session, subscriber_id: int, newsletter_id: int, evidence: Evidence
+) -> list[Subscription]:
+    """Take back the last `leave`: exactly the subscriptions that it ended are as they were."""
+    gone = [
+        subscription
+        for subscription in _of_newsletter(session, subscriber_id, newsletter_id)
+        if subscription.status is SubscriptionStatus.UNSUBSCRIBED and subscription.unsubscribed_at
+    ]
+    if not gone:
+        return []
+    last = max(s.unsubscribed_at for s in gone if s.unsubscribed_at)
+    back = [subscription for subscription in gone if subscription.unsubscribed_at == last]
+    for subscription in back:
+        # Whoever had not confirmed before leaving still has not.
+        was_active = subscription.confirmed_at or not _only_requested(session, subscription)
+        _move(subscription, SubscriptionStatus.ACTIVE if was_active else SubscriptionStatus.PENDING)
+        subscription.unsubscribed_at = None
+        _witness(session, subscription, ConsentChange.RESUMED, evidence)
+    return back
+
+
+def set_tracking_consent(
+    session: Session, subscription: Subscription, consent: TrackingConsent, evidence: Evidence
+) -> None:
+    """Record what the person said about being tracked."""
+    if subscription.tracking_consent is consent:
+        return
+    subscription.tracking_consent = consent
+    if consent is not TrackingConsent.UNKNOWN:
+        granted = consent is TrackingConsent.GRANTED
+        change = ConsentChange.TRACKING_GRANTED if granted else ConsentChange.TRACKING_DENIED
+        _witness(session, subscription, change, evidence)
+
+
+def find_subscription(session: Session, subscriber_id: int, list_id: int) -> Subscription | None:
+    """The person's subscription on the list, whatever its status."""
+    return session.scalar(
+        select(Subscription).where(
+            Subscription.subscriber_id == subscriber_id, Subscription.list_id == list_id
+        )
+    )
+
+
+def consent_history(session: Session, subscriber_id: int) -> list[ConsentEvent]:
+    """Every recorded change of the person's subscriptions, in order."""
+    return list(
+        session.scalars(
+            select(ConsentEvent)
+            .where(ConsentEvent.subscriber_id == subscriber_id)
+            .order_by(ConsentEvent.id)
+        )
+    )
+
+
+def _new(
+    session: Session, person: Subscriber, to: SubscriberList, status: SubscriptionStatus
+) -> Subscription:
+    subscription = Subscription(subscriber_id=person.id, list_id=to.id, status=status)
+    session.add(subscription)
+    session.flush()
+    return subscription
+
+
+def _move(subscription: Subscription, to: SubscriptionStatus) -> None:
+    assert to in STATUS_MOVES[subscription.status], (subscription.status, to)
+    subscription.status = to
+
+
+def _of_newsletter(
+    session: Session, subscriber_id: int, newsletter_id: int
+) -> Sequence[Subscription]:
+    return session.scalars(
+        select(Subscription)
+        .join(SubscriberList)
+        .where(
+            Subscription.subscriber_id == subscriber_id,
+            SubscriberList.newsletter_id == newsletter_id,
+        )
+        .with_for_update(of=Subscription)
+    ).all()
+
+
+def _only_requested(session: Session, subscription: Subscription) -> bool:
+    """No evidence that the subscription ever was active."""
+    active = (ConsentChange.SUBSCRIBED, ConsentChange.CONFIRMED)
+    return (
+        session.scalar(
+            select(ConsentEvent.id)
+            .where(
+                ConsentEvent.subscriber_id == subscription.subscriber_id,
+                ConsentEvent.list_id == subscription.list_id,
+                ConsentEvent.change.in_(active),
+            )
+            .limit(1)
+        )
+        is None
+    )
+
+
+def _witness(
+    session: Session, subscription: Subscription, change: ConsentChange, evidence: Evidence
+) -> None:
+    session.add(
+        ConsentEvent(
+            subscriber_id=subscription.subscriber_id,
+            list_id=subscription.list_id,
+            change=change,
+            method=evidence.method,
+            source=evidence.source[:300],
+            wording=evidence.wording,
+        )
+    )
+    session.flush()
