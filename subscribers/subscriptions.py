@@ -108,11 +108,18 @@ def leave(
         for subscription in _of_newsletter(session, subscriber_id, newsletter_id)
         if subscription.status is not SubscriptionStatus.UNSUBSCRIBED
     ]
+    left_at = now()
     for subscription in ended:
-        _move(subscription, SubscriptionStatus.UNSUBSCRIBED)
-        subscription.unsubscribed_at = now()
-        _witness(session, subscription, ConsentChange.UNSUBSCRIBED, evidence)
+        end(session, subscription, evidence)
+        subscription.unsubscribed_at = left_at  # one moment for all: `undo_leave` goes by it
     return ended
+
+
+def end(session: Session, subscription: Subscription, evidence: Evidence) -> None:
+    """End one subscription that is not ended yet."""
+    _move(subscription, SubscriptionStatus.UNSUBSCRIBED)
+    subscription.unsubscribed_at = now()
+    _witness(session, subscription, ConsentChange.UNSUBSCRIBED, evidence)
 
 
 def undo_leave(

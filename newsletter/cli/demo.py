@@ -123,7 +123,7 @@ def _import_readers(stage: _Stage) -> None:
     sessions = stage.runtime.sessions
     with sessions.writing() as session:
         readers = lists.create_list(session, "Readers")
-    report = importing.import_rows(sessions, _examples() / "subscribers.csv", readers.id)
+    report = importing.import_file(sessions, _examples() / "subscribers.csv", readers.id)
     output.say(report.line())
 
 

@@ -39,7 +39,9 @@ def send(
     *,
     lists: Annotated[
         list[str] | None,
-        typer.Option("--list", help="A list to send to; repeat for several. [default: the only one]"),
+        typer.Option(
+            "--list", help="A list to send to; repeat for several. [default: the only one]"
+        ),
     ] = None,
     at: Annotated[
         datetime | None, typer.Option(help="Start then (local time unless it names a zone).")

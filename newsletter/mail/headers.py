@@ -1,0 +1,106 @@
+"""Strict header fields: folded, encoded, and impossible to break out of (RFC 5322, 2047)."""
+
+import re
+from base64 import b64encode
+from datetime import datetime
+from email.utils import format_datetime, quote
+
+from newsletter.core.errors import NewsletterError
+from newsletter.mail.address import Address
+
+FOLD_AT = 78
+_HARD_LIMIT = 998
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_ATOM_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
+_CHUNK_BYTES = 42
+"""UTF-8 bytes per encoded word: 56 characters of base64 and 12 around them, below 75."""
+
+
+class HeaderError(NewsletterError):
+    """A value that cannot stand in a header field; names the field."""
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"header {name}: {problem}")
+        self.name = name
+
+
+def unstructured(name: str, value: str) -> bytes:
+    """A field of free text, such as Subject; ends with CRLF.
+
+    Raises:
+        HeaderError: the value has a line break or another control character.
+    """
+    _refuse_control(name, value)
+    words = _encoded_words(value) if _needs_encoding(value) else value.split(" ")
+    return _folded(name, words)
+
+
+def structured(name: str, value: str) -> bytes:
+    """A field whose value is ready made of ASCII, such as List-Id; folded only at spaces."""
+    _refuse_control(name, value)
+    if not value.isascii():
+        raise HeaderError(name, "expected ASCII")
+    return _folded(name, value.split(" "))
+
+
+def mailbox(name: str, address: Address, display_name: str = "") -> bytes:
+    """A field with one mailbox, such as From or To; any display name is quoted or encoded.
+
+    A local part beyond ASCII stays as it is (RFC 6532); the domain is written as A-label.
+    """
+    _refuse_control(name, display_name)
+    shown = " ".join(display_name.split())
+    if not shown:
+        words = [address.envelope]
+    elif _needs_encoding(shown):
+        words = [*_encoded_words(shown), f"<{address.envelope}>"]
+    elif _ATOM_PHRASE.fullmatch(shown):
+        words = [*shown.split(" "), f"<{address.envelope}>"]
+    else:
+        words = [*f'"{quote(shown)}"'.split(" "), f"<{address.envelope}>"]
+    return _folded(name, words)
+
+
+def date(name: str, moment: datetime) -> bytes:
+    """A field with a date-time (RFC 5322 section 3.3)."""
+    return _folded(name, format_datetime(moment).split(" "))
+
+
+def _refuse_control(name: str, value: str) -> None:
+    found = _CONTROL.search(value)
+    if found:
+        raise HeaderError(name, f"control character U+{ord(found[0]):04X} is not allowed")
+
+
+def _needs_encoding(value: str) -> bool:
+    """Beyond ASCII, or white space and words that folding could lose or a reader mistake."""
+    odd_space = value != value.strip(" ") or "  " in value
+    too_long = any(len(word) > FOLD_AT - 2 for word in value.split(" "))
+    return not value.isascii() or "=?" in value or odd_space or too_long
+
+
+def _encoded_words(value: str) -> list[str]:
+    """RFC 2047 encoded words in base64, never splitting a character."""
+    words, chunk = [], b""
+    for character in value:
+        encoded = character.encode("utf-8", "replace")
+        if len(chunk) + len(encoded) > _CHUNK_BYTES:
+            words.append(chunk)
+            chunk = b""
+        chunk += encoded
+    words.append(chunk)
+    return [f"=?utf-8?b?{b64encode(word).decode()}?=" for word in words if word]
+
+
+def _folded(name: str, words: list[str]) -> bytes:
+    lines, line = [], f"{name}:"
+    for word in words:
+        if len(line) + 1 + len(word) > FOLD_AT and line.strip() != f"{name}:":
+            lines.append(line)
+            line = ""
+        line += f" {word}"
+    lines.append(line)
+    encoded = [text.encode() for text in lines]
+    if any(len(text) > _HARD_LIMIT for text in encoded):
+        raise HeaderError(name, f"a line is longer than {_HARD_LIMIT} bytes")
+    return b"\r\n".join(encoded) + b"\r\n"
