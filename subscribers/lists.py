@@ -1,12 +1,10 @@
 """Lists people can be on."""
 
-import re
-import unicodedata
-
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from newsletter.core.errors import InputError, NotFoundError, RefusedError
+from newsletter.core.errors import NotFoundError, RefusedError
+from newsletter.core.slug import slugify
 from subscribers.models import SubscriberList, Subscription, SubscriptionStatus
 
 
@@ -51,16 +49,3 @@ def list_sizes(session: Session) -> list[tuple[SubscriberList, dict[Subscription
         counts.setdefault(list_id, {})[status] = count
     lists = session.scalars(select(SubscriberList).order_by(SubscriberList.slug))
     return [(found, counts.get(found.id, {})) for found in lists]
-
-
-def slugify(name: str) -> str:
-    """The name as lower-case ASCII words joined by hyphens.
-
-    Raises:
-        InputError: nothing is left of it.
-    """
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
-    slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:80]
-    if not slug:
-        raise InputError("name", f"{name!r} has no letter or digit to make a short name of")
-    return slug

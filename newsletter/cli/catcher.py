@@ -2,9 +2,9 @@
 
 import itertools
 import re
+import socket
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from aiosmtpd.controller import Controller
 
@@ -19,27 +19,29 @@ class Catcher:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self._controller = Controller(
-            _Keep(folder), hostname="127.0.0.1", port=0, enable_SMTPUTF8=True
-        )
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        self._controller = _OnSocket(_Keep(folder), self._socket)
 
-    def __enter__(self) -> "Catcher":
+    def __enter__(self) -> Self:
         self._controller.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._controller.stop()
 
-    @property
-    def port(self) -> int:
-        """The port it was given by the system."""
-        port: int = self._controller.server.sockets[0].getsockname()[1]
-        return port
+
+class _OnSocket(Controller):
+    """The library's server on a socket that is bound already: no port is guessed."""
+
+    def __init__(self, handler: object, bound: socket.socket) -> None:
+        host, port = bound.getsockname()
+        super().__init__(handler, hostname=host, port=port, enable_SMTPUTF8=True)
+        self._bound = bound
+
+    def _create_server(self) -> Any:
+        return self.loop.create_server(self._factory_invoker, sock=self._bound)
 
 
 class _Keep:

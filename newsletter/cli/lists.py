@@ -46,6 +46,6 @@ def list_(*, as_json: output.AsJson = False) -> None:
 
 
 def new_list(session: Session, name: str, newsletter: str | None = None) -> SubscriberList:
-    """A list of the named newsletter, or of the only one; before the first, of the first to come."""
+    """A list of the named newsletter or the only one; before the first, of the first to come."""
     owner = find_newsletter(session, newsletter) if newsletter else only_newsletter(session)
     return lists.create_list(session, name, owner.id if owner else None)

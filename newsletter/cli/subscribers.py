@@ -11,6 +11,7 @@ from newsletter.cli import output, state
 from newsletter.cli.lists import new_list
 from newsletter.core.errors import NotFoundError
 from newsletter.core.runtime import Runtime
+from newsletter.core.slug import slugify
 from newsletter.jobs.bell import attach_bell
 from newsletter.mail.address import Address
 from newsletter.sending.confirmation import ask_to_confirm
@@ -19,7 +20,7 @@ from newsletter.sending.system_mail import deliver_outbox
 from subscribers import subscriptions, suppressions
 from subscribers.exporting import export_list
 from subscribers.importing import ImportOptions, import_file
-from subscribers.lists import find_list, slugify
+from subscribers.lists import find_list
 from subscribers.models import Subscriber, SubscriberList, Subscription
 from subscribers.subscriptions import Evidence
 
@@ -151,12 +152,7 @@ def _details(session: Session, person: Subscriber) -> dict[str, Any]:
         .join(SubscriberList)
         .where(Subscription.subscriber_id == person.id)
     ).tuples()
-    slugs = {
-        list_id: slug
-        for list_id, slug in session.execute(
-            select(SubscriberList.id, SubscriberList.slug)
-        ).tuples()
-    }
+    slugs = dict(session.execute(select(SubscriberList.id, SubscriberList.slug)).tuples().all())
     return {
         "email": person.email,
         "name": person.name,

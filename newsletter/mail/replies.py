@@ -106,7 +106,7 @@ _RULES = (
         _C.GONE,
         codes=frozenset({550, 551, 553}),
         text=_text(
-            r"(user|mailbox|recipient|account|address).*(unknown|not (found|exist)|no longer|disabled)",
+            r"(user|mailbox|recipient|account|address).*(unknown|not (found|exist)|disabled)",
             r"(unknown|no such) (user|mailbox|recipient|account|address)",
             r"does(n't| not) exist",
         ),

@@ -78,12 +78,11 @@ class SmtpTransport:
         return _SmtpConnection(self._name, client, self._timeouts)
 
     def _greeted(self) -> smtplib.SMTP:
-        where = {"host": self._host, "port": self._port}
         if self._implicit_tls:
             return smtplib.SMTP_SSL(
-                **where, timeout=self._timeouts.connect, context=self._context()
+                self._host, self._port, timeout=self._timeouts.connect, context=self._context()
             )
-        return smtplib.SMTP(**where, timeout=self._timeouts.connect)
+        return smtplib.SMTP(self._host, self._port, timeout=self._timeouts.connect)
 
     def _secure_and_login(self, client: smtplib.SMTP) -> None:
         client.ehlo()
@@ -186,12 +185,11 @@ class _SmtpConnection:
             self._client.sock.settimeout(self._timeouts.after_dot)
             self._client.send(b".\r\n")
             reply = parse_reply(*self._client.getreply())
-            if self._client.sock:
-                self._client.sock.settimeout(self._timeouts.command)
         except (smtplib.SMTPException, OSError) as error:
             raise NoReplyError(self._relay, f"no reply after the dot: {error}") from None
         if reply.code == -1:
             raise NoReplyError(self._relay, "no reply after the dot")
+        self._client.sock.settimeout(self._timeouts.command)
         return reply
 
 

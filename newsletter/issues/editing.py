@@ -1,0 +1,137 @@
+"""Issues in the database: store a text, keep the texts it had, find an issue again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from newsletter.core.clock import now
+from newsletter.core.config import TrackingMode
+from newsletter.core.errors import NotFoundError, RefusedError
+from newsletter.core.slug import slugify
+from newsletter.issues.models import Issue, IssueRevision, Newsletter
+from newsletter.issues.newsletters import create_newsletter, only_newsletter
+from newsletter.issues.source import IssueSource
+
+_DEFAULT_NAME = "Newsletter"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What storing a text did."""
+
+    issue: Issue
+    created: bool
+    changed: bool
+    newsletter_created: bool
+
+
+def store(
+    session: Session,
+    source: IssueSource,
+    text: str,
+    *,
+    is_sent: Callable[[Issue], bool],
+    tracking_mode: TrackingMode,
+) -> Stored:
+    """Store an issue, unique by newsletter and date; another text of the same date is a revision.
+
+    `is_sent` says whether somebody has the issue already; `tracking_mode` is that of a newsletter
+    this makes.
+
+    Raises:
+        RefusedError: the issue was sent and its text would change.
+    """
+    newsletter, newsletter_created = _newsletter_of(session, source, tracking_mode)
+    subject = effective_subject(source, newsletter.name)
+    issue = session.scalar(
+        select(Issue)
+        .where(Issue.newsletter_id == newsletter.id, Issue.date == source.date)
+        .with_for_update()
+    )
+    if issue is None:
+        issue = Issue(
+            newsletter=newsletter,
+            date=source.date,
+            subject=subject,
+            source=text,
+            source_name=source.place,
+        )
+        session.add(issue)
+        session.flush()
+        return Stored(issue, created=True, changed=True, newsletter_created=newsletter_created)
+    changed = issue.source != text
+    if changed:
+        if is_sent(issue):
+            raise RefusedError(
+                f"issue {issue.date.isoformat()} was sent: its text does not change any more"
+            )
+        _revise(session, issue, text, subject, source.place)
+    return Stored(issue, created=False, changed=changed, newsletter_created=newsletter_created)
+
+
+def effective_subject(source: IssueSource, newsletter_name: str) -> str:
+    """The subject as written, else title and date."""
+    return source.subject or f"{source.title or newsletter_name} — {source.date.isoformat()}"
+
+
+def find_issue(session: Session, text: str) -> Issue:
+    """An issue by id, by date, or as `newsletter/date`.
+
+    Raises:
+        NotFoundError: there is none, or several newsletters have one of that date.
+    """
+    slug, _, rest = text.rpartition("/")
+    query = select(Issue).join(Newsletter)
+    if slug:
+        query = query.where(Newsletter.slug == slug)
+    day = _day(rest)
+    if day is None and not rest.isdecimal():
+        raise NotFoundError("issue", text, "name a file, a date such as 2026-06-17, or an id")
+    query = query.where(Issue.date == day if day else Issue.id == int(rest[:9]))
+    found = session.scalars(query.limit(2)).all()
+    if not found:
+        raise NotFoundError("issue", text, "`newsletter issues list` shows them")
+    if len(found) > 1:
+        raise NotFoundError("single issue", text, f"write NEWSLETTER/{rest}")
+    return found[0]
+
+
+def list_issues(session: Session) -> list[Issue]:
+    """All issues, the newest first."""
+    return list(session.scalars(select(Issue).order_by(Issue.date.desc(), Issue.id.desc())))
+
+
+def _newsletter_of(
+    session: Session, source: IssueSource, tracking_mode: TrackingMode
+) -> tuple[Newsletter, bool]:
+    """The newsletter the text names, else the only one; made when it is the first of its name."""
+    if not source.newsletter:
+        only = only_newsletter(session)
+        if only is not None:
+            return only, False
+    slug = source.newsletter or slugify(source.title or _DEFAULT_NAME)
+    found = session.scalar(select(Newsletter).where(Newsletter.slug == slug))
+    if found is not None:
+        return found, False
+    name = source.title or slug.replace("-", " ").title()
+    return create_newsletter(session, slug, name, tracking_mode=tracking_mode), True
+
+
+def _revise(session: Session, issue: Issue, text: str, subject: str, place: str) -> None:
+    session.add(IssueRevision(issue_id=issue.id, number=issue.revision, source=issue.source))
+    issue.revision += 1
+    issue.source = text
+    issue.subject = subject
+    issue.source_name = place
+    issue.updated_at = now()
+    session.flush()
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None

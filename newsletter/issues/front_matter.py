@@ -1,0 +1,126 @@
+"""The YAML between the two `---` lines of a Markdown issue: typed, checked, with line numbers."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any
+
+import yaml
+
+from newsletter.issues.source import SourceError
+
+_TEXT_KEYS = ("newsletter", "title", "lang", "subject", "preheader")
+_KEYS = (*_TEXT_KEYS, "date", "categories")
+_SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
+
+
+@dataclass(frozen=True, slots=True)
+class FrontMatter:
+    """The checked values.
+
+    Attributes:
+        texts: newsletter, title, lang, subject, preheader, as far as they are there.
+        lines: the source line of each key.
+        body_line: the line on which the text behind the front matter begins.
+    """
+
+    date: date
+    body_line: int
+    texts: dict[str, str] = field(default_factory=dict)
+    categories: tuple[str, ...] = ()
+    lines: dict[str, int] = field(default_factory=dict)
+
+
+def read_front_matter(text: str, place: str) -> FrontMatter:
+    """Read the front matter with which `text` begins.
+
+    Raises:
+        SourceError: names the line of the key, and what was expected.
+    """
+    lines = text.split("\n")
+    end = next((n for n, line in enumerate(lines) if n and line.rstrip() == "---"), None)
+    if lines[0].rstrip() != "---" or end is None:
+        raise SourceError(f"{place}:1", "expected front matter between two lines `---`")
+    values, where = _mapping("\n".join(lines[1:end]), place)
+    for key in values:
+        if key not in _KEYS:
+            raise SourceError(
+                f"{place}:{where[key]}", f"unknown key {key!r}; expected {', '.join(_KEYS)}"
+            )
+    if values.get("date") is None:
+        raise SourceError(f"{place}:1", "expected a key `date`, such as `date: 2026-06-17`")
+    check = _Check(values, where, place)
+    return FrontMatter(
+        date=check.date(),
+        body_line=end + 2,
+        texts={key: check.text(key) for key in _TEXT_KEYS if values.get(key) is not None},
+        categories=check.categories(),
+        lines=where,
+    )
+
+
+def _mapping(text: str, place: str) -> tuple[dict[str, Any], dict[str, int]]:
+    """Values and source lines by key."""
+    values: dict[str, Any] = {}
+    where: dict[str, int] = {}
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return values, where
+        if not isinstance(node, yaml.MappingNode):
+            raise SourceError(f"{place}:2", "expected `key: value` lines")
+        for key_node, value_node in node.value:
+            key, line = str(key_node.value), key_node.start_mark.line + 2
+            if key in values:
+                raise SourceError(f"{place}:{line}", f"key {key!r} stands twice")
+            where[key] = line
+            values[key] = loader.construct_object(value_node, deep=True)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 2 if error.problem_mark else 1
+        raise SourceError(f"{place}:{line}", f"not YAML: {error.problem}") from None
+    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+        line = max(where.values(), default=1)
+        raise SourceError(f"{place}:{line}", f"not a value we can read: {error}") from None
+    finally:
+        loader.dispose()
+    return values, where
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """Each value against what its key expects."""
+
+    values: dict[str, Any]
+    where: dict[str, int]
+    place: str
+
+    def date(self) -> date:
+        value = self.values["date"]
+        if isinstance(value, datetime) or not isinstance(value, date):
+            raise self._wrong("date", "a day such as 2026-06-17")
+        return value
+
+    def text(self, key: str) -> str:
+        value = self.values[key]
+        if not isinstance(value, str) or "\n" in value.strip():
+            raise self._wrong(key, "one line of text; put it in quotes")
+        if key == "newsletter" and not _SLUG.fullmatch(value):
+            raise self._wrong(key, "a short name of a-z, 0-9 and hyphens")
+        if key == "lang" and not _LANGUAGE.fullmatch(value):
+            raise self._wrong(key, "a language tag such as en or pt-BR")
+        return value.strip()
+
+    def categories(self) -> tuple[str, ...]:
+        value = self.values.get("categories") or []
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self._wrong("categories", "a list of words such as [Blogs, Papers]")
+        return tuple(item.strip() for item in value if item.strip())
+
+    def _wrong(self, key: str, expected: str) -> SourceError:
+        found = repr(self.values[key])
+        shown = found if len(found) <= 60 else found[:59] + "…"  # noqa: PLR2004 - one line's worth
+        return SourceError(
+            f"{self.place}:{self.where[key]}", f"{key}: expected {expected}, found {shown}"
+        )

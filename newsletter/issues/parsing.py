@@ -1,0 +1,64 @@
+"""One door for both forms of an issue: text in, IssueSource out, errors with file and line."""
+
+import unicodedata
+from pathlib import Path
+
+from newsletter.core.errors import InputError
+from newsletter.issues.digest_form import is_digest, parse_digest
+from newsletter.issues.markdown_form import parse_markdown
+from newsletter.issues.source import IssueSource, SourceError
+
+MAX_BYTES = 1_000_000
+_ALLOWED_CONTROL = "\n\t"
+
+
+def parse(text: str, place: str) -> IssueSource:
+    """Read an issue in either form; `place` is the file's name, for errors.
+
+    Raises:
+        SourceError: names file and line, and what was expected.
+    """
+    clean = _canonical(text, place)
+    if clean.startswith("---"):
+        return parse_markdown(clean, place)
+    if is_digest(clean):
+        return parse_digest(clean, place)
+    raise SourceError(
+        f"{place}:1",
+        "expected `---` and front matter, or a first line such as `Engineering Reads — 2026-06-17`",
+    )
+
+
+def read_text(path: Path) -> str:
+    """The text of an issue file.
+
+    Raises:
+        InputError: it cannot be read, is not UTF-8, or is too large.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(str(path), f"cannot be read: {error.strerror}") from None
+    if len(data) > MAX_BYTES:
+        raise InputError(str(path), f"expected at most {MAX_BYTES:,} bytes, found {len(data):,}")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{path}:{line}", f"expected UTF-8, found byte 0x{data[error.start]:02x}"
+        ) from None
+
+
+def _canonical(text: str, place: str) -> str:
+    """One kind of line break, one way to write each character, nothing invisible."""
+    clean = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    for number, line in enumerate(clean.split("\n"), 1):
+        odd = next((c for c in line if _is_control(c)), None)
+        if odd is not None:
+            raise SourceError(f"{place}:{number}", f"control character U+{ord(odd):04X}")
+    return unicodedata.normalize("NFC", clean)
+
+
+def _is_control(character: str) -> bool:
+    return unicodedata.category(character) in ("Cc", "Cs") and character not in _ALLOWED_CONTROL
