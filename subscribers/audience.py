@@ -101,7 +101,7 @@ def count_audience(session: Session, list_ids: Sequence[int]) -> AudienceCount:
 def still_mailable(
     address_key: InstrumentedAttribute[str],
     subscriber_id: InstrumentedAttribute[int],
-    list_ids: Select[tuple[int]],
+    list_ids: Select[int],
 ) -> ColumnElement[bool]:
     """A condition on rows of another table: active on one of the lists and not suppressed."""
     active = exists().where(

@@ -4,7 +4,6 @@ from collections import Counter
 
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
-from subscribers.audience import audience_chunk
 
 from newsletter.broadcasts.models import (
     Broadcast,
@@ -19,6 +18,7 @@ from newsletter.core.config import TrackingMode
 from newsletter.core.db import Sessions
 from newsletter.core.doorbell import ring_after_commit
 from newsletter.rendering.compiled import SenderIdentity, WireForm
+from subscribers.audience import audience_chunk
 from subscribers.models import TrackingConsent
 
 CHUNK_ROWS = 5_000

@@ -23,7 +23,7 @@ from newsletter.issues.parsing import parse
 from newsletter.mail.address import Address
 from newsletter.rendering.compiled import CompiledEmail, Frozen, SenderIdentity
 from newsletter.rendering.compiler import Compilation, compile_issue
-from newsletter.rendering.preflight import Finding, Severity
+from newsletter.rendering.findings import Finding, Severity
 from newsletter.rendering.templates import TemplateFolders
 from subscribers.models import SubscriberList
 

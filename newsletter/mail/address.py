@@ -42,6 +42,11 @@ class Address:
         key = f"{checked.local_part.lower()}@{checked.ascii_domain.lower()}"
         return cls(checked.normalized, key, checked.ascii_domain.lower())
 
+    @classmethod
+    def stored(cls, typed: str, key: str) -> "Address":
+        """An address that `parse` made once and the database kept: not validated again."""
+        return cls(typed, key, key.rpartition("@")[2])
+
     @property
     def local_part(self) -> str:
         return self.typed.rpartition("@")[0]

@@ -79,7 +79,7 @@ def personalise(
     """
     identity = mail.frozen.identity
     broadcast_id = mail.frozen.broadcast_id
-    address = Address.parse(recipient.address)
+    address = Address.stored(recipient.address, recipient.address_key)
 
     def leave(door: Door) -> str:
         return LeaveToken(

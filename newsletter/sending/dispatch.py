@@ -226,5 +226,5 @@ def prepared_mail(sessions: Sessions, broadcast_id: int, form: WireForm) -> Prep
 
 
 def _envelope(mail: PreparedMail, recipient: Recipient) -> Envelope:
-    address = Address.parse(recipient.address)
+    address = Address.stored(recipient.address, recipient.address_key)
     return Envelope(mail.envelope_sender, address.envelope, smtputf8=address.needs_smtputf8)

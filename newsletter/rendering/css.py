@@ -1,0 +1,49 @@
+"""Styles onto elements: premailer, and nobody else knows of it.
+
+Its last release is of 2021. What it must leave alone (conditional comments, media queries, mrml's
+own reset, tokens, the doctype) is held by golden tests.
+"""
+
+import logging
+import re
+
+from premailer import Premailer
+
+_DOCTYPE = re.compile(r"^<!doctype html>", re.IGNORECASE)
+_CONDITIONAL = re.compile(r"(<!--\[if.*?<!\[endif\]-->)", re.DOTALL)
+_STYLE = re.compile(r"<style\b")
+_IGNORED = ' data-premailer="ignore"'
+
+
+def inline_css(page: str, sheet: str) -> str:
+    """The page with the rules of `sheet` as style attributes; its own style blocks stay.
+
+    `sheet` is flat: simple selectors, no media queries.
+    """
+    upper = _DOCTYPE.sub("<!DOCTYPE html>", page)  # a lower-case one is dropped: quirks mode
+    inliner = Premailer(
+        _ignoring_styles(upper),
+        css_text=[sheet],
+        keep_style_tags=True,
+        strip_important=False,
+        disable_leftover_css=True,
+        disable_basic_attributes=["align", "bgcolor", "width", "height", "valign"],
+        disable_validation=True,
+        disable_link_rewrites=True,
+        align_floating_images=False,
+        preserve_internal_links=True,
+        allow_network=False,
+        allow_loading_external_files=False,
+        cssutils_logging_handler=logging.NullHandler(),
+        cssutils_logging_level=logging.CRITICAL,
+    )
+    return str(inliner.transform()).replace(_IGNORED, "")
+
+
+def _ignoring_styles(page: str) -> str:
+    """Every style block outside conditional comments marked as none of premailer's business."""
+    pieces = _CONDITIONAL.split(page)
+    return "".join(
+        piece if number % 2 else _STYLE.sub(f"<style{_IGNORED}", piece)
+        for number, piece in enumerate(pieces)
+    )

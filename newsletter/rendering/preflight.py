@@ -1,0 +1,136 @@
+"""Preflight: what an editor should know before a thousand people do. Errors refuse to send."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date
+from itertools import pairwise
+
+from newsletter.issues.source import IssueSource
+from newsletter.rendering.compiled import CompiledEmail, SenderIdentity, placeholder_pattern
+from newsletter.rendering.findings import Finding, Severity
+
+WARN_BYTES = 85_000
+MAX_BYTES = 95_000
+"""Gmail clips a mail at about 102 KB and hides the rest, the unsubscribe link with it."""
+
+_LONGEST_VALUE = 120
+"""Characters that a placeholder may become: a click URL with its token."""
+
+_KNOWN_NAMES = re.compile(r"(link|field)\d+|email|unsubscribe|pixel")
+_HEADING = re.compile(r"<h([1-6])\b")
+_OUTSIDE = re.compile(
+    r"<link\b[^>]*stylesheet|@import|@font-face|fonts\.googleapis|<script\b", re.IGNORECASE
+)
+_IMAGE = re.compile(r"<img\b[^>]*>")
+_SHOUTING = re.compile(r"[A-Z]{4,}")
+
+
+def check(
+    source: IssueSource, identity: SenderIdentity, email: CompiledEmail, today: date | None
+) -> list[Finding]:
+    """Every check of a compiled issue; those made while compiling come on top."""
+    found = [*_of_text(source), *_of_mail(email), *_of_settings(identity)]
+    if today is not None and source.date < today:
+        line = source.lines.get("date")
+        text = f"the issue's date, {source.date.isoformat()}, is past"
+        found.append(Finding("date-in-past", Severity.WARNING, text, line))
+    return found
+
+
+def _of_text(source: IssueSource) -> Iterator[Finding]:
+    if not source.subject:
+        yield Finding("subject-missing", Severity.WARNING, "no subject: title and date stand in", 1)
+    elif _SHOUTING.search(source.subject) or "!!" in source.subject:
+        line = source.lines.get("subject")
+        yield Finding("subject-shouts", Severity.WARNING, "the subject shouts like spam", line)
+    if not source.preheader:
+        yield Finding(
+            "preheader-missing",
+            Severity.WARNING,
+            "no preheader: mail programs show the first words of the mail instead",
+            1,
+        )
+    yield from _of_entries(source)
+
+
+def _of_entries(source: IssueSource) -> Iterator[Finding]:
+    entries = [entry for section in source.sections for entry in section.entries]
+    urls = Counter(entry.url for entry in entries if entry.url)
+    for section in source.sections:
+        if section.body is None and not section.entries:
+            yield Finding(
+                "section-empty", Severity.ERROR, f"{section.title!r} is empty", section.line
+            )
+    for entry in entries:
+        if not entry.url:
+            text = f"{entry.title!r} has no link"
+            yield Finding("entry-without-link", Severity.WARNING, text, entry.line)
+        elif urls[entry.url] > 1:
+            text = f"{entry.url} is linked by {urls[entry.url]} entries"
+            yield Finding("link-duplicate", Severity.WARNING, text, entry.line)
+
+
+def _of_mail(email: CompiledEmail) -> Iterator[Finding]:
+    size = largest_bytes(email)
+    if size > WARN_BYTES:
+        severity = Severity.ERROR if size > MAX_BYTES else Severity.WARNING
+        text = f"the mail is {size:,} bytes; Gmail clips at about 102,000, we stop at {MAX_BYTES:,}"
+        yield Finding("size", severity, text)
+    for code, wrong, text in (
+        (
+            "unsubscribe-missing",
+            f"{email.nonce}-unsubscribe-" not in email.html,
+            "no unsubscribe link in the HTML",
+        ),
+        (
+            "unsubscribe-missing",
+            f"{email.nonce}-unsubscribe-" not in email.text,
+            "no unsubscribe link in the text",
+        ),
+        ("text-missing", not email.text.strip(), "no text part"),
+        ("lang-missing", '<html lang="' not in email.html, "the HTML names no language"),
+        ("dark-rules-missing", "prefers-color-scheme: dark" not in email.html, "no dark rules"),
+        ("outside-resource", _OUTSIDE.search(email.html), "fonts, styles or scripts from outside"),
+        ("image-without-width", _image_without_width(email.html), "an image without a width"),
+        ("heading-order", _skips_a_level(email.html), "headings skip a level"),
+        ("token-left", _unknown_placeholders(email), "a placeholder that nothing fills"),
+    ):
+        if wrong:
+            yield Finding(code, Severity.ERROR, text)
+
+
+def _of_settings(identity: SenderIdentity) -> Iterator[Finding]:
+    if not identity.postal_address:
+        yield Finding(
+            "postal-address-missing",
+            Severity.ERROR,
+            "no postal address: set `postal_address` under [sender] in newsletter.toml",
+            is_about_settings=True,
+        )
+
+
+def largest_bytes(email: CompiledEmail) -> int:
+    """The size of the HTML once the longest values stand in it."""
+    filled = placeholder_pattern(email.nonce).sub("x" * _LONGEST_VALUE, email.html)
+    return len(filled.encode())
+
+
+def _unknown_placeholders(email: CompiledEmail) -> bool:
+    pattern = placeholder_pattern(email.nonce)
+    for text in (email.html, email.text, email.subject):
+        names = pattern.findall(text)
+        if text.count(email.nonce) != len(names):
+            return True
+        if not all(_KNOWN_NAMES.fullmatch(name) for name in names):
+            return True
+    return False
+
+
+def _image_without_width(page: str) -> bool:
+    return any(" width=" not in image[0] for image in _IMAGE.finditer(page))
+
+
+def _skips_a_level(page: str) -> bool:
+    levels = [0, *(int(level) for level in _HEADING.findall(page))]
+    return any(below > above + 1 for above, below in pairwise(levels))

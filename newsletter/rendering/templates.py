@@ -1,0 +1,131 @@
+"""Find and fill the designers' files: an operator's own folder first, then the shipped one."""
+
+import re
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import (
+    Environment,
+    FileSystemLoader,
+    StrictUndefined,
+    TemplateNotFound,
+    TemplateSyntaxError,
+    UndefinedError,
+)
+from markupsafe import Markup
+
+from newsletter.core.errors import ConfigurationError, InputError
+
+TEXT_WIDTH = 72
+_IN_WHEEL = Path(__file__).parents[1] / "templates" / "email"
+_IN_CHECKOUT = Path(__file__).parents[2] / "templates" / "email"
+
+
+class TemplateError(InputError):
+    """A designer's file is wrong: names the file and line."""
+
+
+@dataclass(frozen=True)
+class TemplateFolders:
+    """Where templates are looked for, in order."""
+
+    folders: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, own: Path | None = None) -> "TemplateFolders":
+        """The operator's own folder, if there is one, before the shipped templates.
+
+        Raises:
+            ConfigurationError: the own folder does not exist.
+        """
+        shipped = _IN_WHEEL if _IN_WHEEL.is_dir() else _IN_CHECKOUT
+        if own is None:
+            return cls((shipped,))
+        if not own.is_dir():
+            raise ConfigurationError(f"templates.dir: {own} is not a folder")
+        return cls((own, shipped))
+
+    def render(self, name: str, variables: Mapping[str, Any]) -> str:
+        """Fill one template; MJML and HTML escape what they are given.
+
+        Raises:
+            TemplateError: names the file and line, and what is wrong there.
+        """
+        try:
+            return _environment(self.folders).get_template(name).render(variables)
+        except TemplateNotFound as error:
+            raise TemplateError(str(error.name), "no such template") from None
+        except TemplateSyntaxError as error:
+            raise TemplateError(f"{error.name}:{error.lineno}", str(error.message)) from None
+        except UndefinedError as error:
+            raise TemplateError(f"{name}:{_line_of(error, self.folders)}", str(error)) from None
+
+    def source(self, name: str) -> str:
+        """The text of a file that is no template, such as a style sheet."""
+        for folder in self.folders:
+            if (folder / name).is_file():
+                return (folder / name).read_text(encoding="utf-8")
+        raise TemplateError(name, "no such file")
+
+
+@lru_cache(maxsize=4)
+def _environment(folders: tuple[Path, ...]) -> Environment:
+    """Kept per process; a designer's change is noticed by the file's time."""
+
+    def dark_rules(prefix: str) -> Markup:
+        """The dark style sheet; `prefix` narrows it to one mail program's marker."""
+        rules = _prefixed(TemplateFolders(folders).source("dark.css"), prefix)
+        return Markup(rules)  # noqa: S704 - a designer's file
+
+    environment = Environment(
+        loader=FileSystemLoader(folders),
+        undefined=StrictUndefined,
+        autoescape=_escapes,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals["dark_rules"] = dark_rules
+    environment.filters["fill"] = fill
+    environment.filters["quote"] = lambda text: textwrap.indent(text, "> ", lambda _: True)
+    return environment
+
+
+def _escapes(name: str | None) -> bool:
+    """All but the text part, which is no HTML."""
+    return not (name or "").endswith(".txt")
+
+
+def _prefixed(rules: str, prefix: str) -> str:
+    """Every selector of a flat sheet behind `prefix`."""
+    return re.sub(
+        r"([^{}]+)(\{[^{}]*\})",
+        lambda rule: ", ".join(f"{prefix}{one.strip()}" for one in rule[1].split(",")) + rule[2],
+        rules,
+    )
+
+
+def fill(text: str, indent: str = "") -> str:
+    """Text wrapped at 72 columns; long words such as URLs stay whole."""
+    return textwrap.fill(
+        text,
+        TEXT_WIDTH,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _line_of(error: UndefinedError, folders: tuple[Path, ...]) -> int:
+    """The line of the innermost template the error came through."""
+    line = 0
+    trace = error.__traceback__
+    while trace is not None:
+        if any(trace.tb_frame.f_code.co_filename.startswith(str(f)) for f in folders):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line

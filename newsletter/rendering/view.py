@@ -1,0 +1,155 @@
+"""What templates see of an issue: text ready to show, links and fields already placeholders."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from newsletter.issues.source import Entry, IssueSource, Prose, Section
+from newsletter.rendering import markdown, plaintext
+from newsletter.rendering.compiled import SenderIdentity
+from newsletter.rendering.placeholders import Placeholders
+
+WORDS_PER_MINUTE = 230
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_RIGHT_TO_LEFT = ("ar", "fa", "he", "ur", "yi")
+_SOURCE_LABEL = "Read at source"
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A run of text in each of its shapes; `slot` stands for `html` until MJML has compiled."""
+
+    html: Markup
+    slot: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntryView:
+    """One entry; empty strings and None for what it does not have."""
+
+    title: str
+    href: str
+    author: str
+    source_href: str
+    source_label: str
+    summary: Body | None
+    audience: Body | None
+
+
+@dataclass(frozen=True, slots=True)
+class SectionView:
+    """One section; `is_opening`: the first one, and prose."""
+
+    title: str
+    body: Body | None
+    entries: tuple[EntryView, ...]
+    is_opening: bool
+
+
+def view(
+    source: IssueSource, identity: SenderIdentity, subject: str, placeholders: Placeholders
+) -> dict[str, Any]:
+    """Every variable of the digest templates; `templates/email/README.md` lists them."""
+    sections = [
+        _section(section, placeholders, is_first=number == 0)
+        for number, section in enumerate(source.sections)
+    ]
+    last = sections[-1]
+    closing = last if len(sections) > 1 and last.body and not last.entries else None
+    return {
+        "lang": source.lang,
+        "dir": "rtl" if source.lang.split("-")[0] in _RIGHT_TO_LEFT else "ltr",
+        "title": source.title or identity.newsletter_name,
+        "subject": subject,
+        "preheader": placeholders.fields_in(source.preheader, source.lines.get("preheader", 1)),
+        "date": source.date.isoformat(),
+        "long_date": _long_date(source),
+        "reads": sum(len(section.entries) for section in sections),
+        "minutes": max(1, round(_words(source) / WORDS_PER_MINUTE)),
+        "sections": sections,
+        "main_sections": sections[:-1] if closing else sections,
+        "closing": closing,
+        "categories": source.categories,
+        "newsletter_name": identity.newsletter_name,
+        "newsletter_slug": identity.newsletter_slug,
+        "postal_address": identity.postal_address,
+        "archive_url": identity.archive_url,
+        "recipient_email": placeholders.name("email"),
+        "unsubscribe_url": placeholders.name("unsubscribe"),
+    }
+
+
+def _section(section: Section, placeholders: Placeholders, *, is_first: bool) -> SectionView:
+    return SectionView(
+        title=placeholders.fields_in(section.title, section.line),
+        body=_body(section.body, placeholders),
+        entries=tuple(_entry(entry, placeholders) for entry in section.entries),
+        is_opening=is_first and section.body is not None and not section.entries,
+    )
+
+
+def _entry(entry: Entry, placeholders: Placeholders) -> EntryView:
+    line = entry.line
+    href = placeholders.link(entry.url, entry.title, line) if entry.url else ""
+    source_url = entry.source_url or entry.url
+    labelled = entry.source_name if entry.source_name not in ("", "Source") else _SOURCE_LABEL
+    return EntryView(
+        title=placeholders.fields_in(entry.title, line),
+        href=href,
+        author=entry.author,
+        source_href=placeholders.link(source_url, entry.title, line) if source_url else "",
+        source_label=labelled,
+        summary=_summary(entry, placeholders),
+        audience=_body(entry.audience, placeholders),
+    )
+
+
+def _summary(entry: Entry, placeholders: Placeholders) -> Body | None:
+    """The summary; the lead of the plain digest form is its first sentence, set apart."""
+    rest = _body(entry.summary, placeholders)
+    if not entry.lead:
+        return rest
+    lead = placeholders.fields_in(entry.lead, entry.line)
+    start = Markup('<p><span class="lead">{}</span>').format(lead)
+    tail = Markup("</p>") if rest is None else Markup(" ") + rest.html[len("<p>") :]
+    text = f"{lead} {rest.text if rest else ''}".strip()
+    return _shaped(start + tail, plaintext.plain_to_text(" ".join(text.split())), placeholders)
+
+
+def _body(prose: Prose | None, placeholders: Placeholders) -> Body | None:
+    if prose is None:
+        return None
+    if not prose.markdown:
+        filled = placeholders.fields_in(prose.text, prose.line)
+        paragraphs = filled.split("\n\n")
+        html = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs)
+        return _shaped(Markup(html), plaintext.plain_to_text(filled), placeholders)  # noqa: S704
+    tokens = markdown.tokens(prose, placeholders)
+    # Cleaned by nh3 a moment ago: the one place where text becomes trusted markup.
+    html = Markup(markdown.to_html(tokens).strip())  # noqa: S704
+    return _shaped(html, plaintext.to_text(tokens), placeholders)
+
+
+def _shaped(html: Markup, text: str, placeholders: Placeholders) -> Body:
+    return Body(html, placeholders.slot(html), text)
+
+
+def _long_date(source: IssueSource) -> str:
+    day = source.date
+    return f"{_DAYS[day.weekday()]}, {_MONTHS[day.month - 1]} {day.day}, {day.year}"
+
+
+def _words(source: IssueSource) -> int:
+    texts = []
+    for section in source.sections:
+        texts.append(section.body.text if section.body else "")
+        for entry in section.entries:
+            proses = (entry.summary, entry.audience)
+            texts += [entry.title, entry.lead, *(p.text for p in proses if p)]
+    return sum(len(text.split()) for text in texts)
