@@ -39,5 +39,7 @@ class Event(Base):
     method: Mapped[str] = mapped_column(String(10), default="GET")
     ip: Mapped[str] = mapped_column(String(45), default="")
     user_agent: Mapped[str] = mapped_column(String(300), default="")
+    is_prefetch: Mapped[bool] = mapped_column(default=False)
+    """The request said that nobody was looking yet."""
     hits: Mapped[int] = mapped_column(default=1)
     """More than 1 only on the last row a delivery may have: it counts what came after the cap."""

@@ -1,0 +1,66 @@
+"""Leaving by a mail's link: the person's subscriptions end, the delivery remembers it."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from newsletter.broadcasts.models import Delivery
+from newsletter.issues.models import Newsletter
+from newsletter.rendering.mail_tokens import Door, LeaveToken
+from newsletter.tracking.models import EventKind
+from newsletter.tracking.recording import Visit, record_event
+from subscribers import subscriptions
+from subscribers.models import Subscriber
+from subscribers.subscriptions import Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class Leaver:
+    """Whose link it is, for the page: the address only in masked form."""
+
+    newsletter_name: str
+    masked_address: str
+
+
+def who(session: Session, token: LeaveToken) -> Leaver | None:
+    """Who would leave what; None when the person or the newsletter is gone."""
+    person = session.get(Subscriber, token.subscriber_id)
+    newsletter = session.get(Newsletter, token.newsletter_id)
+    if person is None or newsletter is None:
+        return None
+    return Leaver(newsletter.name, masked(person.email))
+
+
+def leave(session: Session, token: LeaveToken, visit: Visit) -> int:
+    """End the person's subscriptions to the newsletter; returns how many ended now."""
+    ended = subscriptions.leave(
+        session, token.subscriber_id, token.newsletter_id, _evidence(token, visit)
+    )
+    _record(session, EventKind.UNSUBSCRIBE, token, visit)
+    return len(ended)
+
+
+def undo(session: Session, token: LeaveToken, visit: Visit) -> int:
+    """Take the last leaving back; returns how many subscriptions are as they were."""
+    back = subscriptions.undo_leave(
+        session, token.subscriber_id, token.newsletter_id, _evidence(token, visit)
+    )
+    _record(session, EventKind.RESUBSCRIBE, token, visit)
+    return len(back)
+
+
+def masked(address: str) -> str:
+    """Enough for its owner to know it, too little for the reader of a forwarded copy."""
+    local, _, domain = address.rpartition("@")
+    return f"{local[:1]}•••{local[-1:] if len(local) > 2 else ''}@{domain}"  # noqa: PLR2004
+
+
+def _evidence(token: LeaveToken, visit: Visit) -> Evidence:
+    door = "one-click" if token.door is Door.HEADER else "page"
+    return Evidence(door, source=f"{visit.ip} {visit.user_agent}".strip())
+
+
+def _record(session: Session, kind: EventKind, token: LeaveToken, visit: Visit) -> None:
+    delivery = session.get(Delivery, token.delivery_id)
+    if delivery is not None and delivery.subscriber_id == token.subscriber_id:
+        record_event(session, kind, token.broadcast_id, token.delivery_id, visit)

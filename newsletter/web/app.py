@@ -1,0 +1,47 @@
+"""The web application: public pages now; every answer carries the same strict headers."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from fastapi import FastAPI, Request, Response
+from fastapi.staticfiles import StaticFiles
+
+from newsletter.core.runtime import Runtime
+from newsletter.web import problems
+from newsletter.web.public import archive, confirmation, health, leaving, tracking
+
+MAX_BODY_BYTES = 8_192
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self' https:; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def create_app(runtime: Runtime) -> FastAPI:
+    """The ASGI application for this runtime; no cookie, no script, nothing from elsewhere."""
+    app = FastAPI(title="Newsletter", openapi_url=None)
+    app.state.runtime = runtime
+    app.middleware("http")(_with_headers)
+    problems.install(app)
+    for part in (health, tracking, leaving, confirmation, archive):
+        app.include_router(part.router)
+    static = Path(__file__).parent / "static"
+    app.mount("/static", StaticFiles(directory=static), name="static")
+    return app
+
+
+async def _with_headers(
+    request: Request, answer: Callable[[Request], Awaitable[Response]]
+) -> Response:
+    if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
+        response = problems.page(request, 413, "That is more than we can take.")
+    else:
+        response = await answer(request)
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
+    return response

@@ -1,0 +1,46 @@
+"""Pages for what goes wrong: a sentence a person understands, never a traceback."""
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse
+from starlette.exceptions import HTTPException
+
+from newsletter.core import logs
+from newsletter.web.pages import render
+
+log = logs.get(__name__)
+
+_SENTENCES = {
+    404: "This link leads nowhere. It may be incomplete, or what it led to is gone.",
+    405: "That cannot be done here.",
+    422: "That request was incomplete.",
+    503: "We cannot answer right now. Please try again in a minute.",
+}
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error with a page."""
+
+    @app.exception_handler(HTTPException)
+    async def _known(request: Request, error: HTTPException) -> HTMLResponse:
+        return page(request, error.status_code)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> HTMLResponse:
+        del error
+        return page(request, 422)
+
+    @app.exception_handler(Exception)
+    async def _unknown(request: Request, error: Exception) -> HTMLResponse:
+        log.error("request.failed", path=request.url.path.split("/")[1], exc_info=error)
+        return page(request, 500, "Something went wrong on our side. Please try again later.")
+
+
+def page(request: Request, status: int, sentence: str = "") -> HTMLResponse:
+    """The page for an HTTP status."""
+    return render(
+        request,
+        "problem.html",
+        status=status,
+        sentence=sentence or _SENTENCES.get(status, "Something is not right with this request."),
+    )
