@@ -17,6 +17,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 
+from newsletter.core.errors import InputError
 from newsletter.core.slug import slugify
 from newsletter.issues.source import Entry, IssueSource, Prose, Section, SourceError, SourceForm
 
@@ -26,12 +27,14 @@ _CATEGORIES = re.compile(r"Categories:\s*(?P<names>.*)")
 _ENTRY = re.compile(
     r"(?P<title>[^·]+?) · (?:(?P<author>[^·]+?) · )?(?P<source>Source)(?: (?P<rest>.*))?"
 )
+_LONGEST_TITLE = 200
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"”’')\]]*\s+(?=[\"“‘'(\[]*[A-Z0-9À-ÖØ-Þ])")
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|vs|cf|al|approx|no|fig|mr|mrs|ms|dr|prof|st|jr|sr|inc|ltd|co)"
     r"|\b[A-Z](?:\.[A-Z])*)\.[\"”’')\]]*$",
     re.IGNORECASE,
 )
+_LONGEST_ABBREVIATION = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ def parse_digest(text: str, place: str) -> IssueSource:
     first = _FIRST_LINE.fullmatch(head.text)
     if first is None:
         raise SourceError(f"{place}:{head.line}", "expected a line such as `Title — 2026-06-17`")
+    if len(first["title"]) > _LONGEST_TITLE:
+        raise SourceError(f"{place}:{head.line}", f"expected a title of {_LONGEST_TITLE} at most")
     categories: tuple[str, ...] = ()
     if rest and (found := _CATEGORIES.fullmatch(rest[-1].text)):
         categories = tuple(n.strip() for n in found["names"].split(",") if n.strip())
@@ -67,7 +72,7 @@ def parse_digest(text: str, place: str) -> IssueSource:
         form=SourceForm.DIGEST,
         date=_date(first["date"], f"{place}:{head.line}"),
         sections=_sections(rest, place),
-        newsletter=slugify(first["title"], place=f"{place}:{head.line}"),
+        newsletter=_slug(first["title"], f"{place}:{head.line}"),
         title=first["title"],
         categories=categories,
         lines={"title": head.line, "date": head.line},
@@ -81,9 +86,9 @@ def sentences(text: str) -> list[str]:
     """
     found, start = [], 0
     for end in _SENTENCE_END.finditer(text):
-        sentence = text[start : end.end()].strip()
-        if not _ABBREVIATION.search(sentence):
-            found.append(sentence)
+        tail = text[max(start, end.end() - _LONGEST_ABBREVIATION) : end.end()].rstrip()
+        if not _ABBREVIATION.search(tail):
+            found.append(text[start : end.end()].strip())
             start = end.end()
     return [*found, text[start:].strip()] if text[start:].strip() else found
 
@@ -154,6 +159,13 @@ def _prose(body: list[_Paragraph]) -> Prose | None:
 
 def _plain(text: str, line: int) -> Prose | None:
     return Prose(text, line, markdown=False) if text else None
+
+
+def _slug(title: str, place: str) -> str:
+    try:
+        return slugify(title)
+    except InputError as error:
+        raise SourceError(place, f"{error.problem}; the Markdown form can name one") from None
 
 
 def _date(text: str, place: str) -> date:

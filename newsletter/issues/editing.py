@@ -1,5 +1,6 @@
 """Issues in the database: store a text, keep the texts it had, find an issue again."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
@@ -16,6 +17,7 @@ from newsletter.issues.newsletters import create_newsletter, only_newsletter
 from newsletter.issues.source import IssueSource
 
 _DEFAULT_NAME = "Newsletter"
+_ID = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +90,15 @@ def find_issue(session: Session, text: str) -> Issue:
     if slug:
         query = query.where(Newsletter.slug == slug)
     day = _day(rest)
-    if day is None and not rest.isdecimal():
+    if day is None and not _ID.fullmatch(rest):
         raise NotFoundError("issue", text, "name a file, a date such as 2026-06-17, or an id")
-    query = query.where(Issue.date == day if day else Issue.id == int(rest[:9]))
-    found = session.scalars(query.limit(2)).all()
+    query = query.where(Issue.date == day if day else Issue.id == int(rest))
+    found = session.scalars(query.order_by(Newsletter.slug)).all()
     if not found:
         raise NotFoundError("issue", text, "`newsletter issues list` shows them")
     if len(found) > 1:
-        raise NotFoundError("single issue", text, f"write NEWSLETTER/{rest}")
+        names = " or ".join(f"{issue.newsletter.slug}/{rest}" for issue in found)
+        raise NotFoundError("single issue", text, f"write {names}")
     return found[0]
 
 

@@ -1,16 +1,22 @@
 """The YAML between the two `---` lines of a Markdown issue: typed, checked, with line numbers."""
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any
+from reprlib import repr as short_repr
+from typing import Any, TypeGuard
 
 import yaml
 
 from newsletter.issues.source import SourceError
 
-_TEXT_KEYS = ("newsletter", "title", "lang", "subject", "preheader")
+_TEXT_KEYS = {"newsletter": 80, "title": 200, "lang": 35, "subject": 200, "preheader": 200}
+"""With the most characters each may have."""
+
 _KEYS = (*_TEXT_KEYS, "date", "categories")
+_ONE_LINE = re.compile(r"[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]*")
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 
@@ -49,7 +55,9 @@ def read_front_matter(text: str, place: str) -> FrontMatter:
                 f"{place}:{where[key]}", f"unknown key {key!r}; expected {', '.join(_KEYS)}"
             )
     if values.get("date") is None:
-        raise SourceError(f"{place}:1", "expected a key `date`, such as `date: 2026-06-17`")
+        raise SourceError(
+            f"{place}:{where.get('date', 1)}", "expected a key `date`, such as `date: 2026-06-17`"
+        )
     check = _Check(values, where, place)
     return FrontMatter(
         date=check.date(),
@@ -64,14 +72,9 @@ def _mapping(text: str, place: str) -> tuple[dict[str, Any], dict[str, int]]:
     """Values and source lines by key."""
     values: dict[str, Any] = {}
     where: dict[str, int] = {}
-    loader = yaml.SafeLoader(text)
     try:
-        node = loader.get_single_node()
-        if node is None:
-            return values, where
-        if not isinstance(node, yaml.MappingNode):
-            raise SourceError(f"{place}:2", "expected `key: value` lines")
-        for key_node, value_node in node.value:
+        loader = yaml.SafeLoader(text)
+        for key_node, value_node in _pairs(loader.get_single_node(), place):
             key, line = str(key_node.value), key_node.start_mark.line + 2
             if key in values:
                 raise SourceError(f"{place}:{line}", f"key {key!r} stands twice")
@@ -82,10 +85,18 @@ def _mapping(text: str, place: str) -> tuple[dict[str, Any], dict[str, int]]:
         raise SourceError(f"{place}:{line}", f"not YAML: {error.problem}") from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         line = max(where.values(), default=1)
-        raise SourceError(f"{place}:{line}", f"not a value we can read: {error}") from None
-    finally:
-        loader.dispose()
+        said = " ".join(str(error).split())
+        raise SourceError(f"{place}:{line}", f"not a value we can read: {said}") from None
     return values, where
+
+
+def _pairs(node: yaml.Node | None, place: str) -> list[tuple[yaml.ScalarNode, yaml.Node]]:
+    if node is None:
+        return []
+    pairs: list[tuple[Any, Any]] = node.value if isinstance(node, yaml.MappingNode) else []
+    if not pairs or not all(isinstance(key, yaml.ScalarNode) for key, _ in pairs):
+        raise SourceError(f"{place}:{node.start_mark.line + 2}", "expected lines `key: value`")
+    return pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,14 +109,19 @@ class _Check:
 
     def date(self) -> date:
         value = self.values["date"]
-        if isinstance(value, datetime) or not isinstance(value, date):
-            raise self._wrong("date", "a day such as 2026-06-17")
-        return value
+        if isinstance(value, date) and not isinstance(value, datetime):
+            return value
+        if isinstance(value, str) and _DAY.fullmatch(value):
+            with suppress(ValueError):
+                return date.fromisoformat(value)
+        raise self._wrong("date", "a day such as 2026-06-17")
 
     def text(self, key: str) -> str:
-        value = self.values[key]
-        if not isinstance(value, str) or "\n" in value.strip():
+        value: object = self.values[key]
+        if not _is_line(value):
             raise self._wrong(key, "one line of text; put it in quotes")
+        if len(value) > _TEXT_KEYS[key]:
+            raise self._wrong(key, f"at most {_TEXT_KEYS[key]} characters")
         if key == "newsletter" and not _SLUG.fullmatch(value):
             raise self._wrong(key, "a short name of a-z, 0-9 and hyphens")
         if key == "lang" and not _LANGUAGE.fullmatch(value):
@@ -114,13 +130,17 @@ class _Check:
 
     def categories(self) -> tuple[str, ...]:
         value = self.values.get("categories") or []
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        if not isinstance(value, list) or not all(_is_line(item) for item in value):
             raise self._wrong("categories", "a list of words such as [Blogs, Papers]")
         return tuple(item.strip() for item in value if item.strip())
 
     def _wrong(self, key: str, expected: str) -> SourceError:
-        found = repr(self.values[key])
-        shown = found if len(found) <= 60 else found[:59] + "…"  # noqa: PLR2004 - one line's worth
         return SourceError(
-            f"{self.place}:{self.where[key]}", f"{key}: expected {expected}, found {shown}"
+            f"{self.place}:{self.where[key]}",
+            f"{key}: expected {expected}, found {short_repr(self.values[key])}",
         )
+
+
+def _is_line(value: object) -> TypeGuard[str]:
+    """Text in one line; YAML's escapes could bring in what the file itself may not hold."""
+    return isinstance(value, str) and _ONE_LINE.fullmatch(value.strip()) is not None

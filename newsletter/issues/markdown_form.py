@@ -2,12 +2,15 @@
 
 Every `##` heading is a section. `###` headings in it are entries: `### [Title](url)` or
 `### Title`. Right below the heading may stand a meta line, `Author · [Source](url)` or
-`[Source](url)`: it is one only if it ends with a link and has nothing behind it, so that no summary
-is taken for one. A `> ` paragraph that ends an entry says who should read it.
+`[Source](url)`: the link ends it, and nothing but `Author · ` stands before the link, so that no
+summary is taken for one. A `> ` paragraph that ends an entry says who should read it.
 """
 
 import re
+from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -15,9 +18,10 @@ from markdown_it.token import Token
 from newsletter.issues.front_matter import read_front_matter
 from newsletter.issues.source import Entry, IssueSource, Prose, Section, SourceError, SourceForm
 
-_META = re.compile(r"(?:(?P<author>[^\[\]]+?) · )?\[(?P<name>[^\[\]]+)\]\((?P<url>[^\s()]+)\)")
+_DOT = " · "
 _QUOTE_MARK = re.compile(r"^ {0,3}> ?", re.MULTILINE)
-_blocks = MarkdownIt("commonmark")
+_SECTION, _ENTRY = 2, 3
+_markdown = MarkdownIt("commonmark", {"html": False})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,15 @@ class _Heading:
     end: int
     title: str
     url: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Meta:
+    """The line below an entry's heading."""
+
+    author: str
+    source_name: str
+    source_url: str
 
 
 def parse_markdown(text: str, place: str) -> IssueSource:
@@ -61,16 +74,21 @@ class _Body:
         self._lines = text.split("\n")
         self._first_line = first_line
         self._place = place
-        self._tokens = _blocks.parse(text)
+        definitions: dict[str, Any] = {}
+        self._tokens = _markdown.parse(text, definitions)
+        self._refuse(definitions)
+        self._blocks = [
+            (token.map[0], token.type) for token in self._tokens if token.level == 0 and token.map
+        ]
 
     def sections(self) -> tuple[Section, ...]:
         headings = self._headings()
-        starts = [n for n, heading in enumerate(headings) if heading.level == 2]  # noqa: PLR2004
+        starts = [n for n, heading in enumerate(headings) if heading.level == _SECTION]
         before = headings[0].start if headings else len(self._lines)
         stray = self._prose(0, before)
         if stray is not None:
             raise self._error(stray.line, "expected a section `## Title` before any text")
-        if headings and headings[0].level != 2:  # noqa: PLR2004
+        if headings and headings[0].level != _SECTION:
             raise self._error(
                 self._line(headings[0].start), "expected a section `## Title` before this heading"
             )
@@ -88,14 +106,13 @@ class _Body:
             if token.type != "heading_open" or token.level or token.tag not in ("h1", "h2", "h3"):
                 continue
             assert token.map
-            title, url = _title(self._tokens[number + 1])
-            heading = _Heading(int(token.tag[1]), token.map[0], token.map[1], title, url)
-            if heading.level == 1:
-                raise self._error(
-                    self._line(heading.start), "expected `##`: the masthead is `title` above"
-                )
-            if not title:
-                raise self._error(self._line(heading.start), "expected a title behind the `#`")
+            children = self._tokens[number + 1].children or []
+            start, end = token.map
+            title, url = _text(children), _url_of_whole(children)
+            heading = _Heading(int(token.tag[1]), start, end, title, url)
+            problem = _problem(token, heading, children)
+            if problem:
+                raise self._error(self._line(heading.start), problem)
             found.append(heading)
         return found
 
@@ -107,16 +124,12 @@ class _Body:
             title=head.title,
             line=self._line(head.start),
             body=self._prose(head.end, first),
-            entries=tuple(
-                self._entry(part, stop) for part, stop in zip(parts, ends, strict=bool(parts))
-            )
-            if parts
-            else (),
+            entries=tuple(self._entry(part, end) for part, end in zip(parts, ends, strict=False)),
         )
 
     def _entry(self, heading: _Heading, end: int) -> Entry:
         start = self._next_text(heading.end, end)
-        meta = _META.fullmatch(self._lines[start].strip()) if start < end else None
+        meta = _meta(self._lines[start]) if start < end else None
         if meta:
             start += 1
         audience_start = self._closing_quote(start, end)
@@ -124,30 +137,25 @@ class _Body:
             title=heading.title,
             line=self._line(heading.start),
             url=heading.url,
-            author=(meta["author"] or "").strip() if meta else "",
-            source_name=meta["name"] if meta else "",
-            source_url=meta["url"] if meta else "",
+            author=meta.author if meta else "",
+            source_name=meta.source_name if meta else "",
+            source_url=meta.source_url if meta else "",
             summary=self._prose(start, audience_start),
             audience=self._quote(audience_start, end),
         )
 
     def _closing_quote(self, start: int, end: int) -> int:
         """Where the `> ` paragraph that ends the entry begins; `end` when there is none."""
-        blocks = [
-            token
-            for token in self._tokens
-            if token.level == 0 and token.map and start <= token.map[0] < end
-        ]
-        last = blocks[-1] if blocks else None
-        if last is None or last.type != "blockquote_open" or not last.map:
-            return end
-        return last.map[0]
+        number = bisect_left(self._blocks, (end, "")) - 1
+        line, kind = self._blocks[number]
+        return line if kind == "blockquote_open" and line >= start else end
 
     def _quote(self, start: int, end: int) -> Prose | None:
         quoted = self._prose(start, end)
         if quoted is None:
             return None
-        return Prose(_QUOTE_MARK.sub("", quoted.text).strip(), quoted.line)
+        text = _QUOTE_MARK.sub("", quoted.text).strip()
+        return Prose(text, quoted.line) if text else None
 
     def _prose(self, start: int, end: int) -> Prose | None:
         """The text of these lines without the empty ones around it; None when there is none."""
@@ -164,18 +172,49 @@ class _Body:
     def _line(self, index: int) -> int:
         return self._first_line + index
 
+    def _refuse(self, definitions: dict[str, Any]) -> None:
+        """Each text is rendered by itself, where a definition elsewhere would be lost."""
+        for label, definition in definitions.get("references", {}).items():
+            raise self._error(
+                self._line(definition["map"][0]),
+                f"expected links in place, `[text](url)`, found a definition `[{label.lower()}]:`",
+            )
+
     def _error(self, line: int, problem: str) -> SourceError:
         return SourceError(f"{self._place}:{line}", problem)
 
 
-def _title(inline: Token) -> tuple[str, str]:
-    """The heading's text, and its link if the whole heading is one."""
-    children = inline.children or []
-    text = "".join(child.content for child in children).strip()
-    whole = (
-        len(children) > 1
-        and children[0].type == "link_open"
-        and children[-1].type == "link_close"
-        and sum(child.type == "link_open" for child in children) == 1
-    )
-    return text, str(children[0].attrGet("href") or "") if whole else ""
+def _problem(token: Token, heading: _Heading, children: Sequence[Token]) -> str:
+    """What is wrong with a heading; empty when nothing is."""
+    if token.markup in ("-", "="):
+        return f"expected an empty line above `{token.markup * 3}`: text there becomes a heading"
+    if heading.level not in (_SECTION, _ENTRY):
+        return "expected `##`: the masthead is `title` above"
+    if not heading.title:
+        return "expected a title behind the `#`"
+    has_link = any(child.type == "link_open" for child in children)
+    if has_link and (heading.level == _SECTION or not heading.url):
+        return "expected no link, or in an entry `### [Title](url)` around the whole title"
+    return ""
+
+
+def _meta(line: str) -> _Meta | None:
+    """The line as `Author · [Source](url)` or `[Source](url)`; None for any other text."""
+    children = _markdown.parseInline(line.strip())[0].children or []
+    author = ""
+    if children and children[0].type == "text" and children[0].content.endswith(_DOT):
+        author = children.pop(0).content.removesuffix(_DOT).strip()
+    url = _url_of_whole(children)
+    return _Meta(author, _text(children), url) if url else None
+
+
+def _text(children: Sequence[Token]) -> str:
+    return "".join(child.content for child in children).strip()
+
+
+def _url_of_whole(children: Sequence[Token]) -> str:
+    """Where the one link leads that is all there is; empty when there is anything else."""
+    opens = [number for number, child in enumerate(children) if child.type == "link_open"]
+    if opens != [0] or children[-1].type != "link_close":
+        return ""
+    return str(children[0].attrGet("href") or "")

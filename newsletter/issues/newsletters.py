@@ -4,7 +4,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from newsletter.core.config import TrackingMode
-from newsletter.core.errors import NotFoundError
+from newsletter.core.errors import InputError, NotFoundError
 from newsletter.issues.models import Newsletter
 from subscribers.models import SubscriberList
 
@@ -40,11 +40,11 @@ def only_newsletter(session: Session) -> Newsletter | None:
     """The only newsletter, or None before the first.
 
     Raises:
-        NotFoundError: there are several, and one has to be named.
+        InputError: there are several, and one has to be named.
     """
     several = session.scalars(select(Newsletter).limit(2)).all()
     if len(several) > 1:
-        raise NotFoundError("single newsletter", "", f"name one of: {_known(session)}")
+        raise InputError("newsletter", f"expected one of: {_known(session)}")
     return several[0] if several else None
 
 

@@ -1,5 +1,6 @@
 """One door for both forms of an issue: text in, IssueSource out, errors with file and line."""
 
+import re
 import unicodedata
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from newsletter.issues.markdown_form import parse_markdown
 from newsletter.issues.source import IssueSource, SourceError
 
 MAX_BYTES = 1_000_000
-_ALLOWED_CONTROL = "\n\t"
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def parse(text: str, place: str) -> IssueSource:
@@ -36,11 +37,12 @@ def read_text(path: Path) -> str:
         InputError: it cannot be read, is not UTF-8, or is too large.
     """
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise InputError(str(path), f"cannot be read: {error.strerror}") from None
     if len(data) > MAX_BYTES:
-        raise InputError(str(path), f"expected at most {MAX_BYTES:,} bytes, found {len(data):,}")
+        raise InputError(str(path), f"expected at most {MAX_BYTES:,} bytes of text")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -53,12 +55,9 @@ def read_text(path: Path) -> str:
 def _canonical(text: str, place: str) -> str:
     """One kind of line break, one way to write each character, nothing invisible."""
     clean = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    for number, line in enumerate(clean.split("\n"), 1):
-        odd = next((c for c in line if _is_control(c)), None)
-        if odd is not None:
-            raise SourceError(f"{place}:{number}", f"control character U+{ord(odd):04X}")
+    if found := _CONTROL.search(clean):
+        line = clean.count("\n", 0, found.start()) + 1
+        raise SourceError(
+            f"{place}:{line}", f"expected text, found control character U+{ord(found[0]):04X}"
+        )
     return unicodedata.normalize("NFC", clean)
-
-
-def _is_control(character: str) -> bool:
-    return unicodedata.category(character) in ("Cc", "Cs") and character not in _ALLOWED_CONTROL
