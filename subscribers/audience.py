@@ -88,13 +88,8 @@ def audience_chunk(list_ids: Sequence[int], after_subscriber_id: int, limit: int
 def count_audience(session: Session, list_ids: Sequence[int]) -> AudienceCount:
     """Count what freezing these lists now would give."""
     chunk = audience_chunk(list_ids, 0, 2**31 - 1).order_by(None).subquery()
-    counts: Counter[str | None] = Counter(
-        dict(
-            session.execute(
-                select(chunk.c.exclusion, func.count()).group_by(chunk.c.exclusion)
-            ).tuples()
-        )
-    )
+    rows = session.execute(select(chunk.c.exclusion, func.count()).group_by(chunk.c.exclusion))
+    counts: Counter[str | None] = Counter(dict(rows.tuples().all()))
     return AudienceCount(counts.pop(None, 0), {str(reason): n for reason, n in counts.items()})
 
 

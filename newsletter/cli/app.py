@@ -6,7 +6,21 @@ from typing import Annotated
 
 import typer
 
-from newsletter.cli import output
+from newsletter.cli import (
+    broadcasts,
+    config,
+    database,
+    demo,
+    init,
+    issues,
+    lists,
+    output,
+    report,
+    send,
+    serve,
+    subscribers,
+    suppressions,
+)
 from newsletter.core.errors import ConfigurationError, NewsletterError
 
 app = typer.Typer(
@@ -16,6 +30,19 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(init.init)
+app.command()(demo.demo)
+app.command()(serve.serve)
+app.command()(serve.worker)
+app.add_typer(issues.app, name="issues")
+app.add_typer(subscribers.app, name="subscribers")
+app.add_typer(lists.app, name="lists")
+app.add_typer(suppressions.app, name="suppressions")
+app.command()(send.send)
+app.add_typer(broadcasts.app, name="broadcasts")
+app.command()(report.report)
+app.add_typer(database.app, name="db")
+app.add_typer(config.app, name="config")
 
 
 @app.callback()

@@ -197,6 +197,13 @@ def _get(url: str) -> int:
             return error.code
 
 
+def _examples() -> Path:
+    """The sample issues and subscribers: beside the packages in a checkout, inside them else."""
+    package = Path(__file__).parents[1]
+    installed = package / "examples"
+    return installed if installed.is_dir() else package.parent / "examples"
+
+
 def _headline(text: str) -> None:
     output.out.print(f"\n{text}", style="bold", markup=False)
 

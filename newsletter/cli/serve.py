@@ -45,7 +45,7 @@ def serve(
 
 
 def worker() -> None:
-    """Send without Celery: what `serve` does in the background, alone. Ends on SIGTERM or Ctrl-C."""
+    """Send without Celery: the background of `serve`, alone. Ends on SIGTERM or Ctrl-C."""
     runtime = state.runtime()
     if not runtime.settings.embedded:
         raise ConfigurationError(

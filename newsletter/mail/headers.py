@@ -10,7 +10,11 @@ from newsletter.mail.address import Address
 
 FOLD_AT = 78
 _HARD_LIMIT = 998
+_LONGEST_WORD = 60
+"""What still fits into a line behind the longest field name."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_NOT_IN_ADDRESS = re.compile(r"[\s<>,;]")
 _ATOM_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]*")
 _CHUNK_BYTES = 42
 """UTF-8 bytes per encoded word: 56 characters of base64 and 12 around them, below 75."""
@@ -47,18 +51,26 @@ def mailbox(name: str, address: Address, display_name: str = "") -> bytes:
     """A field with one mailbox, such as From or To; any display name is quoted or encoded.
 
     A local part beyond ASCII stays as it is (RFC 6532); the domain is written as A-label.
+
+    Raises:
+        HeaderError: the name has a control character, or the address a character that
+            `Address.parse` never lets through.
     """
-    _refuse_control(name, display_name)
+    written = address.envelope
+    _refuse_control(name, display_name + written)
+    if _NOT_IN_ADDRESS.search(written):
+        raise HeaderError(name, "expected one address")
     shown = " ".join(display_name.split())
-    if not shown:
-        words = [address.envelope]
-    elif _needs_encoding(shown):
-        words = [*_encoded_words(shown), f"<{address.envelope}>"]
-    elif _ATOM_PHRASE.fullmatch(shown):
-        words = [*shown.split(" "), f"<{address.envelope}>"]
-    else:
-        words = [*f'"{quote(shown)}"'.split(" "), f"<{address.envelope}>"]
-    return _folded(name, words)
+    return _folded(name, [*_phrase(shown), f"<{written}>"] if shown else [written])
+
+
+def _phrase(shown: str) -> list[str]:
+    """A display name as it is, quoted, or encoded: the least that is safe."""
+    if _needs_encoding(shown):
+        return _encoded_words(shown)
+    if _ATOM_PHRASE.fullmatch(shown):
+        return shown.split(" ")
+    return f'"{quote(shown)}"'.split(" ")
 
 
 def date(name: str, moment: datetime) -> bytes:
@@ -75,7 +87,7 @@ def _refuse_control(name: str, value: str) -> None:
 def _needs_encoding(value: str) -> bool:
     """Beyond ASCII, or white space and words that folding could lose or a reader mistake."""
     odd_space = value != value.strip(" ") or "  " in value
-    too_long = any(len(word) > FOLD_AT - 2 for word in value.split(" "))
+    too_long = any(len(word) > _LONGEST_WORD for word in value.split(" "))
     return not value.isascii() or "=?" in value or odd_space or too_long
 
 

@@ -1,21 +1,22 @@
 """MIME as byte segments with slots: built once per broadcast, joined once per recipient.
 
 Both parts are quoted-printable (RFC 2045 section 6.7): lines of at most 76 ASCII characters, CRLF
-only. A dot that would begin a line is written =2E, so nothing ever needs dot-stuffing. A slot in a
-body stands between soft line breaks, so that its value can be encoded on its own.
+only. A dot that would begin a line is written =2E, so what is made here goes over the wire as it
+is: there is nothing to dot-stuff. A slot in a body stands between soft line breaks, so that its
+value can be encoded on its own.
 """
 
 import html
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
 
 _LINE = 76
 _UNSAFE = re.compile(rb"[^\t\x20-\x3c\x3e-\x7e]")
-_SIMPLE = re.compile(r"[A-Za-z0-9_@+/:,-][A-Za-z0-9_@+/:,.-]{0,74}")
-"""Values that mean themselves in every context, such as tokens: the fast path."""
+_SIMPLE = re.compile(r"(?!From )[A-Za-z0-9_-](?:[A-Za-z0-9_@+/:,. -]{0,73}[A-Za-z0-9_-])?")
+"""Values that mean themselves in every body, such as tokens and most names: the fast path."""
 
 _SOFT_BREAK = b"=\r\n"
 
@@ -49,26 +50,25 @@ class PreparedMessage:
     """A message whose fixed bytes are ready and whose slots are known.
 
     Attributes:
-        slots: every slot that occurs, once.
+        slots: every slot that occurs, once; a value is encoded once for all its places.
     """
 
     def __init__(self, pieces: Iterable[bytes | Slot]) -> None:
-        self._template: list[bytes] = []
-        self._places: list[tuple[int, Slot]] = []
-        for piece in _merged(pieces):
-            if isinstance(piece, Slot):
-                self._places.append((len(self._template), piece))
-                self._template.append(b"")
-            else:
-                self._template.append(piece)
-        self.slots = tuple(dict.fromkeys(slot for _, slot in self._places))
+        merged = _merged(pieces)
+        self.slots = tuple(dict.fromkeys(piece for piece in merged if isinstance(piece, Slot)))
+        self._template = [piece if isinstance(piece, bytes) else b"" for piece in merged]
+        self._places = [
+            (place, self.slots.index(piece))
+            for place, piece in enumerate(merged)
+            if isinstance(piece, Slot)
+        ]
 
-    def splice(self, values: Mapping[Slot, bytes]) -> bytes:
-        """The message for one recipient; `values` are encoded, see `encoded`."""
-        parts = self._template.copy()
-        for index, slot in self._places:
-            parts[index] = values[slot]
-        return b"".join(parts)
+    def splice(self, values: Sequence[bytes]) -> bytes:
+        """The message for one recipient; `values` are encoded, in the order of `slots`."""
+        pieces = self._template.copy()
+        for place, number in self._places:
+            pieces[place] = values[number]
+        return b"".join(pieces)
 
 
 def alternative(headers: Iterable[bytes | Slot], parts: Sequence[Part]) -> PreparedMessage:
@@ -96,10 +96,10 @@ def alternative(headers: Iterable[bytes | Slot], parts: Sequence[Part]) -> Prepa
 
 
 def encoded(value: str, context: Context) -> bytes:
-    """A slot's value as it goes between its soft line breaks."""
-    if context is Context.HTML:
-        value = html.escape(value)
-    return value.encode() if _SIMPLE.fullmatch(value) else quoted_printable(value)
+    """The value of a slot in a body, as it goes between its soft line breaks."""
+    if _SIMPLE.fullmatch(value):
+        return value.encode()
+    return quoted_printable(html.escape(value) if context is Context.HTML else value)
 
 
 def quoted_printable(text: str) -> bytes:

@@ -39,6 +39,22 @@ class ReplyClass(StrEnum):
     REFUSED = "refused"
     """Content, policy or size: this message is not taken."""
 
+    @property
+    def concerns_relay(self) -> bool:
+        """Says nothing about the recipient: the row is given back, no attempt burnt."""
+        return self in _ABOUT_THE_RELAY
+
+
+_ABOUT_THE_RELAY = frozenset(
+    {
+        ReplyClass.RELAY_FAULT,
+        ReplyClass.RATE,
+        ReplyClass.CONNECTION_LIMIT,
+        ReplyClass.CONFIGURATION,
+    }
+)
+_DISABLED = "5.2.1"
+
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
@@ -68,67 +84,71 @@ def _text(*phrases: str) -> re.Pattern[str]:
 
 
 _C = ReplyClass
+_THROTTLED = _text(r"\brate\b", r"\bthrottl", r"\btoo (many|fast|much)\b", r"\bslow down\b")
+_USED_UP = _text(r"\btoo many (messages|mails|recipients)\b.*\b(connection|session)\b")
+_FULL = _text(r"\bfull\b", r"\bquota\b", r"\bstorage\b")
+# A word about the sender means that everybody would fail, not that this person is gone.
+_UNKNOWN_USER = _text(
+    r"^(?!.*\b(sender|from)\b).*("
+    r"\b(unknown|no such) (local )?(user|mailbox|recipient|account)\b"
+    r"|\b(user|mailbox|recipient|account)( is)? (unknown|not found)\b"
+    r"|\b(user|mailbox|recipient|account)( \S+)? does(n't| not) exist\b)"
+)
+_NO_SUCH_MAILBOX = frozenset({550, 551, 553})
+
 _RULES = (
+    # A 2xx is never doubted, whatever stands behind it: to offer again would mail twice.
     _Rule(_C.ACCEPTED, first_digit=2),
     _Rule(_C.RELAY_FAULT, codes=frozenset({421})),
-    _Rule(_C.CONFIGURATION, codes=frozenset({530, 534, 535, 538})),
-    _Rule(_C.RATE, codes=frozenset({454})),
-    # 4xx
+    # The basic code and the enhanced code contradict each other.
+    _Rule(_C.TEMPORARY, first_digit=4, enhanced=("2", "5")),
+    _Rule(_C.TEMPORARY, first_digit=5, enhanced=("2", "4")),
     _Rule(_C.CONNECTION_LIMIT, first_digit=4, enhanced=("4.5.3", "4.4.5")),
-    _Rule(
-        _C.CONNECTION_LIMIT,
-        first_digit=4,
-        text=_text(r"too many (messages|mails|recipients).*(connection|session)"),
-    ),
     _Rule(_C.RELAY_FAULT, first_digit=4, enhanced=("4.3.2", "4.4")),
+    _Rule(_C.TEMPORARY, first_digit=4, enhanced=("4.2",)),
+    _Rule(_C.RATE, codes=frozenset({454})),
     _Rule(_C.RATE, first_digit=4, enhanced=("4.7.0",)),
-    _Rule(
-        _C.RATE,
-        codes=frozenset({451, 452}),
-        text=_text(r"rate", r"throttl", r"too (many|fast|much)", r"slow down", r"quota exceeded"),
-    ),
+    _Rule(_C.CONNECTION_LIMIT, first_digit=4, text=_USED_UP),
+    _Rule(_C.RATE, codes=frozenset({451}), text=_THROTTLED),
     _Rule(_C.TEMPORARY, first_digit=4),
-    # 5xx; an enhanced code that says otherwise makes it temporary
-    _Rule(_C.TEMPORARY, first_digit=5, enhanced=("4", "2")),
+    _Rule(_C.CONFIGURATION, codes=frozenset({530, 534, 535, 538})),
     _Rule(
         _C.CONFIGURATION, first_digit=5, enhanced=("5.7.8", "5.1.7", "5.1.8", "5.7.26", "5.7.27")
     ),
     _Rule(
         _C.GONE,
-        codes=frozenset({550, 551, 553}),
-        enhanced=("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", "5.2.1"),
+        codes=_NO_SUCH_MAILBOX,
+        enhanced=("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", _DISABLED),
     ),
     _Rule(_C.MAILBOX_FULL, first_digit=5, enhanced=("5.2.2",)),
     _Rule(_C.REFUSED, first_digit=5, enhanced=("5",)),
-    # 5xx without an enhanced code: the text has to tell
-    _Rule(_C.MAILBOX_FULL, codes=frozenset({552}), text=_text(r"full", r"quota", r"storage")),
-    _Rule(
-        _C.GONE,
-        codes=frozenset({550, 551, 553}),
-        text=_text(
-            r"(user|mailbox|recipient|account|address).*(unknown|not (found|exist)|disabled)",
-            r"(unknown|no such) (user|mailbox|recipient|account|address)",
-            r"does(n't| not) exist",
-        ),
-    ),
+    # Without an enhanced code the text has to tell.
+    _Rule(_C.MAILBOX_FULL, codes=frozenset({552}), text=_FULL),
+    _Rule(_C.GONE, codes=_NO_SUCH_MAILBOX, text=_UNKNOWN_USER),
     _Rule(_C.REFUSED, first_digit=5),
+    # No SMTP reply at all, or one out of place.
     _Rule(_C.RELAY_FAULT),
 )
+"""In the order of decision: class digit, enhanced code, text; the first that matches decides."""
 
-_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})\s*")
+_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?!\S)")
 
 
 def parse_reply(code: int, text: bytes | str) -> Reply:
     """A reply from its code and the text of all its lines, enhanced codes taken out of it."""
     plain = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
-    lines = plain.replace("\r", "").split("\n")
-    found = _ENHANCED.match(lines[0])
+    lines = plain.splitlines()
+    found = _ENHANCED.match(lines[0]) if lines else None
     enhanced = found[1] if found else ""
-    cleaned = (line.removeprefix(enhanced).strip() for line in lines)
-    printable = "".join(c if c.isprintable() else " " for c in " ".join(cleaned))
-    return Reply(code, enhanced, printable.strip())
+    said = " ".join(line.removeprefix(enhanced).strip() for line in lines)
+    return Reply(code, enhanced, "".join(c if c.isprintable() else " " for c in said).strip())
 
 
 def classify(reply: Reply) -> ReplyClass:
     """The class digit first, then the enhanced code, then the text."""
     return next(rule.verdict for rule in _RULES if rule.matches(reply))
+
+
+def suppresses(reply: Reply) -> bool:
+    """The address is gone for certain; a disabled mailbox (5.2.1) may be enabled again."""
+    return classify(reply) is ReplyClass.GONE and reply.enhanced != _DISABLED

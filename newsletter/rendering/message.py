@@ -2,8 +2,7 @@
 
 import html
 import re
-from base64 import b32encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -17,7 +16,6 @@ from newsletter.rendering import merge
 from newsletter.rendering.compiled import (
     CompiledEmail,
     Frozen,
-    MergeField,
     SenderIdentity,
     WireForm,
     placeholder_pattern,
@@ -27,9 +25,10 @@ from subscribers.recipient import Recipient
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
-_TO = Slot("to", Context.HEADER)
-_SUBJECT = Slot("subject", Context.HEADER)
-_IDS = Slot("ids", Context.HEADER)
+_HEADER = Context.HEADER
+_TO = Slot("to", _HEADER)
+_SUBJECT = Slot("subject", _HEADER)
+_IDS = Slot("ids", _HEADER)
 
 
 class LeftoverError(NewsletterError):
@@ -42,10 +41,12 @@ class PreparedMail:
 
     Attributes:
         envelope_sender: MAIL FROM; the sender's address as long as no bounce mailbox is kept.
+        subject: cut at its merge fields; empty when it is the same for all.
     """
 
     message: PreparedMessage
     envelope_sender: str
+    subject: Sequence[str | Slot]
     frozen: Frozen
     form: WireForm
 
@@ -54,19 +55,27 @@ def prepare(frozen: Frozen, form: WireForm) -> PreparedMail:
     """Everything that is the same for all recipients of this wire form, as bytes.
 
     Raises:
-        LeftoverError: the compiled mail has a placeholder that nobody knows.
+        LeftoverError: the compiled mail has a placeholder that nothing fills.
+        AddressError, HeaderError: the sender or the subject cannot stand in a header.
     """
-    email, identity = frozen.email, frozen.identity
-    sender = Address.parse(identity.sender_address, place="sender.address")
+    email = frozen.email
+    sender = Address.parse(frozen.identity.sender_address, place="sender.address")
     fill = _Fill(frozen, form)
+    subject = _cut(email, email.subject, fill, _HEADER)
+    differs = any(isinstance(piece, Slot) for piece in subject)
     message = alternative(
-        [*_fixed_headers(frozen, sender), _SUBJECT, _TO, _IDS],
+        [
+            *_fixed_headers(frozen, sender),
+            _SUBJECT if differs else _subject(subject, {}),
+            _TO,
+            _IDS,
+        ],
         [
             Part("plain", _cut(email, email.text, fill, Context.TEXT)),
             Part("html", _cut(email, email.html, fill, Context.HTML)),
         ],
     )
-    return PreparedMail(message, sender.envelope, frozen, form)
+    return PreparedMail(message, sender.envelope, subject if differs else (), frozen, form)
 
 
 def personalise(
@@ -75,38 +84,36 @@ def personalise(
     """One recipient's message: CRLF only, nothing to dot-stuff, ends with CRLF.
 
     Raises:
-        AddressError, HeaderError: the recipient's address or name cannot stand in a header.
+        HeaderError: the recipient's address cannot stand in a header.
     """
-    identity = mail.frozen.identity
-    broadcast_id = mail.frozen.broadcast_id
-    address = Address.stored(recipient.address, recipient.address_key)
+    frozen = mail.frozen
+    newsletter_id, person = frozen.identity.newsletter_id, recipient.subscriber_id
 
     def leave(door: Door) -> str:
-        return LeaveToken(
-            door, identity.newsletter_id, recipient.subscriber_id, broadcast_id, delivery_id
-        ).mint(keys)
+        return LeaveToken(door, newsletter_id, person, frozen.broadcast_id, delivery_id).mint(keys)
 
-    makers: dict[str, Callable[[], str]] = {
-        "tracking": lambda: TrackingToken(broadcast_id, _named(mail.form, delivery_id)).mint(keys),
-        "unsubscribe": lambda: leave(Door.BODY),
-        "email": lambda: address.typed,
-    }
+    named = delivery_id if mail.form is WireForm.INDIVIDUAL else None
     values = {
-        _TO: headers.mailbox("To", address, _one_line(recipient.name)),
-        _SUBJECT: headers.unstructured("Subject", _subject(mail.frozen.email, recipient)),
-        _IDS: _id_headers(mail, recipient, delivery_id, leave(Door.HEADER)),
+        "tracking": TrackingToken(frozen.broadcast_id, named).mint(keys),
+        "unsubscribe": leave(Door.BODY),
+        "email": recipient.address,
+        **_field_values(frozen.email, recipient),
     }
-    made: dict[str, str] = {}
-    for slot in mail.message.slots:
-        if slot.context is Context.HEADER:
-            continue
-        if slot.name not in made:
-            maker = makers.get(slot.name)
-            made[slot.name] = (
-                maker() if maker else merge.value(_field(mail.frozen.email, slot.name), recipient)
-            )
-        values[slot] = encoded(made[slot.name], slot.context)
-    return mail.message.splice(values)
+    address = Address.stored(recipient.address, recipient.address_key)
+    fields = {
+        _TO.name: headers.mailbox("To", address, _one_line(recipient.name)),
+        _IDS.name: _id_headers(mail, recipient, delivery_id, leave(Door.HEADER)),
+    }
+    if mail.subject:
+        fields[_SUBJECT.name] = _subject(mail.subject, values)
+    return mail.message.splice(
+        [
+            fields[slot.name]
+            if slot.context is _HEADER
+            else encoded(values[slot.name], slot.context)
+            for slot in mail.message.slots
+        ]
+    )
 
 
 def system_message(
@@ -118,7 +125,7 @@ def system_message(
     unique = f"{to.key} {date.isoformat()} {subject}"
     return alternative(
         [
-            headers.mailbox("From", sender, identity.sender_name),
+            *_sender_fields(identity, sender),
             headers.mailbox("To", to),
             headers.unstructured("Subject", subject),
             headers.date("Date", date),
@@ -126,21 +133,25 @@ def system_message(
             headers.structured("Auto-Submitted", "auto-generated"),
         ],
         [Part("plain", [text]), Part("html", [page])],
-    ).splice({})
+    ).splice([])
+
+
+def _sender_fields(identity: SenderIdentity, sender: Address) -> Iterator[bytes]:
+    yield headers.mailbox("From", sender, identity.sender_name)
+    if identity.reply_to:
+        yield headers.mailbox("Reply-To", Address.parse(identity.reply_to, place="reply-to"))
 
 
 def _fixed_headers(frozen: Frozen, sender: Address) -> Iterator[bytes]:
     identity = frozen.identity
     archive = f"{identity.base_url}/archive/{identity.newsletter_slug}"
-    yield headers.mailbox("From", sender, identity.sender_name)
-    if identity.reply_to:
-        yield headers.mailbox("Reply-To", Address.parse(identity.reply_to, place="reply-to"))
+    feedback = f"{frozen.broadcast_id}:{identity.newsletter_slug}:issue:{sender.domain}"
+    yield from _sender_fields(identity, sender)
     yield headers.date("Date", frozen.date)
     yield headers.structured("List-Id", f"<{identity.list_id}>")
     yield headers.structured("List-Archive", f"<{archive}>")
     yield headers.structured("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
     yield headers.structured("Precedence", "bulk")
-    feedback = f"{frozen.broadcast_id}:{identity.newsletter_slug}:issue:{sender.domain}"
     yield headers.structured("Feedback-ID", feedback)
 
 
@@ -158,6 +169,19 @@ def _id_headers(
     ).encode()
 
 
+def _field_values(email: CompiledEmail, recipient: Recipient) -> Mapping[str, str]:
+    return {
+        f"field{number}": merge.value(field, recipient)
+        for number, field in enumerate(email.fields, 1)
+    }
+
+
+def _subject(pieces: Sequence[str | Slot], values: Mapping[str, str]) -> bytes:
+    """Line breaks in values become spaces; in the issue's own subject they are an error."""
+    shown = [_one_line(values[p.name]) if isinstance(p, Slot) else p for p in pieces]
+    return headers.unstructured("Subject", "".join(shown))
+
+
 class _Fill:
     """What each placeholder becomes in one wire form: fixed text and slots."""
 
@@ -165,16 +189,23 @@ class _Fill:
         self._base_url = frozen.identity.base_url
         self._form = form
         self._links = {f"link{link.number}": link for link in frozen.email.links}
-        self._fields = {f"field{number + 1}" for number in range(len(frozen.email.fields))}
+        self._fields = {f"field{number}" for number, _ in enumerate(frozen.email.fields, 1)}
 
     def __call__(self, name: str, context: Context) -> Sequence[str | Slot]:
+        if name in self._fields:
+            return [Slot(name, context)]
+        if context is not _HEADER:
+            return self._in_body(name, context)
+        raise LeftoverError(f"a subject cannot hold the placeholder {name!r}")
+
+    def _in_body(self, name: str, context: Context) -> Sequence[str | Slot]:
         if name in self._links:
             return self._link(name, context)
         if name == "pixel":
             return self._pixel(context)
         if name == "unsubscribe":
             return [f"{self._base_url}/u/", Slot("unsubscribe", context)]
-        if name == "email" or name in self._fields:
+        if name == "email":
             return [Slot(name, context)]
         raise LeftoverError(f"nothing fills the placeholder {name!r}")
 
@@ -216,27 +247,10 @@ def _joined(pieces: list[str | Slot]) -> Sequence[str | Slot]:
     return joined
 
 
-def _subject(email: CompiledEmail, recipient: Recipient) -> str:
-    """The subject with this recipient's values; line breaks in values become spaces."""
-    if email.nonce not in email.subject:
-        return email.subject
-    return placeholder_pattern(email.nonce).sub(
-        lambda found: _one_line(merge.value(_field(email, found[1]), recipient)), email.subject
-    )
-
-
-def _field(email: CompiledEmail, name: str) -> MergeField:
-    return email.fields[int(name.removeprefix("field")) - 1]
-
-
-def _named(form: WireForm, delivery_id: int) -> int | None:
-    return delivery_id if form is WireForm.INDIVIDUAL else None
-
-
 def _one_line(text: str) -> str:
     return _CONTROL.sub(" ", text).strip()
 
 
 def _short_hash(text: str) -> str:
-    """80 bits in lower-case base32: enough to be unique within a broadcast."""
-    return b32encode(sha256(text.encode()).digest()[:10]).decode().lower()
+    """80 bits in hex: enough to be unique within a broadcast."""
+    return sha256(text.encode()).hexdigest()[:20]

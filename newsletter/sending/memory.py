@@ -16,7 +16,7 @@ class HangUp:
     after_dot: bool
 
 
-Script = Reply | HangUp
+Step = Reply | HangUp
 
 
 @dataclass
@@ -31,49 +31,48 @@ class MemoryTransport:
 
     name: str = "memory"
     accepted: list[tuple[str, bytes]] = field(default_factory=list)
-    scripts: dict[str, deque[Script]] = field(default_factory=lambda: defaultdict(deque))
+    scripts: dict[str, deque[Step]] = field(default_factory=lambda: defaultdict(deque))
     refuse_connections: Reply | None = None
 
-    def script(self, recipient: str, *steps: Script) -> None:
+    def script(self, recipient: str, *steps: Step) -> None:
         """What happens to the next offers to this recipient."""
         self.scripts[recipient].extend(steps)
 
     def connect(self) -> Connection:
         if self.refuse_connections is not None:
-            raise _fault(self.name, self.refuse_connections)
+            raise RelayFaultError.said(self.name, "does not let us in", self.refuse_connections)
         return _MemoryConnection(self)
 
 
 class _MemoryConnection:
     def __init__(self, relay: MemoryTransport) -> None:
         self._relay = relay
-        self._lost = False
+        self._open = True
 
     def send(self, envelope: Envelope, wire: bytes) -> Reply:
-        if self._lost:
+        if not self._open:
             raise RelayFaultError(self._relay.name, "connection lost")
-        scripted = self._relay.scripts[envelope.recipient]
-        step = scripted.popleft() if scripted else OK
+        step = self._next_step(envelope.recipient)
         if isinstance(step, HangUp):
-            self._lost = True
-            if step.after_dot:
-                raise NoReplyError(self._relay.name, "no reply after the dot")
+            self._hang_up(step, envelope.recipient, wire)
             raise RelayFaultError(self._relay.name, "connection lost")
-        if classify(step) in (ReplyClass.RELAY_FAULT, ReplyClass.CONFIGURATION):
-            self._lost = True
-            raise _fault(self._relay.name, step)
+        if classify(step).concerns_relay:
+            self.close()
+            raise RelayFaultError.said(self._relay.name, "refused", step)
         if classify(step) is ReplyClass.ACCEPTED:
             self._relay.accepted.append((envelope.recipient, wire))
         return step
 
     def close(self) -> None:
-        self._lost = True
+        self._open = False
 
+    def _next_step(self, recipient: str) -> Step:
+        scripted = self._relay.scripts[recipient]
+        return scripted.popleft() if scripted else OK
 
-def _fault(relay: str, reply: Reply) -> RelayFaultError:
-    return RelayFaultError(
-        relay,
-        f"said {reply.code}",
-        reply=reply,
-        is_configuration=classify(reply) is ReplyClass.CONFIGURATION,
-    )
+    def _hang_up(self, step: HangUp, recipient: str, wire: bytes) -> None:
+        """The worse case after the dot: the message was taken, and only the reply is lost."""
+        self.close()
+        if step.after_dot:
+            self._relay.accepted.append((recipient, wire))
+            raise NoReplyError(self._relay.name, "no reply after the dot")

@@ -5,15 +5,16 @@ only between the dot and the full reply to it can nobody know.
 """
 
 import smtplib
+import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from newsletter.core.config import RelaySettings
 from newsletter.core.errors import ConfigurationError
-from newsletter.mail.replies import Reply, ReplyClass, classify, parse_reply
+from newsletter.mail.replies import Reply, classify, parse_reply
+from newsletter.sending.relay_url import RelayUrl
 from newsletter.sending.transport import (
     Connection,
     Envelope,
@@ -21,9 +22,6 @@ from newsletter.sending.transport import (
     RelayFaultError,
     Transport,
 )
-
-_TLS_KINDS = ("starttls", "none")
-_BREAKS_CONNECTION = frozenset({ReplyClass.RELAY_FAULT, ReplyClass.CONFIGURATION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,95 +34,77 @@ class Timeouts:
 
 
 class SmtpTransport:
-    """One relay, by its URL.
+    """One relay, by its URL; see `relay_url` for what that may say.
 
-    `smtps://` speaks TLS from the first byte; `smtp://` requires STARTTLS unless `?tls=none`.
-    Certificates and names are checked; `?ca=FILE` names an authority of your own.
+    Raises:
+        ConfigurationError: the URL, or the authority's file it names.
     """
 
-    def __init__(self, relay: RelaySettings, timeouts: Timeouts = Timeouts()) -> None:
+    def __init__(self, relay: RelaySettings, timeouts: Timeouts | None = None) -> None:
         self._name = relay.name
-        self._timeouts = timeouts
-        url = urlsplit(relay.url.get_secret_value())
-        place = f"relays.{relay.name}.url"
-        if url.scheme not in ("smtp", "smtps") or not url.hostname:
-            raise ConfigurationError(f"{place}: expected smtp://HOST:PORT or smtps://HOST:PORT")
-        options = {key: values[-1] for key, values in parse_qs(url.query).items()}
-        self._implicit_tls = url.scheme == "smtps"
-        self._starttls = not self._implicit_tls and options.get("tls", "starttls") == "starttls"
-        if options.get("tls", "starttls") not in _TLS_KINDS or options.keys() - {"tls", "ca"}:
-            raise ConfigurationError(f"{place}: expected ?tls=starttls, ?tls=none or ?ca=FILE")
-        self._host = url.hostname
-        self._port = url.port or (465 if self._implicit_tls else 587)
-        self._user = unquote(url.username or "")
-        self._password = unquote(url.password or "")
-        self._ca = options.get("ca")
+        self._timeouts = timeouts or Timeouts()
+        self._url = RelayUrl.parse(relay.url.get_secret_value(), place=f"relays.{relay.name}.url")
+        self._context = self._url.tls_context()
 
     @property
     def name(self) -> str:
         return self._name
 
     def connect(self) -> Connection:
-        with self._fault("cannot be reached"):
+        with self._faults("cannot be reached"):
             client = self._greeted()
         try:
-            with self._fault("does not let us in"):
+            with self._faults("does not let us in"):
                 self._secure_and_login(client)
         except RelayFaultError:
             client.close()
             raise
-        assert client.sock is not None
-        client.sock.settimeout(self._timeouts.command)
         return _SmtpConnection(self._name, client, self._timeouts)
 
     def _greeted(self) -> smtplib.SMTP:
-        if self._implicit_tls:
-            return smtplib.SMTP_SSL(
-                self._host, self._port, timeout=self._timeouts.connect, context=self._context()
-            )
-        return smtplib.SMTP(self._host, self._port, timeout=self._timeouts.connect)
+        host, port, seconds = self._url.host, self._url.port, self._timeouts.connect
+        if self._url.implicit_tls:
+            return smtplib.SMTP_SSL(host, port, timeout=seconds, context=self._context)
+        return smtplib.SMTP(host, port, timeout=seconds)
 
     def _secure_and_login(self, client: smtplib.SMTP) -> None:
-        client.ehlo()
-        if self._starttls:
+        client.ehlo_or_helo_if_needed()
+        if self._context is not None and not self._url.implicit_tls:
             if not client.has_extn("starttls"):
                 raise RelayFaultError(
                     self._name,
-                    "offers no STARTTLS; if that is meant, end its URL in ?tls=none",
+                    "offers no STARTTLS; if it is to be used without, end its URL in ?tls=none",
                     is_configuration=True,
                 )
-            client.starttls(context=self._context())
-            client.ehlo()
-        if self._user:
-            client.login(self._user, self._password)
-
-    def _context(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=self._ca)
+            client.starttls(context=self._context)
+            client.ehlo_or_helo_if_needed()
+        if self._url.user:
+            client.login(self._url.user, self._url.password)
 
     @contextmanager
-    def _fault(self, problem: str) -> Iterator[None]:
+    def _faults(self, problem: str) -> Iterator[None]:
         """Whatever the library raises, as what it means to us; credentials are in none of it."""
         try:
             yield
-        except smtplib.SMTPNotSupportedError as error:
-            raise RelayFaultError(
-                self._name, f"{problem}: {error}", is_configuration=True
-            ) from None
         except smtplib.SMTPResponseException as error:
             reply = parse_reply(error.smtp_code, error.smtp_error)
-            raise _fault_of(self._name, problem, reply) from None
-        except ssl.SSLCertVerificationError as error:
+            raise RelayFaultError.said(self._name, problem, reply) from None
+        except (smtplib.SMTPNotSupportedError, ssl.SSLCertVerificationError) as error:
             raise RelayFaultError(
-                self._name, f"{problem}: {error.verify_message}", is_configuration=True
+                self._name, f"{problem}: {error}", is_configuration=True
             ) from None
         except (smtplib.SMTPException, OSError) as error:
             raise RelayFaultError(self._name, f"{problem}: {error}") from None
 
 
 class _SmtpConnection:
-    """An open connection; the library's client drives the commands, we drive the dot."""
+    """An open connection; the library's client carries the bytes, we drive the commands."""
 
     def __init__(self, relay: str, client: smtplib.SMTP, timeouts: Timeouts) -> None:
+        assert client.sock is not None
+        # The dot follows the body at once: Nagle would hold it back until the body's last
+        # segment is acknowledged, 40 ms a message.
+        client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._relay = relay
         self._client = client
         self._timeouts = timeouts
@@ -135,62 +115,83 @@ class _SmtpConnection:
             return Reply(553, "5.6.7", "this relay takes no addresses beyond ASCII (SMTPUTF8)")
         refusal = self._announce(envelope)
         if refusal is not None:
-            self._command("RSET")
+            self._reset()
             return refusal
         self._body(wire)
-        return self._dot()
+        return self._verdict("refused the message", self._dot())
 
     def close(self) -> None:
         try:
+            self._set_timeout(self._timeouts.command)
             self._client.quit()
         except (smtplib.SMTPException, OSError):
             self._client.close()
 
     def _announce(self, envelope: Envelope) -> Reply | None:
         """MAIL, RCPT, DATA; the first refusal, or None when the body may come."""
-        option = " SMTPUTF8" if envelope.smtputf8 else ""
+        options = " BODY=8BITMIME SMTPUTF8" if envelope.smtputf8 else ""
         for command, wanted in (
-            (f"MAIL FROM:<{envelope.sender}>{option}", 2),
+            (f"MAIL FROM:<{envelope.sender}>{options}", 2),
             (f"RCPT TO:<{envelope.recipient}>", 2),
             ("DATA", 3),
         ):
             reply = self._command(command)
             if reply.code // 100 != wanted:
-                return reply
+                return self._verdict(f"refused {command[:4]}", reply)
         return None
 
-    def _command(self, command: str) -> Reply:
-        """One command and its full reply; a reply that ends the connection is a fault."""
-        try:
-            if command.isascii():
-                self._client.putcmd(command)
-            else:
-                self._client.send(command.encode() + b"\r\n")
-            reply = parse_reply(*self._client.getreply())
-        except (smtplib.SMTPException, OSError) as error:
-            raise RelayFaultError(self._relay, f"connection lost: {error}") from None
-        if reply.code == -1 or classify(reply) in _BREAKS_CONNECTION:
-            raise _fault_of(self._relay, f"said {reply.code} to {command[:4]}", reply)
+    def _verdict(self, moment: str, reply: Reply) -> Reply:
+        """The reply, if it is about the recipient."""
+        if classify(reply).concerns_relay:
+            self.close()
+            raise RelayFaultError.said(self._relay, moment, reply)
         return reply
+
+    def _command(self, command: str) -> Reply:
+        try:
+            self._set_timeout(self._timeouts.command)
+            self._client.send(command.encode() + b"\r\n")
+            return self._full_reply()
+        except (smtplib.SMTPException, OSError) as error:
+            raise self._lost(f"connection lost at {command[:4]}: {error}") from None
 
     def _body(self, wire: bytes) -> None:
         try:
             self._client.send(wire)
         except (smtplib.SMTPException, OSError) as error:
-            raise RelayFaultError(self._relay, f"connection lost in the body: {error}") from None
+            raise self._lost(f"connection lost in the body: {error}") from None
 
     def _dot(self) -> Reply:
-        assert self._client.sock is not None
+        """The one ambiguous moment."""
         try:
-            self._client.sock.settimeout(self._timeouts.after_dot)
+            self._set_timeout(self._timeouts.after_dot)
             self._client.send(b".\r\n")
-            reply = parse_reply(*self._client.getreply())
+            return self._full_reply()
         except (smtplib.SMTPException, OSError) as error:
+            self._client.close()
             raise NoReplyError(self._relay, f"no reply after the dot: {error}") from None
-        if reply.code == -1:
-            raise NoReplyError(self._relay, "no reply after the dot")
-        self._client.sock.settimeout(self._timeouts.command)
-        return reply
+
+    def _reset(self) -> None:
+        """After a refusal; a connection lost meanwhile shows at the next message."""
+        try:
+            self._command("RSET")
+        except RelayFaultError:
+            return
+
+    def _full_reply(self) -> Reply:
+        code, text = self._client.getreply()
+        if code < 0:
+            raise smtplib.SMTPServerDisconnected("not an SMTP reply")
+        return parse_reply(code, text)
+
+    def _set_timeout(self, seconds: float) -> None:
+        if self._client.sock is None:
+            raise smtplib.SMTPServerDisconnected("closed")
+        self._client.sock.settimeout(seconds)
+
+    def _lost(self, problem: str) -> RelayFaultError:
+        self._client.close()
+        return RelayFaultError(self._relay, problem)
 
 
 def transport_for(relays: Sequence[RelaySettings]) -> Transport:
@@ -205,12 +206,3 @@ def transport_for(relays: Sequence[RelaySettings]) -> Transport:
             '  [[relays]]\n  name = "main"\n  url = "smtp://USER:PASSWORD@HOST:587"'
         )
     return SmtpTransport(relays[0])
-
-
-def _fault_of(relay: str, problem: str, reply: Reply) -> RelayFaultError:
-    return RelayFaultError(
-        relay,
-        f"{problem}: {reply.code} {reply.enhanced} {reply.text}".strip(),
-        reply=reply,
-        is_configuration=classify(reply) is ReplyClass.CONFIGURATION,
-    )

@@ -1,10 +1,17 @@
 """The seam between the send loop and whatever carries mail."""
 
+import re
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from newsletter.core.errors import NewsletterError
-from newsletter.mail.replies import Reply
+from newsletter.mail.replies import Reply, ReplyClass, classify
+
+_BREAKS_OUT = re.compile(r"[\x00-\x20\x7f-\x9f<>\u2028\u2029]")
+
+
+class EnvelopeError(NewsletterError):
+    """An address with a character that could end its SMTP command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,12 +20,19 @@ class Envelope:
 
     Attributes:
         sender, recipient: the domain as A-label.
-        smtputf8: the recipient's local part needs a server with SMTPUTF8 (RFC 6531).
+        smtputf8: a local part needs a server with SMTPUTF8 (RFC 6531).
+
+    Raises:
+        EnvelopeError: an address that `Address.parse` never made.
     """
 
     sender: str
     recipient: str
     smtputf8: bool = False
+
+    def __post_init__(self) -> None:
+        if _BREAKS_OUT.search(self.sender) or _BREAKS_OUT.search(self.recipient):
+            raise EnvelopeError("an envelope address has a space, bracket or control character")
 
 
 class RelayFaultError(NewsletterError):
@@ -46,6 +60,13 @@ class RelayFaultError(NewsletterError):
         self.reply = reply
         self.is_configuration = is_configuration
 
+    @classmethod
+    def said(cls, relay: str, moment: str, reply: Reply) -> Self:
+        """The fault that a reply is; `moment` tells what it answered."""
+        said = " ".join(str(part) for part in (reply.code, reply.enhanced, reply.text) if part)
+        configuration = classify(reply) is ReplyClass.CONFIGURATION
+        return cls(relay, f"{moment}: {said}", reply=reply, is_configuration=configuration)
+
 
 class NoReplyError(NewsletterError):
     """The final dot was sent and no full reply came back: nobody can know whether it was taken."""
@@ -59,12 +80,14 @@ class Connection(Protocol):
     """An open, greeted, authenticated connection; used by one thread at a time."""
 
     def send(self, envelope: Envelope, wire: bytes) -> Reply:
-        """Offer one message and return the server's verdict on it, good or bad.
+        """Offer one message and return the server's verdict on this recipient, good or bad.
 
-        `wire` is dot-stuffed, CRLF only, ends with CRLF, and lacks the final dot.
+        `wire` is CRLF only, no line begins with a dot, it ends with CRLF and lacks the final dot.
 
         Raises:
-            RelayFaultError: definitely not accepted; the connection is of no more use.
+            RelayFaultError: definitely not accepted, and no verdict on the recipient: connection
+                lost before the dot, or a reply that concerns the relay (wait, slow down, log in).
+                The connection is of no more use.
             NoReplyError: the one ambiguous case; the connection is of no more use.
         """
         ...

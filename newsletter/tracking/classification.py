@@ -4,7 +4,7 @@ Nothing is stored: the class of every hit can be computed again when the rules g
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -63,21 +63,26 @@ class Verdict:
 
 def classify(hit: Hit) -> Verdict:
     """The class of one hit by itself; `classify_all` also sees its neighbours."""
-    if hit.method != "GET":
-        return Verdict(Reader.MACHINE, "not-a-get")
-    if hit.is_prefetch:
-        return Verdict(Reader.MACHINE, "prefetch")
-    if not hit.user_agent:
-        return Verdict(Reader.MACHINE, "no-user-agent")
-    if hit.user_agent.strip() == _PRIVACY_PROXY:
-        return Verdict(Reader.UNKNOWN, "privacy-proxy")
-    if _SCANNERS.search(hit.user_agent):
-        return Verdict(Reader.MACHINE, "scanner")
-    if hit.link is not None and hit.accepted_at and hit.at - hit.accepted_at < _AT_ONCE:
-        return Verdict(Reader.MACHINE, "click-at-once")
-    if _IMAGE_PROXY.search(hit.user_agent):
-        return Verdict(Reader.HUMAN, "image-proxy")
-    return Verdict(Reader.HUMAN, "mail-program")
+    return next(Verdict(reader, name) for name, reader, holds in _RULES if holds(hit))
+
+
+def _clicked_at_once(hit: Hit) -> bool:
+    return (
+        hit.link is not None and hit.accepted_at is not None and hit.at - hit.accepted_at < _AT_ONCE
+    )
+
+
+_RULES: tuple[tuple[str, Reader, Callable[[Hit], bool]], ...] = (
+    ("not-a-get", Reader.MACHINE, lambda hit: hit.method != "GET"),
+    ("prefetch", Reader.MACHINE, lambda hit: hit.is_prefetch),
+    ("no-user-agent", Reader.MACHINE, lambda hit: not hit.user_agent),
+    ("privacy-proxy", Reader.UNKNOWN, lambda hit: hit.user_agent.strip() == _PRIVACY_PROXY),
+    ("scanner", Reader.MACHINE, lambda hit: _SCANNERS.search(hit.user_agent) is not None),
+    ("click-at-once", Reader.MACHINE, _clicked_at_once),
+    ("image-proxy", Reader.HUMAN, lambda hit: _IMAGE_PROXY.search(hit.user_agent) is not None),
+    ("mail-program", Reader.HUMAN, lambda _hit: True),
+)
+"""The first that holds decides."""
 
 
 def classify_all(hits: Iterable[Hit]) -> list[tuple[Hit, Verdict]]:

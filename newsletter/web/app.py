@@ -39,7 +39,7 @@ async def _with_headers(
     request: Request, answer: Callable[[Request], Awaitable[Response]]
 ) -> Response:
     if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
-        response = problems.page(request, 413, "That is more than we can take.")
+        response: Response = problems.page(request, 413, "That is more than we can take.")
     else:
         response = await answer(request)
     for name, value in _HEADERS.items():

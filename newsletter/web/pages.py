@@ -11,7 +11,7 @@ _templates = Jinja2Templates(directory=Path(__file__).parent / "public" / "pages
 
 
 def render(request: Request, name: str, *, status: int = 200, **variables: Any) -> HTMLResponse:
-    """The page `name` of `public/pages`; never stored by caches, since it may concern one person."""
+    """The page `name` of `public/pages`; caches do not store it: it may concern one person."""
     response = _templates.TemplateResponse(request, name, variables, status_code=status)
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from tests.acceptance.installation import CELERY, Installation
 
 SMTP_SERVER = Path(__file__).parents[1] / "smtp_server.py"

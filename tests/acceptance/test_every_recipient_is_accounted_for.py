@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from tests.acceptance.conftest import FullMode, Referee, StartReferee, celery, environment
 from tests.acceptance.installation import ISSUE, NEWSLETTER, Installation, write_subscribers
 
@@ -38,9 +39,7 @@ def _check_first_sending(shown: dict[str, object], referee: Referee) -> None:
     accepted = Counter(referee.accepted())
     assert set(accepted) == set(MAILED) - set(REFUSED)
     assert max(accepted.values()) == 1
-    verdicts = Counter(
-        e["verdict"] for e in referee.entries() if e["recipient"] in set(GREYLISTED)
-    )
+    verdicts = Counter(e["verdict"] for e in referee.entries() if e["recipient"] in set(GREYLISTED))
     assert verdicts == {"greylisted": 20, "accepted": 20}
     failed = {row["address"]: row["reply"] for row in shown["recipients"]}  # type: ignore[attr-defined]
     assert set(failed) == set(REFUSED)

@@ -43,7 +43,7 @@ def issue(slug: str, day: date, session: Reading) -> Response:
     return HTMLResponse(CompiledEmail.from_json(compiled).webpage)
 
 
-def _sent(session: Session, newsletter_id: int) -> list[Row[tuple[date, str]]]:
+def _sent(session: Session, newsletter_id: int) -> list[Row[date, str]]:
     """(date, subject) of the issues whose sending has begun."""
     rows = session.execute(
         select(Issue.date, Issue.subject)

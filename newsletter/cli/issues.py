@@ -1,0 +1,236 @@
+"""`newsletter issues`: write, check, render, store."""
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from newsletter.broadcasts import planning
+from newsletter.cli import output, state
+from newsletter.core.clock import now
+from newsletter.core.config import Settings
+from newsletter.core.errors import RefusedError
+from newsletter.core.slug import slugify
+from newsletter.core.tokens import TokenKeys
+from newsletter.issues import editing
+from newsletter.issues.parsing import parse, read_text
+from newsletter.issues.source import IssueSource
+from newsletter.rendering.compiled import Frozen, SenderIdentity, WireForm
+from newsletter.rendering.compiler import Compilation, compile_issue
+from newsletter.rendering.findings import Finding, Severity
+from newsletter.rendering.message import personalise, prepare
+from newsletter.rendering.templates import TemplateFolders
+from subscribers.recipient import Recipient
+
+app = typer.Typer(help="Write, check, render and store issues.", no_args_is_help=True)
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="An issue in either form.")]
+
+_SKELETON = """\
+---
+date: {day}
+subject: "{day}: what this issue is about"
+preheader: The line that mail programs show beside the subject
+---
+## The Big Idea
+One paragraph or more, {{{{ subscriber.name | default("dear reader") }}}}.
+
+## Deep Reads
+### [Title of the first read](https://example.org/first)
+Author · [Source](https://example.org/first)
+What it says, in a few sentences.
+
+> Who should read it.
+
+## Connecting Thread
+What the reads have in common.
+"""
+
+
+@app.command()
+def new(
+    file: Annotated[Path | None, typer.Argument(help="[default: issue-DATE.md]")] = None,
+    *,
+    dry_run: output.DryRun = False,
+) -> None:
+    """Write a skeleton to fill in; never overwrites a file."""
+    day = now().astimezone().date().isoformat()
+    path = file or Path(f"issue-{day}.md")
+    if path.exists():
+        raise RefusedError(f"{path} is there already")
+    if not dry_run:
+        path.write_text(_SKELETON.format(day=day), encoding="utf-8")
+    output.say(f"{'Would write' if dry_run else 'Wrote'} {path}.")
+
+
+@app.command()
+def check(file: File, *, as_json: output.AsJson = False) -> None:
+    """Print what preflight finds; exit code 1 if there is an error. Needs no database."""
+    findings = [
+        finding
+        for finding in compile_file(file, state.settings()).findings
+        if not finding.is_about_settings
+    ]
+    if as_json:
+        output.print_json([_as_data(finding) for finding in findings])
+    else:
+        print_findings(str(file), findings)
+        errors = sum(finding.severity is Severity.ERROR for finding in findings)
+        output.say(f"{file}: {errors} errors, {len(findings) - errors} warnings.")
+    if any(finding.severity is Severity.ERROR for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def render(
+    file: File,
+    *,
+    out: Annotated[Path, typer.Option(help="The folder to write into; made if missing.")],
+) -> None:
+    """Write issue.html, issue.txt, issue.mjml and message.eml. Needs no database or network."""
+    compilation = render_to(file, out, state.settings())
+    print_findings(str(file), compilation.findings)
+    output.say(f"Wrote issue.html, issue.txt, issue.mjml and message.eml to {out}.")
+
+
+@app.command("import")
+def import_(file: File, *, dry_run: output.DryRun = False) -> None:
+    """Store an issue; the same date again makes a revision. A sent issue does not change."""
+    text = read_text(file)
+    source = parse(text, str(file))
+    runtime = state.runtime()
+    with runtime.sessions.writing() as session:
+        stored = editing.store(
+            session,
+            source,
+            text,
+            is_sent=lambda issue: planning.was_sent(session, issue),
+            tracking_mode=runtime.settings.tracking.default_mode,
+        )
+        name = stored.issue.newsletter.name
+        if dry_run:
+            session.rollback()
+    if stored.newsletter_created:
+        output.say(f"Newsletter {name!r} is new{' and would be' if dry_run else ' and was'} made.")
+    done = "is new" if stored.created else "changes" if stored.changed else "is stored already"
+    output.say(
+        f"Issue {source.date.isoformat()} of {name} {done}"
+        f"{'; nothing was stored' if dry_run else f' (id {stored.issue.id})'}."
+    )
+
+
+@app.command("list")
+def list_(*, as_json: output.AsJson = False) -> None:
+    """All stored issues, the newest first."""
+    with state.runtime().sessions.reading() as session:
+        rows = [
+            {
+                "id": issue.id,
+                "newsletter": issue.newsletter.slug,
+                "date": issue.date,
+                "subject": issue.subject,
+                "revision": issue.revision,
+                "sent": planning.was_sent(session, issue),
+            }
+            for issue in editing.list_issues(session)
+        ]
+    output.print_table(rows, as_json=as_json, empty="No issue yet: `newsletter issues new`.")
+
+
+@app.command()
+def show(
+    issue: Annotated[str, typer.Argument(metavar="ISSUE", help="A date or an id.")],
+    *,
+    as_json: output.AsJson = False,
+) -> None:
+    """Print a stored issue's text."""
+    with state.runtime().sessions.reading() as session:
+        found = editing.find_issue(session, issue)
+        details = {
+            "id": found.id,
+            "newsletter": found.newsletter.slug,
+            "date": found.date,
+            "subject": found.subject,
+            "revision": found.revision,
+            "source": found.source,
+        }
+    if as_json:
+        output.print_json(details)
+    else:
+        output.say(found.source.rstrip("\n"))
+
+
+def compile_file(file: Path, settings: Settings) -> Compilation:
+    """Compile a file under the identity that its newsletter would have if it were new."""
+    source = parse(read_text(file), str(file))
+    templates = TemplateFolders.of(settings.templates.dir)
+    today = now().astimezone().date()
+    return compile_issue(source, _identity(source, settings), templates, today=today)
+
+
+def render_to(file: Path, folder: Path, settings: Settings) -> Compilation:
+    """Write every shape of an issue into a folder, whatever the findings."""
+    source = parse(read_text(file), str(file))
+    compilation = compile_file(file, settings)
+    email = compilation.email
+    # A sample recipient and a key that signs nothing real: the links of this message lead nowhere.
+    recipient = Recipient(0, "reader@example.org", "reader@example.org", name="Reader")
+    frozen = Frozen(0, now(), email, _identity(source, settings))
+    mail = prepare(frozen, WireForm.NONE)
+    folder.mkdir(parents=True, exist_ok=True)
+    message = personalise(mail, recipient, 0, TokenKeys.from_secrets("sample"))
+    (folder / "message.eml").write_bytes(message)
+    (folder / "issue.mjml").write_text(compilation.mjml, encoding="utf-8")
+    html, text = sample_bodies(message)
+    (folder / "issue.html").write_text(html, encoding="utf-8")
+    (folder / "issue.txt").write_text(text, encoding="utf-8")
+    return compilation
+
+
+def sample_bodies(message: bytes) -> tuple[str, str]:
+    """HTML and text as the sample recipient's mail program shows them."""
+    from email import message_from_bytes, policy
+
+    parsed = message_from_bytes(message, policy=policy.default)
+    bodies = {part.get_content_subtype(): part.get_content() for part in parsed.iter_parts()}
+    return bodies["html"], bodies["plain"]
+
+
+def print_findings(place: str, findings: Sequence[Finding]) -> None:
+    """One line each, as compilers print them."""
+    for finding in findings:
+        where = f"{place}:{finding.line}" if finding.line else place
+        output.problem(f"{where}: {finding.severity.value} {finding.code}: {finding.text}")
+
+
+def _identity(source: IssueSource, settings: Settings) -> SenderIdentity:
+    """Of a newsletter that nobody has stored yet; made-up where the settings are silent."""
+    name = source.title or source.newsletter or "Newsletter"
+    slug = source.newsletter or slugify(name)
+    address = settings.sender.address or "newsletter@example.org"
+    return SenderIdentity(
+        newsletter_id=0,
+        newsletter_slug=slug,
+        newsletter_name=name,
+        sender_name=settings.sender.name or name,
+        sender_address=address,
+        postal_address=settings.sender.postal_address,
+        list_id=f"{slug}.{address.rpartition('@')[2]}",
+        base_url=settings.site.public_url,
+        archive_url=f"{settings.site.public_url}/archive/{slug}/{_day(source.date)}",
+    )
+
+
+def _day(day: date) -> str:
+    return day.isoformat()
+
+
+def _as_data(finding: Finding) -> dict[str, Any]:
+    return {
+        "code": finding.code,
+        "severity": finding.severity.value,
+        "line": finding.line,
+        "text": finding.text,
+    }

@@ -1,0 +1,76 @@
+"""`newsletter report`: what became of a broadcast."""
+
+from typing import Annotated, Any
+
+import typer
+
+from newsletter.broadcasts import control
+from newsletter.cli import output, state
+from newsletter.core.runtime import Runtime
+from newsletter.reports import figures
+from newsletter.reports.figures import Readers, Report
+from newsletter.tracking.classification import Reader
+
+
+def report(
+    broadcast_id: Annotated[int, typer.Argument(metavar="BROADCAST", help="Its number.")],
+    *,
+    as_json: output.AsJson = False,
+) -> None:
+    """Accounting, clicks, unsubscribes, and opens by who or what was behind them."""
+    runtime = state.runtime()
+    if as_json:
+        output.print_json(_as_data(_figures(runtime, broadcast_id)))
+    else:
+        print_report(runtime, broadcast_id)
+
+
+def print_report(runtime: Runtime, broadcast_id: int) -> None:
+    """The report for people."""
+    found = _figures(runtime, broadcast_id)
+    output.say(f"Broadcast {found.broadcast_id} · {found.subject} · {found.state}")
+    output.say(f"  {found.accounts.line()}")
+    output.say(f"  unsubscribed {found.unsubscribed}")
+    output.say(f"  clicks       {_shown(found.clicks)}")
+    output.say(f"  opens        {_shown(found.opens)}")
+    for line in found.links:
+        total = sum(line.clicks.values())
+        if total:
+            output.say(f"  {total:4} clicks on {line.link.url}")
+
+
+def _figures(runtime: Runtime, broadcast_id: int) -> Report:
+    with runtime.sessions.reading() as session:
+        return figures.report(session, control.find_broadcast(session, broadcast_id))
+
+
+def _shown(readers: Readers) -> str:
+    return " · ".join(
+        f"{reader.value} {readers.hits.get(reader, 0)} ({readers.readers.get(reader, 0)} readers)"
+        for reader in Reader
+    )
+
+
+def _as_data(found: Report) -> dict[str, Any]:
+    accounts = found.accounts
+    return {
+        "broadcast": found.broadcast_id,
+        "subject": found.subject,
+        "state": found.state,
+        "started_at": found.started_at,
+        "finished_at": found.finished_at,
+        "candidates": accounts.candidates,
+        "accepted": accounts.accepted,
+        "failed": accounts.failed,
+        "skipped": accounts.skipped,
+        "in_doubt": accounts.in_doubt,
+        "excluded": dict(accounts.excluded),
+        "accounting": accounts.line(),
+        "unsubscribed": found.unsubscribed,
+        "opens": {reader.value: found.opens.hits.get(reader, 0) for reader in Reader},
+        "clicks": {reader.value: found.clicks.hits.get(reader, 0) for reader in Reader},
+        "links": [
+            {"url": line.link.url, **{r.value: line.clicks.get(r, 0) for r in Reader}}
+            for line in found.links
+        ],
+    }

@@ -1,0 +1,84 @@
+"""A relay's URL: where it listens, how the way there is secured, who we are to it."""
+
+import ssl
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from newsletter.core.errors import ConfigurationError
+
+_EXPECTED = "expected smtp://USER:PASSWORD@HOST:PORT or smtps://… (special characters as %XX)"
+
+
+@dataclass(frozen=True, slots=True)
+class RelayUrl:
+    """`smtps://` speaks TLS from the first byte; `smtp://` requires STARTTLS.
+
+    `?tls=none` does without TLS; `?ca=FILE` trusts the authority in that file alone. Certificate
+    and host name are always checked.
+    """
+
+    host: str
+    port: int
+    implicit_tls: bool
+    without_tls: bool
+    authority: str | None
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+    @classmethod
+    def parse(cls, url: str, *, place: str) -> Self:
+        """Read a URL; percent signs in user and password are decoded.
+
+        Raises:
+            ConfigurationError: names `place` and what was expected, never the URL, which may hold
+                a password.
+        """
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+            credentials = unquote(parts.username or ""), unquote(parts.password or "")
+        except ValueError:
+            raise ConfigurationError(f"{place}: {_EXPECTED}") from None
+        implicit_tls = parts.scheme == "smtps"
+        if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
+            raise ConfigurationError(f"{place}: {_EXPECTED}")
+        if not "".join(credentials).isascii():
+            raise ConfigurationError(f"{place}: user and password are expected in ASCII")
+        options = _options(parts, place)
+        without_tls = options.get("tls") == "none"
+        if without_tls and implicit_tls:
+            raise ConfigurationError(f"{place}: smtps:// is TLS; ?tls=none goes with smtp://")
+        return cls(
+            parts.hostname,
+            port or (465 if implicit_tls else 587),
+            implicit_tls,
+            without_tls,
+            options.get("ca"),
+            *credentials,
+        )
+
+    def tls_context(self) -> ssl.SSLContext | None:
+        """What checks the relay's certificate and name; None where TLS is done without.
+
+        Raises:
+            ConfigurationError: the authority's file cannot be read.
+        """
+        if self.without_tls:
+            return None
+        try:
+            return ssl.create_default_context(cafile=self.authority)
+        except OSError as error:
+            raise ConfigurationError(
+                f"relay {self.host}: ?ca={self.authority}: {error.strerror or error}"
+            ) from None
+
+
+def _options(parts: SplitResult, place: str) -> dict[str, str]:
+    """What stands behind the host; anything else there is a password that was not encoded."""
+    if parts.path not in ("", "/") or parts.fragment:
+        raise ConfigurationError(f"{place}: {_EXPECTED}")
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if options.keys() - {"tls", "ca"} or options.get("tls", "none") != "none":
+        raise ConfigurationError(f"{place}: of ?options there are tls=none and ca=FILE")
+    return options
