@@ -73,6 +73,8 @@ class SiteSettings(_Section):
     port: int = Field(default=8000, ge=0, le=65535)
     trusted_proxies: tuple[IPvAnyNetwork, ...] = ()
     secret_key: SecretStr | None = None
+    secret_key_file: Path | None = None
+    """Read where `secret_key` is not set; made, once, by the process that comes first."""
     secret_keys_old: tuple[SecretStr, ...] = ()
 
     @field_validator("secret_key")

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,29 +40,44 @@ def open_runtime(settings: Settings) -> Runtime:
 
 
 def _secret_key(settings: Settings) -> str:
-    if settings.site.secret_key is not None:
-        return settings.site.secret_key.get_secret_value()
+    site = settings.site
+    if site.secret_key is not None:
+        return site.secret_key.get_secret_value()
+    if site.secret_key_file is not None:
+        return _kept_in(site.secret_key_file)
     database = settings.database.sqlite_path
     if database is None or not settings.embedded:
         raise ConfigurationError(
-            "site.secret_key is not set: with PostgreSQL every process needs the same one; "
-            "put the output of `openssl rand -hex 32` into NEWSLETTER_SITE__SECRET_KEY"
+            "site.secret_key is not set: with PostgreSQL every process needs the same one; put the "
+            "output of `openssl rand -hex 32` into NEWSLETTER_SITE__SECRET_KEY, or the path of a "
+            "file that all processes share into NEWSLETTER_SITE__SECRET_KEY_FILE"
         )
-    return _key_beside(database)
+    return _kept_in(database.parent / "secret_key")
 
 
-def _key_beside(database: Path) -> str:
-    """The key kept beside the SQLite file; made by whoever comes first, readable by its owner."""
-    path = database.parent / "secret_key"
+def _kept_in(path: Path) -> str:
+    """The key in that file; made by whoever comes first, readable by its owner.
+
+    Raises:
+        ConfigurationError: the file cannot be read or made, or holds no key.
+    """
+    try:
+        _make_once(path)
+        key = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"secret key {path}: {error}") from None
+    if len(key) < 32:  # noqa: PLR2004 - as `site.secret_key`
+        raise ConfigurationError(f"secret key {path}: expected at least 32 characters")
+    return key
+
+
+def _make_once(path: Path) -> None:
+    if path.exists():
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".secret_key.{secrets.token_hex(8)}")
-    if not path.exists():
-        with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-            file.write(secrets.token_hex(32) + "\n")
-        try:
-            os.link(draft, path)  # atomic, and never over a key that somebody else just made
-        except FileExistsError:
-            pass
-        finally:
-            draft.unlink()
-    return path.read_text(encoding="ascii").strip()
+    with os.fdopen(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write(secrets.token_hex(32) + "\n")
+    with suppress(FileExistsError):
+        os.link(draft, path)  # atomic, and never over a key that somebody else just made
+    draft.unlink()

@@ -84,7 +84,7 @@ def _environment(folders: tuple[Path, ...]) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(folders),
         undefined=StrictUndefined,
-        autoescape=_escapes,
+        autoescape=_escapes,  # noqa: S701 - a function that escapes all but plain text
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

@@ -1,0 +1,52 @@
+# Everything happens inside this checkout: the environment in .venv, downloads in .cache.
+
+PYTHON ?= python3
+UV_VERSION := $(shell sed -n '/^name = "uv"$$/{n;s/version = "\(.*\)"/\1/p;}' uv.lock)
+VENV := .venv
+BIN := $(VENV)/bin
+
+export UV_CACHE_DIR := $(CURDIR)/.cache/uv
+export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test lint types fmt bench docs
+
+help: ## Say what there is
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+setup: $(VENV)/.ready ## Make .venv with the locked packages; the command is .venv/bin/newsletter
+
+$(VENV)/.ready: pyproject.toml uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed; name one with PYTHON=")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo 'Python cannot make a virtual environment; on Debian: apt-get install python3-venv'; exit 1; }
+	@$(BIN)/uv --version 2>/dev/null | grep -q '^uv $(UV_VERSION)' || $(BIN)/python -m pip install --quiet --no-cache-dir uv==$(UV_VERSION)
+	@$(BIN)/uv sync --frozen --quiet --inexact
+	@touch $@
+
+demo: setup ## Send two sample issues through a local catcher and account for every recipient
+	@$(BIN)/newsletter demo
+
+run: setup ## Serve pages and send what is due, in one process
+	@$(BIN)/newsletter serve
+
+test: setup ## Run every test; starts its own PostgreSQL, Redis and SMTP servers
+	@$(BIN)/pytest --numprocesses 2 --dist worksteal
+
+lint: types ## Check style, types and who imports whom
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check --quiet
+	@$(BIN)/lint-imports
+
+types: setup ## Check the types alone
+	@$(BIN)/mypy
+
+fmt: setup ## Bring the code into form
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+bench: setup ## Measure and write BENCHMARKS.md
+	@$(BIN)/python benchmarks/run.py
+
+docs: setup ## Write the command reference anew
+	@$(BIN)/typer newsletter.cli.app utils docs --name newsletter --title Commands --output docs/commands.md
