@@ -18,6 +18,7 @@ from newsletter.cli import (
     report,
     send,
     serve,
+    state,
     subscribers,
     suppressions,
 )
@@ -52,7 +53,7 @@ def _options(
         typer.Option(envvar="NEWSLETTER_CONFIG", help="Settings file. [default: newsletter.toml]"),
     ] = None,
 ) -> None:
-    del config  # read by `newsletter.cli.state`
+    state.settings_file.set(config)
 
 
 def main() -> None:

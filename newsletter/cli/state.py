@@ -1,18 +1,20 @@
 """What a command needs from the system: settings, the running system, people's input."""
 
+from contextvars import ContextVar
 from pathlib import Path
-
-import click
 
 from newsletter.core.config import Settings, load_settings
 from newsletter.core.runtime import Runtime, open_runtime
 from newsletter.migrations import schema
 
 
+settings_file: ContextVar[Path | None] = ContextVar("settings_file", default=None)
+"""What `--config` names."""
+
+
 def settings() -> Settings:
     """The settings of this call, from `--config`, `newsletter.toml` and the environment."""
-    file: Path | None = click.get_current_context().find_root().params.get("config")
-    return load_settings(file)
+    return load_settings(settings_file.get())
 
 
 def runtime() -> Runtime:

@@ -1,0 +1,121 @@
+"""What every test can ask for: databases, keys, real servers, shared sample data."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+from newsletter.core.db import Sessions, connect
+from newsletter.core.tokens import TokenKeys
+from newsletter.migrations import schema
+from tests.servers import packages, processes
+from tests.servers.packages import Program
+
+SHARED = Path(__file__).parents[2] / "shared"
+_numbers = count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Once, before any worker of the test run starts."""
+    if not hasattr(config, "workerinput"):
+        packages.install_missing()
+
+
+def need(*programs: Program) -> None:
+    """Skip, loudly, what cannot run here; where everything must run, fail."""
+    missing = sorted({program.package for program in programs if program.path() is None})
+    if not missing:
+        return
+    sentence = f"install the Debian package: {', '.join(missing)}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(sentence)
+    pytest.skip(sentence)
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    need(packages.INITDB, packages.POSTGRES)
+    with processes.postgresql() as url:
+        yield url
+
+
+@pytest.fixture
+def postgresql_database(postgresql_server: str) -> Iterator[str]:
+    """The URL of an empty database of this test's own."""
+    with _database(postgresql_server, "template1") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    need(packages.REDIS)
+    with processes.redis() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("template") / "newsletter.db"
+    sessions = connect(f"sqlite:///{file}")
+    schema.upgrade(sessions)
+    sessions.engine.dispose()
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_server: str) -> Iterator[str]:
+    with _database(postgresql_server, "template1") as url:
+        sessions = connect(url)
+        schema.upgrade(sessions)
+        sessions.engine.dispose()
+        yield str(make_url(url).database)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sessions]:
+    """A database with this version's tables; every test that asks for it runs on both."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "newsletter.db")
+        yield from _connected(f"sqlite:///{tmp_path / 'newsletter.db'}")
+        return
+    server = request.getfixturevalue("postgresql_server")
+    with _database(server, request.getfixturevalue("postgresql_template")) as url:
+        yield from _connected(url)
+
+
+@pytest.fixture
+def keys() -> TokenKeys:
+    return TokenKeys.from_secrets("a secret of the tests, long enough to be one", [])
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Sample input kept beside the checkout; tests that need it are skipped elsewhere."""
+    if not SHARED.is_dir():
+        pytest.skip("the sample input beside the checkout is not there")
+    return SHARED
+
+
+def _connected(url: str) -> Iterator[Sessions]:
+    opened = connect(url)
+    yield opened
+    opened.engine.dispose()
+
+
+@contextmanager
+def _database(server: str, template: str) -> Iterator[str]:
+    url = make_url(server)
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    admin = url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'.encode())
+        try:
+            yield url.set(database=name).render_as_string(hide_password=False)
+        finally:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
