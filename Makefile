@@ -21,7 +21,7 @@ $(VENV)/.ready: pyproject.toml uv.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed; name one with PYTHON=")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo 'Python cannot make a virtual environment; on Debian: apt-get install python3-venv'; exit 1; }
 	@$(BIN)/uv --version 2>/dev/null | grep -q '^uv $(UV_VERSION)' || $(BIN)/python -m pip install --quiet --no-cache-dir uv==$(UV_VERSION)
-	@$(BIN)/uv sync --frozen --quiet --inexact
+	@$(BIN)/uv sync --frozen --quiet --inexact --compile-bytecode
 	@touch $@
 
 demo: setup ## Send two sample issues through a local catcher and account for every recipient

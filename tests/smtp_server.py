@@ -1,7 +1,8 @@
 """A real SMTP server as referee: what it accepted is the truth, and it fails on demand.
 
 In a test: `with SmtpServer() as server:`. As a process of its own:
-`python tests/smtp_server.py --port-file F --log F --refuse ADDR… --greylist ADDR…`, until SIGTERM.
+`python tests/smtp_server.py --port-file F --log F [--unknown | --refuse | --greylist ADDR …]`,
+until SIGTERM.
 """
 
 import argparse
@@ -42,7 +43,8 @@ class Step:
     reply: str = ""
 
 
-REFUSED = Step(Moment.RCPT, "550 5.1.1 User unknown")
+UNKNOWN = Step(Moment.RCPT, "550 5.1.1 User unknown")
+REFUSED = Step(Moment.RCPT, "550 5.7.1 Not here")
 GREYLISTED = Step(Moment.RCPT, "451 4.7.1 Greylisted, come back later")
 
 
@@ -217,12 +219,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port-file", type=Path, required=True)
     parser.add_argument("--log", type=Path)
-    parser.add_argument("--refuse", action="extend", nargs="+", default=[], metavar="ADDR")
-    parser.add_argument("--greylist", action="extend", nargs="+", default=[], metavar="ADDR")
+    for kind in ("--unknown", "--refuse", "--greylist"):
+        parser.add_argument(kind, action="extend", nargs="+", default=[], metavar="ADDR")
     options = parser.parse_args(arguments)
     # Blocked before the server's thread starts, so that the signal waits for sigwait below.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     with SmtpServer(log=options.log) as server:
+        for address in options.unknown:
+            server.always(address, UNKNOWN)
         for address in options.refuse:
             server.always(address, REFUSED)
         for address in options.greylist:

@@ -24,7 +24,7 @@ from newsletter.core.db import Sessions
 from newsletter.core.errors import NewsletterError
 from newsletter.core.runtime import Runtime
 from newsletter.mail.address import Address
-from newsletter.mail.replies import ReplyClass
+from newsletter.mail.replies import suppresses
 from newsletter.rendering.compiled import WireForm
 from newsletter.rendering.message import PreparedMail, personalise, prepare
 from newsletter.sending import outcomes
@@ -193,7 +193,7 @@ class _Slice:
             session, claim.token, [outcome]
         ):
             return
-        if outcome.reason == ReplyClass.GONE:
+        if outcome.reply and suppresses(outcome.reply):
             key = next(r.address_key for r in claim.rows if r.delivery_id == outcome.delivery_id)
             source = f"delivery {outcome.delivery_id}"
             suppressions.suppress(session, key, reason=SuppressionReason.GONE, source=source)
