@@ -11,22 +11,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import (
-    CTE,
+    BindParameter,
     ColumnElement,
     Integer,
-    SmallInteger,
-    String,
     Update,
     and_,
+    bindparam,
     case,
-    column,
     exists,
+    func,
     insert,
     null,
     or_,
     select,
     update,
-    values,
 )
 from sqlalchemy.orm import Session
 
@@ -135,24 +133,15 @@ def intend(
     The same statement checks again that the lease is ours and alive by the database's clock, the
     broadcast is still sending, and the person may still be mailed.
     """
-    statement = (
-        _move(DeliveryState.SENDING, [DeliveryState.CLAIMED])
-        .where(
-            Delivery.id == delivery_id,
-            Delivery.lease_token == claim.token,
-            Delivery.lease_until > database_now(),
-            _is_sending(broadcast_id),
-            _still_mailable(broadcast_id),
-        )
-        .values(
-            attempt=Delivery.attempt + 1,
-            relay=relay,
-            last_at=now(),
-            lease_until=now() + timedelta(seconds=lease_seconds),
-        )
-        .returning(Delivery.id)
-    )
-    return session.scalar(statement) is not None
+    intent = {
+        "ours": delivery_id,
+        "token": claim.token,
+        "broadcast": broadcast_id,
+        "relay": relay,
+        "at": now(),
+        "until": now() + timedelta(seconds=lease_seconds),
+    }
+    return session.scalar(_INTEND, intent) is not None
 
 
 def skip_unmailable(session: Session, broadcast_id: int, claim: Claim, delivery_id: int) -> None:
@@ -190,42 +179,27 @@ def renew(session: Session, claim: Claim, *, lease_seconds: int) -> None:
     )
 
 
-def record(session: Session, token: int, outcomes: Sequence[Outcome]) -> set[int]:
-    """Write what came of offers, in one statement; returns the ids that were still ours.
+def record(session: Session, token: int, outcome: Outcome) -> bool:
+    """Write what came of an offer; False when the row is somebody else's by now.
 
     A full reply read late still counts: a row in doubt keeps its token until it is terminal.
     """
-    if not outcomes:
-        return set()
-    came = _outcome_rows(outcomes)
-    again = came.c.state == DeliveryState.PENDING
-    doubt = came.c.state == DeliveryState.IN_DOUBT
-    statement = (
-        update(Delivery)
-        .where(
-            Delivery.id == came.c.id,
-            Delivery.lease_token == token,
-            or_(
-                Delivery.state == DeliveryState.SENDING,
-                and_(Delivery.state == DeliveryState.IN_DOUBT, ~doubt),
-            ),
-        )
-        .values(
-            state=came.c.state,
-            reason=came.c.reason,
-            due_at=case((again, came.c.due_at), else_=Delivery.due_at),
-            attempt=Delivery.attempt - came.c.uncounted,
-            reply_code=came.c.reply_code,
-            enhanced_code=came.c.enhanced_code,
-            reply_text=came.c.reply_text,
-            last_at=now(),
-            lease_token=case((doubt, Delivery.lease_token), else_=null()),
-            lease_until=null(),
-        )
-        .returning(Delivery.id)
-    )
-    recorded = set(session.scalars(statement))
-    _log(session, (o for o in outcomes if o.delivery_id in recorded))
+    reply = outcome.reply
+    came = {
+        "ours": outcome.delivery_id,
+        "token": token,
+        "to": outcome.state,
+        "why": outcome.reason,
+        "due": outcome.due_at,
+        "uncounted": 0 if outcome.counts else 1,
+        "code": reply.code if reply else None,
+        "enhanced": reply.enhanced if reply else "",
+        "text": reply.text[:200] if reply else "",
+        "at": now(),
+    }
+    recorded = session.scalar(_RECORD, came) is not None
+    if recorded:
+        _log(session, [outcome])
     return recorded
 
 
@@ -313,47 +287,64 @@ _LEASE_ENDED = {"lease_token": null(), "lease_until": null()}
 def _move(to: DeliveryState, sources: Sequence[DeliveryState]) -> Update:
     """An UPDATE from `sources` to `to`; only moves of the table of legal moves can be written."""
     assert all(to in DELIVERY_MOVES[source] for source in sources), (sources, to)
-    return update(Delivery).where(Delivery.state.in_(sources)).values(state=to)
+    statement = update(Delivery).where(Delivery.state.in_(sources)).values(state=to)
+    return statement.execution_options(synchronize_session=False)
 
 
-def _is_sending(broadcast_id: int) -> ColumnElement[bool]:
+def _is_sending(broadcast_id: int | BindParameter[int]) -> ColumnElement[bool]:
     return exists().where(Broadcast.id == broadcast_id, Broadcast.state == BroadcastState.SENDING)
 
 
-def _still_mailable(broadcast_id: int) -> ColumnElement[bool]:
+def _still_mailable(broadcast_id: int | BindParameter[int]) -> ColumnElement[bool]:
     lists = select(BroadcastList.list_id).where(BroadcastList.broadcast_id == broadcast_id)
     return audience.still_mailable(Delivery.address_key, Delivery.subscriber_id, lists)
 
 
-def _outcome_rows(outcomes: Sequence[Outcome]) -> CTE:
-    rows = [
-        (
-            outcome.delivery_id,
-            int(outcome.state),
-            outcome.reason,
-            outcome.due_at or now(),
-            0 if outcome.counts else 1,
-            outcome.reply.code if outcome.reply else None,
-            outcome.reply.enhanced if outcome.reply else "",
-            outcome.reply.text[:200] if outcome.reply else "",
-        )
-        for outcome in outcomes
-    ]
-    return (
-        values(
-            column("id", BigId),
-            column("state", SmallInteger),
-            column("reason", String),
-            column("due_at", UtcDateTime),
-            column("uncounted", Integer),
-            column("reply_code", SmallInteger),
-            column("enhanced_code", String),
-            column("reply_text", String),
-            name="came",
-        )
-        .data(rows)
-        .cte("came")
+# The two statements of the send loop are built once: building one costs more than running it.
+_INTEND = (
+    _move(DeliveryState.SENDING, [DeliveryState.CLAIMED])
+    .where(
+        Delivery.id == bindparam("ours"),
+        Delivery.lease_token == bindparam("token"),
+        Delivery.lease_until > database_now(),
+        _is_sending(bindparam("broadcast", type_=BigId)),
+        _still_mailable(bindparam("broadcast", type_=BigId)),
     )
+    .values(
+        attempt=Delivery.attempt + 1,
+        relay=bindparam("relay"),
+        last_at=bindparam("at"),
+        lease_until=bindparam("until"),
+    )
+    .returning(Delivery.id)
+)
+_to = bindparam("to", type_=Delivery.state.type)
+_doubt = _to == DeliveryState.IN_DOUBT
+_RECORD = (
+    update(Delivery)
+    .where(
+        Delivery.id == bindparam("ours"),
+        Delivery.lease_token == bindparam("token"),
+        or_(
+            Delivery.state == DeliveryState.SENDING,
+            and_(Delivery.state == DeliveryState.IN_DOUBT, ~_doubt),
+        ),
+    )
+    .values(
+        state=_to,
+        reason=bindparam("why"),
+        due_at=func.coalesce(bindparam("due", type_=UtcDateTime), Delivery.due_at),
+        attempt=Delivery.attempt - bindparam("uncounted", type_=Integer),
+        reply_code=bindparam("code"),
+        enhanced_code=bindparam("enhanced"),
+        reply_text=bindparam("text"),
+        last_at=bindparam("at"),
+        lease_token=case((_doubt, Delivery.lease_token), else_=null()),
+        lease_until=null(),
+    )
+    .returning(Delivery.id)
+    .execution_options(synchronize_session=False)
+)
 
 
 def _log(session: Session, outcomes: Iterable[Outcome]) -> None:

@@ -7,7 +7,6 @@ from newsletter.core.config import Settings, load_settings
 from newsletter.core.runtime import Runtime, open_runtime
 from newsletter.migrations import schema
 
-
 settings_file: ContextVar[Path | None] = ContextVar("settings_file", default=None)
 """What `--config` names."""
 

@@ -189,9 +189,7 @@ class _Slice:
             ledger.release(session, claim)
 
     def _record(self, session: Session, claim: Claim, outcome: Outcome | None) -> None:
-        if outcome is None or outcome.delivery_id not in ledger.record(
-            session, claim.token, [outcome]
-        ):
+        if outcome is None or not ledger.record(session, claim.token, outcome):
             return
         if outcome.reply and suppresses(outcome.reply):
             key = next(r.address_key for r in claim.rows if r.delivery_id == outcome.delivery_id)
