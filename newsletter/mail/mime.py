@@ -77,7 +77,7 @@ def alternative(headers: Iterable[bytes | Slot], parts: Sequence[Part]) -> Prepa
     pieces: list[bytes | Slot] = [
         *headers,
         b"MIME-Version: 1.0\r\n",
-        f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'.encode(),
+        f'Content-Type: multipart/alternative;\r\n boundary="{boundary}"\r\n\r\n'.encode(),
     ]
     for part in parts:
         pieces.append(

@@ -2,7 +2,9 @@
 
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
+from email.header import decode_header, make_header
 from email.message import EmailMessage
+from email.utils import parseaddr
 
 import pytest
 from hypothesis import assume, example, given
@@ -67,7 +69,9 @@ def test_a_display_name_reads_back_and_never_adds_an_address(name: str) -> None:
     assert one_field(field)
     (mailbox,) = parsed(field)["To"].addresses
     assert mailbox.addr_spec == "editor@example.org"
-    assert mailbox.display_name == " ".join(name.split())
+    # Python 3.11's own reader of mailboxes leaves spaces between encoded words.
+    written, _ = parseaddr(field.decode().removeprefix("To:").replace("\r\n", ""))
+    assert str(make_header(decode_header(written))) == " ".join(name.split())
 
 
 @given(st.emails())
