@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,11 +36,13 @@ from newsletter.core.runtime import Runtime, open_runtime
 from newsletter.jobs.embedded import sending
 from newsletter.migrations import schema
 from newsletter.sending.smtp_transport import transport_for
+from newsletter.tracking.classification import AT_ONCE
 from subscribers import importing, lists
 
 _MARK = ".made-by-newsletter-demo"
 _OPENS, _CLICKS = 5, 3
 _MAIL_PROGRAM = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Thunderbird/140.5.0"
+_SCANNER = "Example-Gateway link scanner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,23 +139,32 @@ def _send(stage: _Stage, issue: Path) -> int:
 
 
 def _act_as_readers(stage: _Stage) -> None:
-    """What mail programs and people would do, over HTTP against the running application."""
-    read = [_Mail.read(file) for file in stage.mails]
-    opened = [mail for mail in read if mail.pixel][:_OPENS]
+    """What mail programs, a link scanner and people would do, over HTTP."""
+    mails = [_Mail.read(file) for file in stage.mails]
+    scanned = next(mail for mail in mails if mail.links)
+    for link in scanned.links:
+        _get(link, _SCANNER)
+    output.say(f"A scanner followed {len(scanned.links)} links in the mail to {scanned.to}.")
+    output.say(f"People read; a click within {AT_ONCE.seconds} s would count as a machine's …")
+    time.sleep(AT_ONCE.total_seconds())
+    opened = [mail for mail in mails if mail.pixel][:_OPENS]
     for mail in opened:
-        _get(mail.pixel)
+        _get(mail.pixel, _MAIL_PROGRAM)
     clicked = [mail for mail in opened if mail.links][:_CLICKS]
-    for mail in clicked:
-        _get(mail.links[0])
-    leaving = read[-1]
-    request = Request(  # noqa: S310 - the URL is the one we put into the mail a moment ago
-        leaving.one_click, data=b"List-Unsubscribe=One-Click", method="POST"
-    )
+    for number, mail in enumerate(clicked):
+        _get(mail.links[number], _MAIL_PROGRAM)
+    output.say(f"{len(opened)} opened the mail, {len(clicked)} of them clicked.")
+    leaving = mails[-1]
+    status = _leave(leaving)
+    output.say(f"{leaving.to} left by the mail program's button (HTTP {status}).")
+
+
+def _leave(mail: "_Mail") -> int:
+    """One-click unsubscribe as RFC 8058 has it: a POST, no cookie, no page."""
+    body = b"List-Unsubscribe=One-Click"
+    request = Request(mail.one_click, data=body, method="POST")  # noqa: S310 - our own URL
     with urlopen(request) as answer:  # noqa: S310
-        output.say(
-            f"{len(opened)} opened, {len(clicked)} clicked, {leaving.to} unsubscribed by the "
-            f"mail program's button (HTTP {answer.status})."
-        )
+        return int(answer.status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +198,9 @@ class _StayHere(HTTPRedirectHandler):
         del arguments, options
 
 
-def _get(url: str) -> int:
-    """Fetch as a mail program; the answer's status, a redirect not followed."""
-    request = Request(url, headers={"User-Agent": _MAIL_PROGRAM})  # noqa: S310 - our own URL
+def _get(url: str, user_agent: str) -> int:
+    """The answer's status; a redirect is not followed."""
+    request = Request(url, headers={"User-Agent": user_agent})  # noqa: S310 - our own URL
     try:
         with build_opener(_StayHere).open(request) as answer:
             return int(answer.status)

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import date
+from email import message_from_bytes, policy
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +29,8 @@ from subscribers.recipient import Recipient
 app = typer.Typer(help="Write, check, render and store issues.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="An issue in either form.")]
+
+_SAID_ONE_BY_ONE = 3
 
 _SKELETON = """\
 ---
@@ -191,18 +195,21 @@ def render_to(file: Path, folder: Path, settings: Settings) -> Compilation:
 
 def sample_bodies(message: bytes) -> tuple[str, str]:
     """HTML and text as the sample recipient's mail program shows them."""
-    from email import message_from_bytes, policy
-
     parsed = message_from_bytes(message, policy=policy.default)
     bodies = {part.get_content_subtype(): part.get_content() for part in parsed.iter_parts()}
     return bodies["html"], bodies["plain"]
 
 
 def print_findings(place: str, findings: Sequence[Finding]) -> None:
-    """One line each, as compilers print them."""
-    for finding in findings:
-        where = f"{place}:{finding.line}" if finding.line else place
-        output.problem(f"{where}: {finding.severity.value} {finding.code}: {finding.text}")
+    """One line each, as compilers print them; what repeats is said once, with its lines."""
+    for _, group in groupby(findings, key=lambda finding: (finding.severity, finding.code)):
+        alike = list(group)
+        for finding in alike if len(alike) <= _SAID_ONE_BY_ONE else alike[:1]:
+            where = f"{place}:{finding.line}" if finding.line else place
+            output.problem(f"{where}: {finding.severity.value} {finding.code}: {finding.text}")
+        if len(alike) > _SAID_ONE_BY_ONE:
+            lines = ", ".join(str(finding.line) for finding in alike[1:])
+            output.problem(f"  and {len(alike) - 1} more like it, on lines {lines}")
 
 
 def _identity(source: IssueSource, settings: Settings) -> SenderIdentity:

@@ -22,7 +22,7 @@ _PRIVACY_PROXY = "Mozilla/5.0"
 _IMAGE_PROXY = re.compile(r"GoogleImageProxy|YahooMailProxy", re.IGNORECASE)
 _BURST = timedelta(seconds=2)
 _BURST_LINKS = 3
-_AT_ONCE = timedelta(seconds=3)
+AT_ONCE = timedelta(seconds=3)
 """A person needs longer than this from acceptance to a click."""
 
 
@@ -68,7 +68,7 @@ def classify(hit: Hit) -> Verdict:
 
 def _clicked_at_once(hit: Hit) -> bool:
     return (
-        hit.link is not None and hit.accepted_at is not None and hit.at - hit.accepted_at < _AT_ONCE
+        hit.link is not None and hit.accepted_at is not None and hit.at - hit.accepted_at < AT_ONCE
     )
 
 
