@@ -187,7 +187,7 @@ class _Mail:
             to=str(message["To"]),
             one_click=str(message["List-Unsubscribe"]).strip("<>"),
             pixel=pixel[1] if pixel else "",
-            links=tuple(re.findall(r'href="(http[^"]+/c/[^"]+)"', text)),
+            links=tuple(dict.fromkeys(re.findall(r'href="(http[^"]+/c/[^"]+)"', text))),
         )
 
 

@@ -34,9 +34,9 @@ def print_report(runtime: Runtime, broadcast_id: int) -> None:
     output.say(f"  clicks       {_shown(found.clicks)}")
     output.say(f"  opens        {_shown(found.opens)}")
     for line in found.links:
-        total = sum(line.clicks.values())
-        if total:
-            output.say(f"  {total:4} clicks on {line.link.url}")
+        if line.clicks:
+            people, machines = (line.clicks.get(r, 0) for r in (Reader.HUMAN, Reader.MACHINE))
+            output.say(f"    human {people:3} · machine {machines:3} · {line.link.url}")
 
 
 def _figures(runtime: Runtime, broadcast_id: int) -> Report:
@@ -44,11 +44,16 @@ def _figures(runtime: Runtime, broadcast_id: int) -> Report:
         return figures.report(session, control.find_broadcast(session, broadcast_id))
 
 
-def _shown(readers: Readers) -> str:
+def _shown(found: Readers) -> str:
+    """`human 5 by 3 readers · machine 0 · unknown 0`; aggregate hits have no known reader."""
     return " · ".join(
-        f"{reader.value} {readers.hits.get(reader, 0)} ({readers.readers.get(reader, 0)} readers)"
-        for reader in Reader
+        f"{kind.value} {found.hits.get(kind, 0)}{_by(found.readers.get(kind, 0))}"
+        for kind in Reader
     )
+
+
+def _by(readers: int) -> str:
+    return f" by {readers} known reader{'s' if readers > 1 else ''}" if readers else ""
 
 
 def _as_data(found: Report) -> dict[str, Any]:

@@ -25,7 +25,7 @@ _TAGS = {
 }
 _ATTRIBUTES = {
     "a": {"href"},
-    "img": {"src", "alt", "width"},
+    "img": {"src", "alt", "width", "style"},
     "ol": {"start"},
     "span": {"class"},
 }
@@ -65,6 +65,7 @@ def clean(fragment: str) -> str:
         tags=_TAGS,
         attributes=_ATTRIBUTES,
         url_schemes={"http", "https", "mailto"},
+        filter_style_properties={"max-width"},
         link_rel=None,
     )
 
@@ -95,7 +96,8 @@ def _freeze_image(token: Token, line: int, placeholders: Placeholders) -> None:
         )
     asked = _IMAGE_WIDTH.fullmatch(str(token.attrGet("title") or ""))
     width = min(int(asked[1]), COLUMN_WIDTH) if asked else COLUMN_WIDTH
-    token.attrs = {"src": src, "alt": "", "width": str(width)}
+    # Outlook goes by the attribute, phones by the style, also while images are blocked.
+    token.attrs = {"src": src, "alt": "", "width": str(width), "style": f"max-width:{width}px"}
 
 
 def _lower_heading(block: Token) -> None:
