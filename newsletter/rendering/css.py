@@ -12,6 +12,7 @@ from premailer import Premailer
 _DOCTYPE = re.compile(r"^<!doctype html>", re.IGNORECASE)
 _CONDITIONAL = re.compile(r"(<!--\[if.*?<!\[endif\]-->)", re.DOTALL)
 _STYLE = re.compile(r"<style\b")
+_PICTURE = re.compile(r'(<img\b(?![^>]*\bstyle=)[^>]*\bwidth="(\d+)")')
 _IGNORED = ' data-premailer="ignore"'
 
 
@@ -22,7 +23,7 @@ def inline_css(page: str, sheet: str) -> str:
     """
     upper = _DOCTYPE.sub("<!DOCTYPE html>", page)  # a lower-case one is dropped: quirks mode
     inliner = Premailer(
-        _ignoring_styles(upper),
+        _ignoring_styles(_shrinking_pictures(upper)),
         css_text=[sheet],
         keep_style_tags=True,
         strip_important=False,
@@ -38,6 +39,11 @@ def inline_css(page: str, sheet: str) -> str:
         cssutils_logging_level=logging.CRITICAL,
     )
     return str(inliner.transform()).replace(_IGNORED, "")
+
+
+def _shrinking_pictures(page: str) -> str:
+    """Outlook goes by a picture's width attribute, phones by its style, blocked or not."""
+    return _PICTURE.sub(r'\1 style="max-width:\2px"', page)
 
 
 def _ignoring_styles(page: str) -> str:

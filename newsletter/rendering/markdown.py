@@ -25,7 +25,7 @@ _TAGS = {
 }
 _ATTRIBUTES = {
     "a": {"href"},
-    "img": {"src", "alt", "width", "style"},
+    "img": {"src", "alt", "width"},
     "ol": {"start"},
     "span": {"class"},
 }
@@ -65,7 +65,6 @@ def clean(fragment: str) -> str:
         tags=_TAGS,
         attributes=_ATTRIBUTES,
         url_schemes={"http", "https", "mailto"},
-        filter_style_properties={"max-width"},
         link_rel=None,
     )
 
@@ -96,8 +95,7 @@ def _freeze_image(token: Token, line: int, placeholders: Placeholders) -> None:
         )
     asked = _IMAGE_WIDTH.fullmatch(str(token.attrGet("title") or ""))
     width = min(int(asked[1]), COLUMN_WIDTH) if asked else COLUMN_WIDTH
-    # Outlook goes by the attribute, phones by the style, also while images are blocked.
-    token.attrs = {"src": src, "alt": "", "width": str(width), "style": f"max-width:{width}px"}
+    token.attrs = {"src": src, "alt": "", "width": str(width)}
 
 
 def _lower_heading(block: Token) -> None:
