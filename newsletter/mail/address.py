@@ -36,7 +36,7 @@ class Address:
             AddressError: names `place` and what is wrong.
         """
         try:
-            checked = validate_email(text.strip(), check_deliverability=False)
+            checked = validate_email(text.strip(), check_deliverability=False, strict=True)
         except EmailNotValidError as error:
             raise AddressError(place, f"{_shown(text)} is not an e-mail address: {error}") from None
         key = f"{checked.local_part.lower()}@{checked.ascii_domain.lower()}"
