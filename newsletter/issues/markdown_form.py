@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from newsletter.issues.commonmark import CommonMark
 from newsletter.issues.front_matter import read_front_matter
 from newsletter.issues.source import Entry, IssueSource, Prose, Section, SourceError, SourceForm
 
 _DOT = " · "
 _QUOTE_MARK = re.compile(r"^ {0,3}> ?", re.MULTILINE)
 _SECTION, _ENTRY = 2, 3
-_markdown = MarkdownIt("commonmark", {"html": False})
+_markdown = CommonMark()
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,19 +4,18 @@ import re
 from collections.abc import Iterator
 
 import nh3
-from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from newsletter.issues.commonmark import MAX_DEPTH, CommonMark
 from newsletter.issues.source import Prose
 from newsletter.rendering.findings import Finding, Severity
 from newsletter.rendering.placeholders import Placeholders
 
 MAX_CHARACTERS = 200_000
-MAX_DEPTH = 50
 COLUMN_WIDTH = 536
 """Pixels between the card's paddings: an image is at most this wide."""
 
-_parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+_parser = CommonMark()
 _IMAGE_WIDTH = re.compile(r"width=(\d{1,4})")
 _TAGS = {
     *("p", "br", "em", "strong", "s", "del", "code", "pre", "a", "img", "span"),

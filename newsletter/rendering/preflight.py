@@ -22,6 +22,7 @@ _HEADING = re.compile(r"<h([1-6])\b")
 _OUTSIDE = re.compile(
     r"<link\b[^>]*stylesheet|@import|@font-face|fonts\.googleapis|<script\b", re.IGNORECASE
 )
+_LANGUAGE = re.compile(r'<html lang="(?!und")')
 _IMAGE = re.compile(r"<img\b[^>]*>")
 _SHOUTING = re.compile(r"[A-Z]{4,}")
 
@@ -89,7 +90,7 @@ def _of_mail(email: CompiledEmail) -> Iterator[Finding]:
             "no unsubscribe link in the text",
         ),
         ("text-missing", not email.text.strip(), "no text part"),
-        ("lang-missing", '<html lang="' not in email.html, "the HTML names no language"),
+        ("lang-missing", not _LANGUAGE.search(email.html), "the HTML names no language"),
         ("dark-rules-missing", "prefers-color-scheme: dark" not in email.html, "no dark rules"),
         ("outside-resource", _OUTSIDE.search(email.html), "fonts, styles or scripts from outside"),
         ("image-without-width", _image_without_width(email.html), "an image without a width"),

@@ -48,10 +48,9 @@ def start_referee(tmp_path: Path) -> Iterator[StartReferee]:
 def _referee(folder: Path, options: dict[str, Sequence[str]]) -> Iterator[Referee]:
     port_file, log = folder / "smtp-port", folder / "smtp-log"
     log.touch()
-    command = [sys.executable, SMTP_SERVER, "--port-file", port_file, "--log", log]
+    command = [sys.executable, str(SMTP_SERVER), "--port-file", str(port_file), "--log", str(log)]
     for name, values in options.items():
-        for value in values:
-            command += [f"--{name}", value]
+        command += [f"--{name}", *values]
     process = subprocess.Popen(command)
     try:
         end = time.monotonic() + 20

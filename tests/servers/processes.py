@@ -29,7 +29,7 @@ def postgresql() -> Iterator[str]:
         if owner:
             os.chown(folder, owner.pw_uid, owner.pw_gid)
         subprocess.run(
-            [INITDB.path(), "-D", data, "-U", "tests", "-A", "trust", "-N", "-E", "UTF8"],
+            [str(INITDB.path()), "-D", data, "-U", "tests", "-A", "trust", "-N", "-E", "UTF8"],
             check=True,
             stdout=subprocess.DEVNULL,
             cwd=folder,
@@ -97,7 +97,7 @@ def _on_free_port(
                 group=owner.pw_gid if owner else None,
             )
         try:
-            if _came_up(server, lambda port=port: is_up(port)):
+            if _came_up(server, port, is_up):
                 yield port
                 return
         finally:
@@ -106,10 +106,10 @@ def _on_free_port(
     raise RuntimeError(f"{command(0)[0]} does not start: {(folder / 'log').read_text()}")
 
 
-def _came_up(server: subprocess.Popen[bytes], is_up: Callable[[], bool]) -> bool:
+def _came_up(server: subprocess.Popen[bytes], port: int, is_up: Callable[[int], bool]) -> bool:
     end = time.monotonic() + _PATIENCE_SECONDS
     while time.monotonic() < end and server.poll() is None:
-        if is_up():
+        if is_up(port):
             return server.poll() is None
         time.sleep(0.05)
     return False

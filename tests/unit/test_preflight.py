@@ -1,0 +1,113 @@
+"""Preflight: each check fires on what it is about, and on nothing else."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from newsletter.rendering.compiler import compile_issue
+from newsletter.rendering.findings import Finding, Severity
+from newsletter.rendering.templates import TemplateFolders
+from tests import factories
+
+CLEAN = """\
+---
+newsletter: field-notes
+date: 2026-06-17
+subject: A calm subject
+preheader: What it is about
+---
+## The Big Idea
+Hello {{ subscriber.name | default("reader") }}.
+
+## Deep Reads
+### [One](https://example.org/one)
+Summary.
+"""
+W, E = Severity.WARNING, Severity.ERROR
+
+
+def findings(text: str, **identity: str) -> list[Finding]:
+    made = compile_issue(
+        factories.source(text),
+        factories.identity(**identity),
+        TemplateFolders.of(None),
+        today=date(2026, 6, 17),
+    )
+    return list(made.findings)
+
+
+def test_a_clean_issue_has_no_finding() -> None:
+    assert findings(CLEAN) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "severity", "line"),
+    [
+        ("subject: A calm subject\n", "", "subject-missing", W, 1),
+        ("A calm subject", "BUY this NOW!!", "subject-shouts", W, 4),
+        ("preheader: What it is about\n", "", "preheader-missing", W, 1),
+        ("date: 2026-06-17", "date: 2026-06-16", "date-in-past", W, 3),
+        ("### [One](https://example.org/one)", "### One", "entry-without-link", W, 11),
+        (
+            "Summary.",
+            "Summary.\n\n### [Two](https://example.org/one)\nx",
+            "link-duplicate",
+            W,
+            11,
+        ),
+        ("Summary.\n", "Summary.\n\n## Empty\n", "section-empty", E, 14),
+        ("https://example.org/one", "javascript:alert(1)", "link-malformed", E, 11),
+        ("https://example.org/one", "https://", "link-malformed", E, 11),
+        ("Summary.", "See [x](ftp://example.org/).", "link-malformed", E, 12),
+        ("subscriber.name", "subscriber.nmae", "merge-field-unknown", E, 8),
+        ('subscriber.name | default("reader")', "7*7", "merge-field-unknown", E, 8),
+        ("Summary.", "![](https://example.org/x.png)", "image-without-alt", E, 12),
+        ("Summary.", "![x](data:image/png;base64,AA)", "image-source", E, 12),
+        ("Summary.", "word " * 20_000, "size", E, None),
+        ("Summary.", "word " * 14_000, "size", W, None),
+        ("Summary.", "> " * 60 + "deep", "text-too-deep", E, 12),
+    ],
+)
+def test_a_check_fires(old: str, new: str, code: str, severity: Severity, line: int | None) -> None:
+    assert old in CLEAN
+    (found,) = [f for f in findings(CLEAN.replace(old, new)) if f.code == code][:1]
+    assert (found.severity, found.line) == (severity, line)
+    assert found.text
+
+
+def test_a_missing_postal_address_is_about_the_settings() -> None:
+    (found,) = findings(CLEAN, postal_address="")
+    assert (found.code, found.severity, found.is_about_settings) == (
+        "postal-address-missing",
+        E,
+        True,
+    )
+
+
+@pytest.mark.parametrize(
+    ("template", "old", "new", "code"),
+    [
+        ("digest.mjml", "{{ unsubscribe_url }}", "#", "unsubscribe-missing"),
+        ("digest.txt", "{{ unsubscribe_url }}", "", "unsubscribe-missing"),
+        ("layout.mjml", "prefers-color-scheme: dark", "print", "dark-rules-missing"),
+        ("layout.mjml", ' lang="{{ lang }}"', "", "lang-missing"),
+        (
+            "layout.mjml",
+            "<mj-raw>\n      <meta",
+            '<mj-raw>\n      <link rel="stylesheet" href="https://example.org/x.css"><meta',
+            "outside-resource",
+        ),
+    ],
+)
+def test_a_designers_template_is_checked_too(
+    tmp_path: Path, template: str, old: str, new: str, code: str
+) -> None:
+    shipped = Path(__file__).parents[2] / "templates" / "email" / template
+    text = shipped.read_text()
+    assert old in text
+    (tmp_path / template).write_text(text.replace(old, new))
+    made = compile_issue(
+        factories.source(CLEAN), factories.identity(), TemplateFolders.of(tmp_path)
+    )
+    assert code in {f.code for f in made.findings if f.severity is E}
