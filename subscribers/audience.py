@@ -89,7 +89,7 @@ def count_audience(session: Session, list_ids: Sequence[int]) -> AudienceCount:
     """Count what freezing these lists now would give."""
     chunk = audience_chunk(list_ids, 0, 2**31 - 1).order_by(None).subquery()
     rows = session.execute(select(chunk.c.exclusion, func.count()).group_by(chunk.c.exclusion))
-    counts: Counter[str | None] = Counter(dict(rows.tuples().all()))
+    counts: Counter[str | None] = Counter(dict(rows.all()))
     return AudienceCount(counts.pop(None, 0), {str(reason): n for reason, n in counts.items()})
 
 

@@ -35,7 +35,7 @@ def export_list(session: Session, list_id: int, file: Path) -> int:
     )
     writer = CsvWriter(file, OWN_COLUMNS)
     count = 0
-    for person, subscription, wording in rows.tuples():
+    for person, subscription, wording in rows:
         writer.write(_cells(person, subscription, wording or ""))
         count += 1
     writer.close()

@@ -234,7 +234,7 @@ class _Chunk:
     def _ids(self) -> dict[str, int]:
         found = select(Subscriber.address_key, Subscriber.id)
         rows = self._session.execute(found.where(Subscriber.address_key.in_(self._rows)))
-        return dict(rows.tuples().all())
+        return dict(rows.all())
 
     def _standing(self, subscriber_ids: list[int]) -> dict[int, Subscription]:
         rows = self._session.scalars(

@@ -44,7 +44,7 @@ def list_sizes(session: Session) -> list[tuple[SubscriberList, dict[Subscription
         select(Subscription.list_id, Subscription.status, func.count()).group_by(
             Subscription.list_id, Subscription.status
         )
-    ).tuples()
+    )
     for list_id, status, count in rows:
         counts.setdefault(list_id, {})[status] = count
     lists = session.scalars(select(SubscriberList).order_by(SubscriberList.slug))

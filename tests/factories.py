@@ -136,11 +136,13 @@ def scheduled(
     return planning.schedule(session, plan, to, start_at=start, stale_after=hours, force=force)
 
 
-def sending(sessions: Sessions, addresses: Iterable[str], text: str = MARKDOWN) -> int:
+def sending(
+    sessions: Sessions, addresses: Iterable[str], text: str = MARKDOWN, name: str = "Mornings"
+) -> int:
     """A broadcast to these addresses, frozen and on its way; its id."""
     with sessions.writing() as session:
         issue = stored_issue(session, text)
-        readers = a_list(session, issue=issue)
+        readers = a_list(session, name, issue)
         subscribed(session, readers, addresses)
         broadcast = scheduled(session, issue, [readers])
         broadcast.state = BroadcastState.FREEZING

@@ -90,7 +90,7 @@ def account(session: Session, broadcast_id: int) -> Accounting:
         select(Delivery.state, Delivery.reason, func.count())
         .where(Delivery.broadcast_id == broadcast_id)
         .group_by(Delivery.state, Delivery.reason)
-    ).tuples()
+    )
     states: Counter[DeliveryState] = Counter()
     reasons: Counter[tuple[DeliveryState, str]] = Counter()
     for state, reason, count in rows:

@@ -115,7 +115,7 @@ def claim(session: Session, broadcast_id: int, *, limit: int, lease_seconds: int
             Delivery.attempt,
         )
     )
-    rows = sorted(session.execute(statement).tuples())
+    rows = sorted(session.execute(statement))
     return Claim(token, tuple(Claimed(*row) for row in rows))
 
 
@@ -250,7 +250,7 @@ def expire(session: Session, broadcast_id: int) -> None:
     )
     ended = [
         Outcome(found, DeliveryState.FAILED, f"expired after {reason}")
-        for found, reason in session.execute(statement).tuples()
+        for found, reason in session.execute(statement)
     ]
     _log(session, ended)
 

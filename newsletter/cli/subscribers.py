@@ -151,8 +151,8 @@ def _details(session: Session, person: Subscriber) -> dict[str, Any]:
         select(Subscription, SubscriberList.slug)
         .join(SubscriberList)
         .where(Subscription.subscriber_id == person.id)
-    ).tuples()
-    slugs = dict(session.execute(select(SubscriberList.id, SubscriberList.slug)).tuples().all())
+    )
+    slugs = dict(session.execute(select(SubscriberList.id, SubscriberList.slug)).all())
     return {
         "email": person.email,
         "name": person.name,

@@ -85,7 +85,7 @@ def _hits(session: Session, broadcast_id: int) -> dict[EventKind, list[Hit]]:
             Event.kind.in_([EventKind.OPEN, EventKind.CLICK]),
         )
         .order_by(Event.id)
-    ).tuples()
+    )
     hits: dict[EventKind, list[Hit]] = {EventKind.OPEN: [], EventKind.CLICK: []}
     for event, accepted_at in rows:
         hit = Hit(
@@ -122,6 +122,6 @@ def _left(session: Session, broadcast_id: int) -> set[int | None]:
             Event.kind.in_([EventKind.UNSUBSCRIBE, EventKind.RESUBSCRIBE]),
         )
         .order_by(Event.id)
-    ).tuples()
+    )
     last = dict(rows.all())
     return {delivery for delivery, kind in last.items() if kind is EventKind.UNSUBSCRIBE}

@@ -1,0 +1,331 @@
+"""The ledger's moves on both databases: who may claim, send and record, and who no longer may."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from sqlalchemy import select, update
+
+from newsletter.broadcasts import accounting, control, ledger
+from newsletter.broadcasts.ledger import Claim, Outcome
+from newsletter.broadcasts.models import (
+    DELIVERY_MOVES,
+    Broadcast,
+    Delivery,
+    DeliveryLog,
+    DeliveryState,
+    SkipReason,
+)
+from newsletter.core.clock import now
+from newsletter.core.db import Sessions, connect
+from newsletter.mail.replies import parse_reply
+from newsletter.migrations import schema
+from subscribers import subscriptions, suppressions
+from subscribers.models import SuppressionReason
+from tests import factories
+
+S = DeliveryState
+OK = parse_reply(250, "2.0.0 Ok")
+TEN = [f"reader{number}@example.org" for number in range(10)]
+
+
+def claim(sessions: Sessions, broadcast_id: int, limit: int = 100, lease: int = 60) -> Claim:
+    with sessions.writing() as session:
+        return ledger.claim(session, broadcast_id, limit=limit, lease_seconds=lease)
+
+
+def intend(sessions: Sessions, broadcast_id: int, ours: Claim, number: int = 0) -> bool:
+    with sessions.writing() as session:
+        row = ours.rows[number].delivery_id
+        return ledger.intend(session, broadcast_id, ours, row, relay="r", lease_seconds=60)
+
+
+def record(sessions: Sessions, token: int, outcome: Outcome) -> bool:
+    with sessions.writing() as session:
+        return ledger.record(session, token, outcome)
+
+
+def states(sessions: Sessions, broadcast_id: int) -> Sequence[DeliveryState]:
+    return [row.state for row in factories.deliveries(sessions, broadcast_id).values()]
+
+
+def expire_leases(sessions: Sessions) -> None:
+    with sessions.writing() as session:
+        past = now() - timedelta(seconds=1)
+        session.execute(
+            update(Delivery).where(Delivery.lease_until.is_not(None)).values(lease_until=past)
+        )
+
+
+def test_no_row_is_claimed_twice(sessions: Sessions) -> None:
+    broadcast_id = factories.sending(sessions, TEN)
+    first, second = claim(sessions, broadcast_id, 6), claim(sessions, broadcast_id, 6)
+    ids = [row.delivery_id for row in (*first.rows, *second.rows)]
+    assert len(ids) == len(set(ids)) == 10
+    assert claim(sessions, broadcast_id).rows == ()
+    assert first.token != second.token
+
+
+def test_two_claim_at_once_and_share(postgresql_database: str) -> None:
+    """Two open transactions: neither waits for the other, neither sees the other's rows."""
+    sessions = connect(postgresql_database)
+    schema.upgrade(sessions)
+    broadcast_id = factories.sending(sessions, TEN)
+    with sessions.writing() as one, sessions.writing() as other:
+        first = ledger.claim(one, broadcast_id, limit=4, lease_seconds=60)
+        second = ledger.claim(other, broadcast_id, limit=10, lease_seconds=60)
+    assert (len(first.rows), len(second.rows)) == (4, 6)
+    sessions.engine.dispose()
+
+
+def test_claimed_rows_carry_the_frozen_address(sessions: Sessions) -> None:
+    broadcast_id = factories.sending(sessions, ["Ada@Example.org"])
+    (row,) = claim(sessions, broadcast_id).rows
+    assert (row.address, row.address_key, row.attempt) == ("Ada@example.org", "ada@example.org", 0)
+
+
+def test_nothing_is_claimed_unless_the_broadcast_is_sending(sessions: Sessions) -> None:
+    broadcast_id = factories.sending(sessions, TEN)
+    with sessions.writing() as session:
+        control.pause(session, broadcast_id, "test")
+    assert claim(sessions, broadcast_id).rows == ()
+
+
+def test_an_intent_needs_the_token_the_lease_and_a_sending_broadcast(sessions: Sessions) -> None:
+    broadcast_id = factories.sending(sessions, TEN)
+    ours = claim(sessions, broadcast_id)
+    assert not intend(sessions, broadcast_id, Claim(ours.token ^ 1, ours.rows))
+    assert intend(sessions, broadcast_id, ours)
+    assert not intend(sessions, broadcast_id, ours), "announced already"
+    with sessions.writing() as session:
+        control.pause(session, broadcast_id, "test")
+    assert not intend(sessions, broadcast_id, ours, 1)
+    with sessions.writing() as session:
+        control.resume(session, broadcast_id)
+    assert intend(sessions, broadcast_id, ours, 1)
+    expire_leases(sessions)
+    assert not intend(sessions, broadcast_id, ours, 2)
+    assert factories.deliveries(sessions, broadcast_id)[TEN[0]].attempt == 1
+
+
+@pytest.mark.parametrize("reason", [SkipReason.UNSUBSCRIBED, SkipReason.SUPPRESSED])
+def test_who_left_since_freezing_is_not_mailed(sessions: Sessions, reason: SkipReason) -> None:
+    broadcast_id = factories.sending(sessions, TEN)
+    ours = claim(sessions, broadcast_id)
+    row = ours.rows[0]
+    with sessions.writing() as session:
+        broadcast = session.get_one(Broadcast, broadcast_id)
+        if reason is SkipReason.UNSUBSCRIBED:
+            newsletter_id = broadcast.issue.newsletter_id
+            subscriptions.leave(session, row.subscriber_id, newsletter_id, factories.EVIDENCE)
+        else:
+            suppressions.suppress(
+                session, row.address_key, reason=SuppressionReason.MANUAL, source="test"
+            )
+    assert not intend(sessions, broadcast_id, ours)
+    with sessions.writing() as session:
+        ledger.skip_unmailable(session, broadcast_id, ours, row.delivery_id)
+    skipped = factories.deliveries(sessions, broadcast_id)[row.address]
+    assert (skipped.state, skipped.reason) == (S.SKIPPED, reason)
+
+
+def test_an_outcome_needs_the_token(sessions: Sessions) -> None:
+    broadcast_id = factories.sending(sessions, TEN)
+    ours = claim(sessions, broadcast_id)
+    intend(sessions, broadcast_id, ours)
+    accepted = Outcome(ours.rows[0].delivery_id, S.ACCEPTED, reply=OK)
+    assert not record(sessions, ours.token ^ 1, accepted)
+    assert record(sessions, ours.token, accepted)
+    assert not record(sessions, ours.token, accepted), "an outcome is final"
+    row = factories.deliveries(sessions, broadcast_id)[TEN[0]]
+    assert (row.state, row.reply_code, row.enhanced_code, row.lease_token) == (
+        S.ACCEPTED,
+        250,
+        "2.0.0",
+        None,
+    )
+
+
+def test_a_temporary_refusal_waits_and_a_relays_fault_burns_no_attempt(sessions: Sessions) -> None:
+    broadcast_id = factories.sending(sessions, TEN[:1])
+    for counts, attempts in ((True, 1), (False, 1)):
+        ours = claim(sessions, broadcast_id)
+        assert intend(sessions, broadcast_id, ours)
+        later = now() + timedelta(hours=1)
+        row = ours.rows[0].delivery_id
+        assert record(sessions, ours.token, Outcome(row, S.PENDING, due_at=later, counts=counts))
+        assert claim(sessions, broadcast_id).rows == (), "not due yet"
+        kept = factories.deliveries(sessions, broadcast_id)[TEN[0]]
+        assert (kept.attempt, kept.due_at) == (attempts, later)
+        with sessions.writing() as session:
+            session.execute(update(Delivery).values(due_at=now()))
+
+
+def test_a_lost_worker_leaves_doubt_only_where_a_mail_was_offered(sessions: Sessions) -> None:
+    broadcast_id = factories.sending(sessions, TEN[:3])
+    ours = claim(sessions, broadcast_id)
+    intend(sessions, broadcast_id, ours)
+    expire_leases(sessions)
+    with sessions.writing() as session:
+        ledger.reap(session)
+    assert states(sessions, broadcast_id) == [S.IN_DOUBT, S.PENDING, S.PENDING]
+    assert len(claim(sessions, broadcast_id).rows) == 2, "what is in doubt is not offered again"
+
+
+def test_a_full_reply_read_late_still_counts(sessions: Sessions) -> None:
+    broadcast_id = factories.sending(sessions, TEN[:1])
+    ours = claim(sessions, broadcast_id)
+    intend(sessions, broadcast_id, ours)
+    expire_leases(sessions)
+    with sessions.writing() as session:
+        ledger.reap(session)
+    row = ours.rows[0].delivery_id
+    assert not record(sessions, ours.token, Outcome(row, S.IN_DOUBT)), "it is in doubt already"
+    assert record(sessions, ours.token, Outcome(row, S.ACCEPTED, reply=OK))
+
+
+def test_a_reader_proves_that_the_mail_arrived(sessions: Sessions) -> None:
+    broadcast_id = factories.sending(sessions, TEN[:2])
+    ours = claim(sessions, broadcast_id)
+    intend(sessions, broadcast_id, ours)
+    record(sessions, ours.token, Outcome(ours.rows[0].delivery_id, S.IN_DOUBT, "no reply"))
+    with sessions.writing() as session:
+        for row in ours.rows:
+            ledger.proved_arrival(session, row.delivery_id)
+    assert states(sessions, broadcast_id) == [S.ACCEPTED, S.CLAIMED]
+
+
+def test_released_rows_are_free_again(sessions: Sessions) -> None:
+    broadcast_id = factories.sending(sessions, TEN)
+    ours = claim(sessions, broadcast_id)
+    intend(sessions, broadcast_id, ours)
+    with sessions.writing() as session:
+        ledger.release(session, ours)
+    assert states(sessions, broadcast_id) == [S.SENDING, *[S.PENDING] * 9]
+
+
+def test_everything_but_plain_success_is_logged(sessions: Sessions) -> None:
+    broadcast_id = factories.sending(sessions, TEN[:2])
+    ours = claim(sessions, broadcast_id)
+    replies = [OK, parse_reply(550, "5.1.1 User unknown")]
+    for number, (reply, state) in enumerate(zip(replies, (S.ACCEPTED, S.FAILED), strict=True)):
+        intend(sessions, broadcast_id, ours, number)
+        row = ours.rows[number].delivery_id
+        record(sessions, ours.token, Outcome(row, state, "gone", reply))
+    with sessions.reading() as session:
+        (line,) = session.scalars(select(DeliveryLog)).all()
+    assert (line.state, line.reason) == (S.FAILED, "gone: 550 5.1.1 User unknown")
+
+
+def test_past_its_time_nothing_new_is_offered_and_retries_end(sessions: Sessions) -> None:
+    broadcast_id = factories.sending(sessions, TEN[:2])
+    ours = claim(sessions, broadcast_id, 1)
+    intend(sessions, broadcast_id, ours)
+    waiting = Outcome(ours.rows[0].delivery_id, S.PENDING, "temporary", due_at=now())
+    record(sessions, ours.token, waiting)
+    with sessions.writing() as session:
+        ledger.expire(session, broadcast_id)
+    assert states(sessions, broadcast_id) == [S.FAILED, S.SKIPPED]
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Workers claim, send, die and come back late, in any order; the books always add up."""
+
+    sessions: Sessions
+    numbers = count()
+
+    def __init__(self) -> None:
+        super().__init__()
+        number = next(self.numbers)
+        text = factories.MARKDOWN.replace("field-notes", f"notes-{number}")
+        self.broadcast_id = factories.sending(self.sessions, TEN[:4], text, f"list {number}")
+        self.claims: list[Claim] = []
+        self.offered: dict[int, int] = {}
+        self.before: dict[int, DeliveryState] = {}
+        self.answered: set[int] = set()
+
+    @rule(limit=st.integers(1, 4))
+    def claim(self, limit: int) -> None:
+        self.claims.append(claim(self.sessions, self.broadcast_id, limit))
+
+    @rule(data=st.data())
+    def intend(self, data: st.DataObject) -> None:
+        ours = self._some(data)
+        if ours and intend(self.sessions, self.broadcast_id, ours, 0):
+            row = ours.rows[0].delivery_id
+            assert row not in self.answered, "accepted, and offered again"
+            self.offered[row] = ours.token
+
+    @rule(
+        data=st.data(),
+        state=st.sampled_from([S.ACCEPTED, S.FAILED, S.PENDING, S.IN_DOUBT]),
+    )
+    def answer(self, data: st.DataObject, state: DeliveryState) -> None:
+        if not self.offered:
+            return
+        row = data.draw(st.sampled_from(sorted(self.offered)))
+        outcome = Outcome(row, state, "x", due_at=now() if state is S.PENDING else None)
+        if record(self.sessions, self.offered[row], outcome) and state is S.ACCEPTED:
+            self.answered.add(row)
+
+    @rule(data=st.data())
+    def release(self, data: st.DataObject) -> None:
+        ours = self._some(data)
+        if ours:
+            with self.sessions.writing() as session:
+                ledger.release(session, ours)
+
+    @rule()
+    def lose_all_workers(self) -> None:
+        expire_leases(self.sessions)
+        with self.sessions.writing() as session:
+            ledger.reap(session)
+
+    @rule()
+    def retry_failed(self) -> None:
+        with self.sessions.writing() as session:
+            ledger.retry_failed(session, self.broadcast_id)
+
+    def _some(self, data: st.DataObject) -> Claim | None:
+        open_claims = [ours for ours in self.claims if ours.rows]
+        return data.draw(st.sampled_from(open_claims)) if open_claims else None
+
+    @invariant()
+    def every_move_is_legal(self) -> None:
+        rows = factories.deliveries(self.sessions, self.broadcast_id).values()
+        current = {row.id: row.state for row in rows}
+        for row, state in current.items():
+            assert self._reachable(self.before.get(row, state), state), (self.before[row], state)
+        self.before = current
+
+    @invariant()
+    def the_books_add_up(self) -> None:
+        with self.sessions.reading() as session:
+            accounts = accounting.account(session, self.broadcast_id)
+        assert accounts.gap == 0
+        assert accounts.accepted == len(self.answered)
+
+    def _reachable(self, source: DeliveryState, target: DeliveryState) -> bool:
+        """In the few moves that one rule makes."""
+        after_one = DELIVERY_MOVES[source]
+        after_two = {state for via in after_one for state in DELIVERY_MOVES[via]}
+        return target == source or target in after_one or target in after_two
+
+
+def test_any_order_of_events_is_accounted_for(sessions: Sessions) -> None:
+    machine = type("Machine", (LedgerMachine,), {"sessions": sessions})
+    profile = settings(
+        max_examples=15,
+        derandomize=True,
+        stateful_step_count=25,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    run_state_machine_as_test(machine, settings=profile)
+    with sessions.reading() as session:
+        states_seen = set(session.scalars(select(Delivery.state)))
+    assert {S.ACCEPTED, S.IN_DOUBT} <= states_seen, "the machine did its work"
