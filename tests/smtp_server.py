@@ -150,7 +150,7 @@ class SmtpServer:
     ) -> AuthResult:
         del server, session, envelope, mechanism
         given = (data.login.decode(), data.password.decode())
-        return AuthResult(success=given == self._login)
+        return AuthResult(success=given == self._login, handled=False)
 
 
 class _Protocol(SMTP):

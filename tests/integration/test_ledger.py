@@ -319,9 +319,9 @@ class LedgerMachine(RuleBasedStateMachine):
 def test_any_order_of_events_is_accounted_for(sessions: Sessions) -> None:
     machine = type("Machine", (LedgerMachine,), {"sessions": sessions})
     profile = settings(
-        max_examples=15,
+        max_examples=30,
         derandomize=True,
-        stateful_step_count=25,
+        stateful_step_count=40,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
