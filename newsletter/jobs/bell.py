@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 from newsletter.core import logs
 from newsletter.core.runtime import Runtime
-from newsletter.jobs.celery import DELIVER, create_app
+from newsletter.jobs.celery import DELIVER_SLICE, create_app
 
 _RING_EXPIRES_SECONDS = 60
 
@@ -26,6 +26,6 @@ def ring(app: Celery, runtime: Runtime, work: int) -> None:
     copies = sum(relay.connections for relay in runtime.settings.relays)
     try:
         for _ in range(copies):
-            app.send_task(DELIVER, [work], expires=_RING_EXPIRES_SECONDS, ignore_result=True)
+            app.send_task(DELIVER_SLICE, [work], expires=_RING_EXPIRES_SECONDS, ignore_result=True)
     except (OperationalError, RedisError, OSError) as error:
         log.warning("bell.unheard", work=work, error=type(error).__name__)

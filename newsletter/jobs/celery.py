@@ -7,7 +7,7 @@ from newsletter.broadcasts.sweep import PERIOD_SECONDS
 from newsletter.core.config import Settings
 
 BROKER_TIMEOUT_SECONDS = 5
-DELIVER = "newsletter.jobs.tasks.deliver"
+DELIVER_SLICE = "newsletter.jobs.tasks.deliver_slice"
 SWEEP = "newsletter.jobs.tasks.sweep"
 
 

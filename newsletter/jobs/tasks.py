@@ -11,13 +11,12 @@ from newsletter.core.doorbell import OUTBOX
 from newsletter.core.errors import ConfigurationError
 from newsletter.core.runtime import Runtime, open_runtime
 from newsletter.jobs.bell import ring
-from newsletter.jobs.celery import DELIVER, SWEEP, create_app
-from newsletter.sending import leases, system_mail
-from newsletter.sending.dispatch import SLICE_SECONDS, deliver_slice
+from newsletter.jobs.celery import DELIVER_SLICE, SWEEP, create_app
+from newsletter.sending import dispatch, leases, system_mail
 from newsletter.sending.smtp_transport import transport_for
 from newsletter.sending.transport import Transport
 
-_SLOT_SECONDS = 2 * SLICE_SECONDS
+_SLOT_SECONDS = 2 * dispatch.SLICE_SECONDS
 _stopping = threading.Event()
 
 settings = load_settings()
@@ -37,16 +36,17 @@ def running() -> Runtime:
     return runtime
 
 
-@app.task(name=DELIVER)
-def deliver(work: int) -> None:
+@app.task(name=DELIVER_SLICE)
+def deliver_slice(work: int) -> None:
     """Send system mail, then a slice of one broadcast, over one of the relay's connections."""
     runtime = running()
     transport = transport_for(settings.relays)
     with leases.hold(runtime.sessions, _slots(transport), _SLOT_SECONDS) as slot:
         if slot is None:
             return
-        system_mail.deliver_outbox(runtime, transport, stop=_stopping.is_set)
-        more = work != OUTBOX and deliver_slice(runtime, transport, work, stop=_stopping.is_set)
+        stop = _stopping.is_set
+        system_mail.deliver_outbox(runtime, transport, stop=stop)
+        more = work != OUTBOX and dispatch.deliver_slice(runtime, transport, work, stop=stop)
     if more and not _stopping.is_set():
         ring(app, runtime, work)
 

@@ -1,0 +1,251 @@
+"""CSV in and out: streamed, idempotent, tolerant of programs, strict with addresses."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, select
+
+from newsletter.core.db import Sessions, connect
+from newsletter.core.errors import InputError
+from subscribers import csv_files, importing, subscriptions
+from subscribers.audience import count_audience
+from subscribers.exporting import export_list
+from subscribers.importing import CHUNK_ROWS, Fate, ImportOptions, ImportReport, import_file
+from subscribers.models import (
+    ConsentEvent,
+    Subscriber,
+    Subscription,
+    SubscriptionStatus,
+    SuppressionReason,
+    TrackingConsent,
+)
+from subscribers.suppressions import suppress
+from tests import factories
+
+UNSUBSCRIBED = SubscriptionStatus.UNSUBSCRIBED
+
+
+class Desk:
+    """A list and a folder to import from."""
+
+    def __init__(self, sessions: Sessions, folder: Path) -> None:
+        self.sessions = sessions
+        self.folder = folder
+        with sessions.writing() as session:
+            self.list_id = factories.a_list(session).id
+
+    def run(self, text: str | bytes, name: str = "people.csv", **options: object) -> ImportReport:
+        file = self.folder / name
+        file.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return import_file(self.sessions, file, self.list_id, ImportOptions(**options))  # type: ignore[arg-type]
+
+    def standing(self) -> dict[str, tuple[str, str]]:
+        """Address key -> (status, tracking consent)."""
+        with self.sessions.reading() as session:
+            rows = session.execute(
+                select(Subscriber.address_key, Subscription.status, Subscription.tracking_consent)
+                .join(Subscription)
+                .order_by(Subscriber.id)
+            )
+            return {key: (str(status), str(consent)) for key, status, consent in rows}
+
+
+@pytest.fixture
+def desk(sessions: Sessions, tmp_path: Path) -> Desk:
+    return Desk(sessions, tmp_path)
+
+
+def test_the_shipped_example_imports_and_is_as_described(desk: Desk) -> None:
+    text = (factories.EXAMPLES / "subscribers.csv").read_bytes()
+    report = desk.run(text)
+    standing = desk.standing()
+    assert report.counts == {Fate.ADDED: len(standing)}
+    assert len(standing) >= 12
+    assert {consent for _, consent in standing.values()} == {"granted", "denied", "unknown"}
+    assert all(key.endswith("@example.org") for key in standing)
+
+
+def test_every_column_is_kept_with_its_evidence(desk: Desk) -> None:
+    desk.run(
+        "email,name,locale,time_zone,attributes,status,tracking_consent,subscribed_at,evidence\n"
+        'Ada@Example.org,Ada,de,Europe/Berlin,"{""plan"": ""pro""}",active,granted,'
+        "2025-01-02T03:04:05+00:00,Signed up at the fair\n"
+    )
+    with desk.sessions.reading() as session:
+        person = session.scalars(select(Subscriber)).one()
+        subscription = session.scalars(select(Subscription)).one()
+        (event,) = session.scalars(select(ConsentEvent)).all()
+    assert (person.email, person.name, person.locale) == ("Ada@example.org", "Ada", "de")
+    assert (person.time_zone, person.attributes) == ("Europe/Berlin", {"plan": "pro"})
+    assert subscription.subscribed_at.isoformat() == "2025-01-02T03:04:05+00:00"
+    assert subscription.tracking_consent is TrackingConsent.GRANTED
+    assert (event.method, event.source) == ("import", "people.csv:2")
+    assert event.wording == "Signed up at the fair"
+
+
+def test_twice_is_as_once(desk: Desk) -> None:
+    text = "email,status\n" + "".join(f"r{n}@example.org,active\n" for n in range(CHUNK_ROWS + 5))
+    assert desk.run(text).counts == {Fate.ADDED: CHUNK_ROWS + 5}
+    before = desk.standing()
+    assert desk.run(text).counts == {Fate.PRESENT: CHUNK_ROWS + 5}
+    assert desk.standing() == before
+    with desk.sessions.reading() as session:
+        assert session.scalar(select(func.count()).select_from(ConsentEvent)) == CHUNK_ROWS + 5
+
+
+def test_who_left_or_is_suppressed_is_never_revived(desk: Desk) -> None:
+    desk.run("email\nada@example.org\nbob@example.org\n")
+    with desk.sessions.writing() as session:
+        ada = factories.person(session, "ada@example.org")
+        subscription = subscriptions.find_subscription(session, ada.id, desk.list_id)
+        assert subscription
+        subscriptions.end(session, subscription, factories.EVIDENCE)
+        for key in ("bob@example.org", "new@example.org"):
+            suppress(session, key, reason=SuppressionReason.COMPLAINT, source="test")
+    again = "ADA@example.org,active\nbob@example.org,active\nnew@example.org,\n"
+    report = desk.run(f"email,status\n{again}")
+    assert report.counts == {
+        Fate.KEPT_UNSUBSCRIBED: 1,
+        Fate.PRESENT: 1,
+        Fate.KEPT_SUPPRESSED: 1,
+    }
+    assert desk.standing()["ada@example.org"][0] == "unsubscribed"
+    with desk.sessions.reading() as session:
+        counted = count_audience(session, [desk.list_id])
+    assert (counted.mailable, counted.excluded) == (0, {"unsubscribed": 1, "suppressed": 2})
+
+
+def test_a_file_may_take_away_but_not_give_back(desk: Desk) -> None:
+    desk.run("email,tracking_consent\nada@example.org,granted\nbob@example.org,denied\n")
+    report = desk.run(
+        "email,status,tracking_consent\nada@example.org,unsubscribed,denied\n"
+        "bob@example.org,active,granted\n"
+    )
+    assert report.counts == {Fate.ENDED: 1, Fate.PRESENT: 1}
+    assert desk.standing() == {
+        "ada@example.org": ("unsubscribed", "denied"),
+        "bob@example.org": ("active", "denied"),
+    }
+
+
+def test_a_rehearsal_counts_and_changes_nothing(desk: Desk) -> None:
+    report = desk.run("email\nada@example.org\nbad\n", rehearse=True, bad_rows=desk.folder / "bad")
+    assert report.counts == {Fate.ADDED: 1, Fate.BAD: 1}
+    assert desk.standing() == {}
+    assert not (desk.folder / "bad").exists()
+
+
+def test_unconfirmed_people_still_have_to_confirm(desk: Desk) -> None:
+    desk.run(
+        "email,status\nada@example.org,active\nbob@example.org,unsubscribed\n", unconfirmed=True
+    )
+    assert desk.standing() == {
+        "ada@example.org": ("pending", "unknown"),
+        "bob@example.org": ("unsubscribed", "unknown"),
+    }
+
+
+def test_bad_rows_go_to_a_file_that_imports_once_mended(desk: Desk) -> None:
+    bad = desk.folder / "bad.csv"
+    report = desk.run(
+        "email,name,status,attributes\nada@example.org,Ada,active,\nnope,=cmd(),active,\n"
+        'bob@example.org,Bob,gone,\ncyd@example.org,Cyd,active,"[1]"\n',
+        bad_rows=bad,
+    )
+    assert report.counts == {Fate.ADDED: 1, Fate.BAD: 3}
+    assert report.first_problems[0].startswith(f"{desk.folder / 'people.csv'}:3: email")
+    rows = bad.read_text()
+    assert "nope,'=cmd(),active,," in rows
+    assert "expected one of pending, active, unsubscribed" in rows
+    mended = rows.replace("nope", "eve@example.org").replace("gone,", "active,")
+    assert desk.run(mended.replace("[1]", "{}"), bad_rows=bad).counts == {Fate.ADDED: 3}
+    with desk.sessions.reading() as session:
+        names = set(session.scalars(select(Subscriber.name)))
+    assert names == {"Ada", "=cmd()", "Bob", "Cyd"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffemail;name\nada@example.org;Ada\n",
+        "sep=;\r\nemail;name\r\nada@example.org;Ada\r\n",
+        "E-Mail\tName\nada@example.org\tAda\n".replace("E-Mail", "Email"),
+        'EMAIL , Name\n"ada@example.org" ,Ada,,,\n\n\n'.replace('" ,', '",'),
+        'email,name\n"Ada ""x"" <ada@example.org>",\n'.replace('Ada ""x""', "Ada"),
+    ],
+)
+def test_files_as_programs_write_them(desk: Desk, text: str) -> None:
+    assert desk.run(text).counts == {Fate.ADDED: 1}
+    with desk.sessions.reading() as session:
+        person = session.scalars(select(Subscriber)).one()
+    assert (person.address_key, person.name) == ("ada@example.org", "Ada")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", r"people\.csv:1: expected a header"),
+        ("name\nAda\n", r"people\.csv:1: expected a column `email`, found name"),
+        ("email,Email\na,b\n", r"people\.csv:1: column named twice: email"),
+        (b"email\n\xff\xfe@example.org\n", r"people\.csv:2: expected UTF-8, found byte 0xff"),
+        (b"email\na\0b\n", r"people\.csv:2: a NUL byte"),
+        ('email\n"open\n', r"people\.csv:\d: not CSV"),
+        ("email\n" + "x" * 1_100_000, r"people\.csv:2: expected lines of at most"),
+    ],
+)
+def test_what_is_no_such_file_is_named_with_its_line(
+    desk: Desk, text: str | bytes, expected: str
+) -> None:
+    with pytest.raises(InputError, match=expected):
+        desk.run(text)
+
+
+def test_a_missing_file_is_named(desk: Desk) -> None:
+    with pytest.raises(InputError, match=r"nowhere\.csv: cannot be read"):
+        import_file(desk.sessions, desk.folder / "nowhere.csv", desk.list_id)
+
+
+def test_what_came_before_the_broken_line_is_kept(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 2)
+    with pytest.raises(InputError, match=r":6:"):
+        desk.run(b"email\na@example.org\nb@example.org\nc@example.org\nd@example.org\n\xff\n")
+    assert len(desk.standing()) == 4
+
+
+def test_export_and_import_again_give_the_same_state(
+    desk: Desk, tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path
+) -> None:
+    desk.run(
+        "email,name,attributes,status,tracking_consent,subscribed_at,evidence\n"
+        'ada@example.org,"=HYPERLINK(""x"")","{""a"": [1, ""é""]}",active,granted,'
+        "2025-01-02T03:04:05+00:00,fair\n"
+        "bob@example.org,'quoted,,unsubscribed,denied,2025-01-02T03:04:05+00:00,\n"
+        "jürgen@bücher.org,-1,,pending,,2025-01-02T03:04:05+00:00,\n"
+    )
+    first, second = desk.folder / "first.csv", desk.folder / "second.csv"
+    with desk.sessions.reading() as session:
+        assert export_list(session, desk.list_id, first) == 3
+    assert "\"'=HYPERLINK" in first.read_text() or "'=HYPERLINK" in first.read_text()
+    folder = tmp_path_factory.mktemp("elsewhere")
+    shutil.copy(sqlite_template, folder / "newsletter.db")
+    elsewhere = Desk(connect(f"sqlite:///{folder / 'newsletter.db'}"), folder)
+    assert elsewhere.run(first.read_bytes()).counts == {Fate.ADDED: 3}
+    with elsewhere.sessions.reading() as session:
+        export_list(session, elsewhere.list_id, second)
+    elsewhere.sessions.engine.dispose()
+    assert second.read_text() == first.read_text()
+
+
+@pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@x", "'=1", "''", "\tx", "plain", "", "'x"])
+def test_a_cell_is_never_a_formula_and_reads_back(tmp_path: Path, cell: str) -> None:
+    file = tmp_path / "x.csv"
+    writer = csv_files.CsvWriter(file, ("email", "name"))
+    writer.write(["a@example.org", cell])
+    writer.close()
+    assert not csv_files.escaped(cell).startswith(("=", "+", "-", "@", "\t"))
+    with file.open("rb") as stream:
+        (row,) = csv_files.CsvFile(stream, "x.csv").rows()
+    assert row.cells["name"].strip() == cell.strip()

@@ -1,0 +1,280 @@
+"""The public pages: what a GET may not change, what a POST does, what a stranger gets."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from html import unescape
+
+import pytest
+from sqlalchemy import select
+from starlette.testclient import TestClient
+
+from newsletter.broadcasts.models import Delivery, DeliveryState
+from newsletter.broadcasts.planning import frozen_content
+from newsletter.core.config import SiteSettings
+from newsletter.core.db import Sessions
+from newsletter.core.runtime import Runtime
+from newsletter.core.tokens import TokenKeys
+from newsletter.rendering.compiled import WireForm
+from newsletter.rendering.mail_tokens import ConfirmToken, TrackingToken
+from newsletter.rendering.message import personalise, prepare
+from newsletter.tracking.models import Event, EventKind
+from newsletter.tracking.recording import MOST_ROWS
+from newsletter.web.app import create_app
+from subscribers import subscriptions
+from subscribers.audience import recipients
+from subscribers.models import ConsentEvent, Subscription
+from tests import factories
+
+BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}
+
+
+@dataclass
+class Mailed:
+    """A reader with a mail, and every address in it."""
+
+    runtime: Runtime
+    client: TestClient
+    broadcast_id: int
+    delivery_id: int
+    one_click: str
+    body_link: str
+    pixel: str
+    links: list[str]
+
+    @property
+    def urls(self) -> list[str]:
+        return [self.one_click, self.body_link, self.pixel, *self.links, "/archive/field-notes"]
+
+    def standing(self) -> tuple[list[str], int]:
+        """Statuses and consents, and how many changes were witnessed."""
+        with self.runtime.sessions.reading() as session:
+            found = select(Subscription.status, Subscription.tracking_consent)
+            rows = session.execute(found.order_by(Subscription.id))
+            return [str(row) for row in rows], len(session.scalars(select(ConsentEvent)).all())
+
+    def events(self, kind: EventKind) -> list[Event]:
+        with self.runtime.sessions.reading() as session:
+            return list(session.scalars(select(Event).where(Event.kind == kind).order_by(Event.id)))
+
+
+@pytest.fixture
+def mailed(sessions: Sessions, keys: TokenKeys) -> Iterator[Mailed]:
+    runtime = factories.runtime(sessions, keys)
+    broadcast_id = factories.sending(sessions, ["ada@example.org", "bob@example.org"])
+    (row, _) = factories.deliveries(sessions, broadcast_id).values()
+    with sessions.writing() as session:
+        mail = prepare(frozen_content(session, broadcast_id), WireForm.INDIVIDUAL)
+        person = recipients(session, [row.subscriber_id])[row.subscriber_id]
+        for delivery in session.scalars(select(Delivery)):
+            delivery.state = DeliveryState.ACCEPTED
+    parsed = message_from_bytes(personalise(mail, person, row.id, keys), policy=policy.default)
+    page = unescape(parsed.get_body(["html"]).get_content())  # type: ignore[attr-defined]
+
+    def path(found: str) -> str:
+        return re.sub(r"^http://[^/]+", "", found)
+
+    hrefs = [path(url) for url in re.findall(r'href="([^"]+)"', page)]
+    with TestClient(create_app(runtime), follow_redirects=False, headers=BROWSER) as client:
+        yield Mailed(
+            runtime,
+            client,
+            broadcast_id,
+            row.id,
+            path(str(parsed["List-Unsubscribe"]).strip("<>")),
+            next(href for href in hrefs if "/u/" in href),
+            path(re.findall(r'src="([^"]+\.gif)"', page)[0]),
+            [href for href in hrefs if "/c/" in href],
+        )
+
+
+def test_get_and_head_of_every_address_change_no_subscription(mailed: Mailed) -> None:
+    before = mailed.standing()
+    for url in mailed.urls:
+        for method in ("GET", "HEAD", "OPTIONS"):
+            assert mailed.client.request(method, url).status_code < 500
+    assert mailed.standing() == before
+    assert len(mailed.urls) >= 7
+
+
+def test_one_click_unsubscribes_without_cookie_or_page(mailed: Mailed) -> None:
+    answer = mailed.client.post(
+        mailed.one_click,
+        content="List-Unsubscribe=One-Click",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+    )
+    assert answer.status_code == 200
+    assert "set-cookie" not in answer.headers
+    statuses, _ = mailed.standing()
+    assert ["unsubscribed" in status for status in statuses] == [True, False]
+    again = mailed.client.post(mailed.one_click)
+    assert again.status_code == 200
+    with mailed.runtime.sessions.reading() as session:
+        last = session.scalars(select(ConsentEvent).order_by(ConsentEvent.id.desc())).first()
+    assert last
+    assert (last.change, last.method) == ("unsubscribed", "one-click")
+    assert "Firefox" in last.source
+
+
+def test_the_page_asks_acts_and_takes_back(mailed: Mailed) -> None:
+    page = mailed.client.get(mailed.body_link)
+    assert page.status_code == 200
+    assert "a•••a@example.org" in page.text
+    assert "ada@example.org" not in page.text
+    form = re.findall(r'<form method="post" action="([^"]+)"', page.text)
+    assert form == [mailed.body_link]
+    left = mailed.client.post(form[0])
+    (undo,) = re.findall(r'<form method="post" action="([^"]+)"', left.text)
+    back = mailed.client.post(undo)
+    assert back.status_code == 200
+    statuses, changes = mailed.standing()
+    assert all("active" in status.lower() for status in statuses)
+    assert changes == 4
+    assert (
+        len(mailed.events(EventKind.UNSUBSCRIBE)) == len(mailed.events(EventKind.RESUBSCRIBE)) == 1
+    )
+
+
+def test_a_click_leads_to_what_was_frozen_and_nowhere_else(mailed: Mailed) -> None:
+    for url, destination in zip(
+        dict.fromkeys(mailed.links),
+        ["https://example.org/one", "https://example.org/inside", "https://example.org/two"],
+        strict=True,
+    ):
+        answer = mailed.client.get(f"{url}?to=https://evil.example")
+        assert (answer.status_code, answer.headers["location"]) == (302, destination)
+    assert [event.link for event in mailed.events(EventKind.CLICK)] == [1, 2, 3]
+    assert mailed.client.get(mailed.links[0].rpartition("/")[0] + "/99").status_code == 404
+
+
+def test_the_pixel_is_a_picture_that_nobody_stores(mailed: Mailed) -> None:
+    answer = mailed.client.get(mailed.pixel)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/gif")
+    assert answer.content.startswith(b"GIF89a")
+    assert "no-store" in answer.headers["cache-control"]
+    (event,) = mailed.events(EventKind.OPEN)
+    assert (event.delivery_id, event.method) == (mailed.delivery_id, "GET")
+    assert "Firefox" in event.user_agent
+
+
+def test_hits_are_rows_up_to_a_cap_and_counted_behind_it(
+    mailed: Mailed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("newsletter.tracking.recording.MOST_ROWS", 5)
+    assert MOST_ROWS == 100
+    for _ in range(8):
+        mailed.client.get(mailed.pixel)
+    events = mailed.events(EventKind.OPEN)
+    assert [event.hits for event in events] == [1, 1, 1, 1, 4]
+
+
+def test_a_click_proves_that_a_mail_in_doubt_arrived(mailed: Mailed) -> None:
+    with mailed.runtime.sessions.writing() as session:
+        session.get_one(Delivery, mailed.delivery_id).state = DeliveryState.IN_DOUBT
+    mailed.client.get(mailed.links[0])
+    with mailed.runtime.sessions.reading() as session:
+        found = session.get_one(Delivery, mailed.delivery_id)
+    assert (found.state, found.reason) == (DeliveryState.ACCEPTED, "proved by the reader")
+
+
+@pytest.mark.parametrize("kind", ["one_click", "pixel"])
+def test_a_forged_or_flipped_token_is_a_friendly_404(mailed: Mailed, kind: str) -> None:
+    url: str = getattr(mailed, kind)
+    head, _, token = url.rpartition("/")
+    before = mailed.standing()
+    for place in range(0, len(token.removesuffix(".gif")), 7):
+        other = "A" if token[place] != "A" else "B"
+        forged = f"{head}/{token[:place]}{other}{token[place + 1 :]}"
+        for method in ("GET", "POST") if kind == "one_click" else ("GET",):
+            answer = mailed.client.request(method, forged)
+            assert answer.status_code == 404
+            assert "This link leads nowhere" in answer.text
+    assert mailed.standing() == before
+    assert mailed.events(EventKind.OPEN) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/u/x", "/u/" + "A" * 5000, "/u/%00", "/o/x.gif", "/c/x/1", "/c/x/one", "/confirm/x"),
+        *("/archive/none", "/archive/field-notes/2020-01-01", "/archive/field-notes/yesterday"),
+        "/nothing",
+    ],
+)
+def test_what_leads_nowhere_says_so(mailed: Mailed, path: str) -> None:
+    answer = mailed.client.get(path)
+    assert answer.status_code in (404, 422)
+    assert "<html lang=" in answer.text
+    assert "Traceback" not in answer.text
+
+
+def test_confirming_needs_a_post(mailed: Mailed) -> None:
+    with mailed.runtime.sessions.writing() as session:
+        readers = session.scalars(select(Subscription)).first()
+        assert readers
+        person = factories.person(session, "new@example.org")
+        wanted = subscriptions.request(session, person, readers.list, factories.EVIDENCE)
+    url = f"/confirm/{ConfirmToken(wanted.id).mint(mailed.runtime.keys)}"
+    assert mailed.client.get(url).status_code == 200
+    assert mailed.client.head(url).status_code == 200
+    with mailed.runtime.sessions.reading() as session:
+        assert str(session.get_one(Subscription, wanted.id).status) == "pending"
+    assert mailed.client.post(url).status_code == 200
+    assert mailed.client.post(url).status_code == 200
+    with mailed.runtime.sessions.reading() as session:
+        confirmed = session.get_one(Subscription, wanted.id)
+    assert str(confirmed.status) == "active"
+    assert confirmed.confirmed_at
+
+
+def test_the_archive_shows_the_issue_without_anybodys_data(mailed: Mailed) -> None:
+    index = mailed.client.get("/archive/field-notes")
+    assert "Measured twice" in index.text
+    page = mailed.client.get("/archive/field-notes/2026-06-17")
+    assert page.status_code == 200
+    assert "A ledger survives a crash, reader." in unescape(page.text)
+    assert 'href="https://example.org/one"' in page.text
+    for personal in ("ada@", "/u/", "/c/", "/o/"):
+        assert personal not in page.text
+
+
+def test_every_answer_is_guarded_and_sets_no_cookie(mailed: Mailed) -> None:
+    for url in [*mailed.urls, "/healthz", "/nothing"]:
+        answer = mailed.client.get(url)
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "unsafe" not in answer.headers["content-security-policy"]
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert "set-cookie" not in answer.headers
+        assert "<script" not in answer.text
+        assert " style=" not in answer.text
+
+
+def test_health(mailed: Mailed) -> None:
+    assert mailed.client.get("/healthz").text == "ok\n"
+    assert mailed.client.get("/readyz").text == "ready\n"
+    with mailed.runtime.sessions.writing() as session:
+        session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '0000'")
+    answer = mailed.client.get("/readyz")
+    assert (answer.status_code, answer.text) == (503, "run `newsletter db upgrade`\n")
+
+
+def test_a_body_too_large_is_refused(mailed: Mailed) -> None:
+    answer = mailed.client.post(mailed.one_click, content=b"x" * 10_000)
+    assert answer.status_code == 413
+    assert all("active" in status.lower() for status in mailed.standing()[0])
+
+
+def test_a_proxys_word_counts_only_when_it_is_trusted(sessions: Sessions, keys: TokenKeys) -> None:
+    broadcast_id = factories.sending(sessions, ["ada@example.org"])
+    (row,) = factories.deliveries(sessions, broadcast_id).values()
+    url = f"/o/{TrackingToken(broadcast_id, row.id).mint(keys)}.gif"
+    forwarded = {"X-Forwarded-For": "203.0.113.9, 198.51.100.7"}
+    for trusted in ((), ("192.0.2.1/32",)):
+        site = SiteSettings(trusted_proxies=trusted)
+        app = create_app(factories.runtime(sessions, keys, site=site))
+        with TestClient(app, client=("192.0.2.1", 1234)) as client:
+            client.get(url, headers=forwarded)
+    with sessions.reading() as session:
+        seen = list(session.scalars(select(Event.ip).order_by(Event.id)))
+    assert seen == ["192.0.2.1", "198.51.100.7"]

@@ -1,0 +1,130 @@
+"""Coming and leaving: evidence for every change, and nobody who left comes back by our doing."""
+
+import pytest
+from sqlalchemy import select
+
+from newsletter.core.db import Sessions
+from newsletter.core.errors import NotFoundError, RefusedError
+from subscribers import lists, subscriptions, suppressions
+from subscribers.models import (
+    ConsentChange,
+    Subscription,
+    SubscriptionStatus,
+    SuppressionReason,
+    TrackingConsent,
+)
+from subscribers.subscriptions import Evidence
+from tests import factories
+
+ACTIVE, PENDING, UNSUBSCRIBED = (
+    SubscriptionStatus.ACTIVE,
+    SubscriptionStatus.PENDING,
+    SubscriptionStatus.UNSUBSCRIBED,
+)
+PAGE = Evidence("page", source="192.0.2.1 browser", wording="Confirm")
+
+
+def test_the_way_of_a_reader_is_witnessed(sessions: Sessions) -> None:
+    with sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        readers = factories.a_list(session, issue=issue)
+        ada = factories.person(session, "ada@example.org")
+        subscription = subscriptions.request(session, ada, readers, PAGE)
+        assert subscription.status is PENDING
+        assert subscriptions.confirm(session, subscription, PAGE)
+        assert not subscriptions.confirm(session, subscription, PAGE)
+        (left,) = subscriptions.leave(session, ada.id, issue.newsletter_id, PAGE)
+        assert left.unsubscribed_at is not None
+        assert subscriptions.leave(session, ada.id, issue.newsletter_id, PAGE) == []
+        subscriptions.undo_leave(session, ada.id, issue.newsletter_id, PAGE)
+        subscriptions.set_tracking_consent(session, subscription, TrackingConsent.DENIED, PAGE)
+        history = subscriptions.consent_history(session, ada.id)
+    assert [event.change for event in history] == [
+        ConsentChange.REQUESTED,
+        ConsentChange.CONFIRMED,
+        ConsentChange.UNSUBSCRIBED,
+        ConsentChange.RESUMED,
+        ConsentChange.TRACKING_DENIED,
+    ]
+    assert {(e.method, e.source, e.wording) for e in history} == {
+        ("page", "192.0.2.1 browser", "Confirm")
+    }
+
+
+def test_the_operators_word_brings_nobody_back(sessions: Sessions) -> None:
+    with sessions.writing() as session:
+        readers = factories.a_list(session)
+        (subscription,) = factories.subscribed(session, readers, ["ada@example.org"])
+        ada = factories.person(session, "ADA@example.org")
+        subscriptions.end(session, subscription, PAGE)
+        with pytest.raises(RefusedError, match="only they can come back"):
+            subscriptions.subscribe(session, ada, readers, PAGE)
+        assert subscriptions.request(session, ada, readers, PAGE).status is PENDING
+        assert subscriptions.confirm(session, subscription, PAGE)
+        assert subscription.status.value == "active"
+
+
+def test_leaving_ends_every_list_of_the_newsletter_and_undo_only_what_it_ended(
+    sessions: Sessions,
+) -> None:
+    with sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        one, two, three = (factories.a_list(session, n, issue) for n in ("one", "two", "three"))
+        elsewhere = factories.a_list(session, "of another newsletter")
+        (earlier,) = factories.subscribed(session, one, ["ada@example.org"])
+        (later,) = factories.subscribed(session, two, ["ada@example.org"])
+        (other,) = factories.subscribed(session, elsewhere, ["ada@example.org"])
+        ada = factories.person(session, "ada@example.org")
+        waiting = subscriptions.request(session, ada, three, PAGE)
+        subscriptions.end(session, earlier, PAGE)
+        ended = subscriptions.leave(session, ada.id, issue.newsletter_id, PAGE)
+        assert {s.id for s in ended} == {later.id, waiting.id}
+        subscriptions.undo_leave(session, ada.id, issue.newsletter_id, PAGE)
+        session.flush()
+        by_list = {
+            s.list_id: s.status
+            for s in session.scalars(
+                select(Subscription).where(Subscription.subscriber_id == ada.id)
+            )
+        }
+    assert by_list == {
+        one.id: UNSUBSCRIBED,
+        two.id: ACTIVE,
+        three.id: PENDING,
+        elsewhere.id: ACTIVE,
+    }
+    assert other.status is ACTIVE
+
+
+def test_one_address_is_one_person_and_a_known_name_stays(sessions: Sessions) -> None:
+    with sessions.writing() as session:
+        ada = factories.person(session, "Ada@Example.org", "Ada")
+        assert factories.person(session, "ada@example.org", "Eve").id == ada.id
+        assert ada.name == "Ada"
+        assert factories.person(session, "bob@example.org").name == ""
+        assert factories.person(session, "bob@example.org", "Bob").name == "Bob"
+
+
+def test_suppressions_are_kept_with_their_first_reason(sessions: Sessions) -> None:
+    with sessions.writing() as session:
+        key = "ada@example.org"
+        assert suppressions.suppress(session, key, reason=SuppressionReason.GONE, source="a")
+        assert not suppressions.suppress(session, key, reason=SuppressionReason.MANUAL, source="b")
+        (kept,) = suppressions.list_suppressions(session)
+        assert (kept.reason, kept.source) == (SuppressionReason.GONE, "a")
+        assert suppressions.lift(session, key)
+        assert not suppressions.lift(session, key)
+        assert not suppressions.is_suppressed(session, key)
+
+
+def test_lists_are_found_by_name_and_sized_by_status(sessions: Sessions) -> None:
+    with sessions.writing() as session:
+        readers = lists.create_list(session, "Früh am Morgen")
+        with pytest.raises(RefusedError, match="is there already"):
+            lists.create_list(session, "fruh-am-morgen")
+        assert lists.find_list(session, "Früh am Morgen").id == readers.id
+        with pytest.raises(NotFoundError, match="there are: fruh-am-morgen"):
+            lists.find_list(session, "late")
+        factories.subscribed(session, readers, ["ada@example.org", "bob@example.org"])
+        ((found, sizes),) = lists.list_sizes(session)
+        assert (found.slug, sizes) == ("fruh-am-morgen", {ACTIVE: 2})
