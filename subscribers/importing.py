@@ -102,10 +102,8 @@ def import_file(
         stack.callback(bad.close)
         understood = _understood(table, bad, options)
         while chunk := list(islice(understood, CHUNK_ROWS)):
-            with sessions.writing() as session:
+            with sessions.writing(rehearse=options.rehearse) as session:
                 _Chunk(session, list_id, file.name, chunk, report.counts).store()
-                if options.rehearse:
-                    session.rollback()
             progress(table.bytes_read)
         progress(table.bytes_read)
     return report

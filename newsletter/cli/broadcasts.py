@@ -95,10 +95,8 @@ def retry_failed(
 ) -> None:
     """Offer the failed recipients, and only them, the mail once more."""
     runtime = _with_bell()
-    with runtime.sessions.writing() as session:
+    with runtime.sessions.writing(rehearse=dry_run) as session:
         retried = control.retry_failed(session, broadcast_id, force=force)
-        if dry_run:
-            session.rollback()
     verb = "would be" if dry_run else "are"
     output.say(f"{retried} failed recipients of broadcast {broadcast_id} {verb} in line again.")
     if retried and runtime.settings.embedded and not dry_run:
@@ -164,10 +162,8 @@ def _next_retry(session: Session, broadcast_id: int) -> str:
 def _steer(broadcast_id: int, done: str, act: Any, *arguments: str, dry_run: bool) -> None:
     """Do `act` in one transaction; rehearsed, it is rolled back after all its checks."""
     runtime = _with_bell()
-    with runtime.sessions.writing() as session:
+    with runtime.sessions.writing(rehearse=dry_run) as session:
         act(session, broadcast_id, *arguments)
-        if dry_run:
-            session.rollback()
     output.say(f"Broadcast {broadcast_id} {'would be' if dry_run else 'is'} {done}.")
 
 

@@ -1,5 +1,7 @@
 """`newsletter init`: the first five minutes."""
 
+import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -35,21 +37,23 @@ def init(
     postal_address: Annotated[
         str, typer.Option(prompt="Postal address", help="The law wants one in every mail.")
     ],
-    base_url: Annotated[str, typer.Option(prompt="Public URL")] = "http://127.0.0.1:8000",
+    base_url: Annotated[
+        str | None, typer.Option(help="Where readers reach the pages. [default: asked for]")
+    ] = None,
     relay: Annotated[
-        str, typer.Option(prompt="SMTP relay URL", help="smtp://USER:PASSWORD@HOST:587")
-    ] = "smtp://127.0.0.1:1025?tls=none",
+        str | None, typer.Option(help="smtp://USER:PASSWORD@HOST:587 [default: asked for]")
+    ] = None,
     dry_run: output.DryRun = False,
 ) -> None:
     """Write newsletter.toml and make the database. Never overwrites a file."""
     if DEFAULT_FILE.exists():
         raise RefusedError(f"{DEFAULT_FILE} is there already; edit it, or move it away first")
     text = _TEMPLATE.format(
-        base_url=_quoted(base_url),
+        base_url=_quoted(base_url or _ask("Public URL", "http://127.0.0.1:8000")),
         name=_quoted(name),
         address=_quoted(Address.parse(address, place="--address").typed),
         postal_address=_quoted(postal_address),
-        relay=_quoted(relay),
+        relay=_quoted(relay or _ask("SMTP relay URL", "smtp://127.0.0.1:1025?tls=none")),
     )
     if dry_run:
         output.say(f"Would write {DEFAULT_FILE}:\n\n{text}")
@@ -63,6 +67,11 @@ def init(
     )
 
 
+def _ask(question: str, default: str) -> str:
+    """A person's answer; without a person, the default."""
+    return str(typer.prompt(question, default=default)) if sys.stdin.isatty() else default
+
+
 def _write_private(path: Path, text: str) -> None:
     """Readable by its owner alone: the relay's URL may carry a password."""
     path.touch(mode=0o600, exist_ok=False)
@@ -71,6 +80,4 @@ def _write_private(path: Path, text: str) -> None:
 
 def _quoted(text: str) -> str:
     """A TOML basic string."""
-    import json
-
     return json.dumps(text, ensure_ascii=False)

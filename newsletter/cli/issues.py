@@ -105,7 +105,7 @@ def import_(file: File, *, dry_run: output.DryRun = False) -> None:
     text = read_text(file)
     source = parse(text, str(file))
     runtime = state.runtime()
-    with runtime.sessions.writing() as session:
+    with runtime.sessions.writing(rehearse=dry_run) as session:
         stored = editing.store(
             session,
             source,
@@ -114,8 +114,6 @@ def import_(file: File, *, dry_run: output.DryRun = False) -> None:
             tracking_mode=runtime.settings.tracking.default_mode,
         )
         name = stored.issue.newsletter.name
-        if dry_run:
-            session.rollback()
     if stored.newsletter_created:
         output.say(f"Newsletter {name!r} is new{' and would be' if dry_run else ' and was'} made.")
     done = "is new" if stored.created else "changes" if stored.changed else "is stored already"

@@ -23,10 +23,8 @@ def create(
     dry_run: output.DryRun = False,
 ) -> None:
     """Make a list."""
-    with state.runtime().sessions.writing() as session:
+    with state.runtime().sessions.writing(rehearse=dry_run) as session:
         created = new_list(session, name, newsletter)
-        if dry_run:
-            session.rollback()
     output.say(f"{'Would make' if dry_run else 'Made'} list {created.slug!r}.")
 
 

@@ -75,7 +75,7 @@ def schedule_issue(
     dry_run: bool = False,
 ) -> int | None:
     """Commit the broadcast and return its id; rehearsed, say what it would be and return None."""
-    with runtime.sessions.writing() as session:
+    with runtime.sessions.writing(rehearse=dry_run) as session:
         plan = _plan(session, runtime, issue_text)
         lists = _lists(session, plan.issue, list_names)
         broadcast = planning.schedule(
@@ -87,10 +87,7 @@ def schedule_issue(
             force=force,
         )
         _announce(session, plan, lists, broadcast, dry_run=dry_run)
-        if dry_run:
-            session.rollback()
-            return None
-        return broadcast.id
+    return None if dry_run else broadcast.id
 
 
 def _plan(session: Session, runtime: Runtime, issue_text: str) -> Plan:
@@ -182,7 +179,7 @@ def _see_it_through(
 def _send_test(runtime: Runtime, issue_text: str, address: str, *, dry_run: bool) -> None:
     """One mail as a subscriber would get it, without tracking, through the outbox."""
     to = Address.parse(address, place="--test")
-    with runtime.sessions.writing() as session:
+    with runtime.sessions.writing(rehearse=dry_run) as session:
         plan = _plan(session, runtime, issue_text)
         frozen = Frozen(0, now(), plan.email, plan.identity)
         recipient = Recipient(0, to.typed, to.key)
@@ -195,11 +192,9 @@ def _send_test(runtime: Runtime, issue_text: str, address: str, *, dry_run: bool
             to=to.typed,
             wire=personalise(mail, recipient, 0, runtime.keys),
         )
-        # A test keeps nothing but the mail: the issue stays as it was stored before.
-        if dry_run:
-            session.rollback()
-            output.say(f"Would send a test of {plan.email.subject!r} to {to.typed}.")
-            return
+    if dry_run:
+        output.say(f"Would send a test of {plan.email.subject!r} to {to.typed}.")
+        return
     if runtime.settings.embedded:
         system_mail.deliver_outbox(runtime, transport_for(runtime.settings.relays))
     output.say(f"Test of {plan.email.subject!r} handed over for {to.typed}.")

@@ -101,7 +101,7 @@ def add(
     runtime = state.runtime()
     attach_bell(runtime)
     parsed = Address.parse(address)
-    with runtime.sessions.writing() as session:
+    with runtime.sessions.writing(rehearse=dry_run) as session:
         chosen = find_list(session, list_name)
         person = subscriptions.ensure_subscriber(session, parsed, name)
         if confirm:
@@ -110,8 +110,6 @@ def add(
         else:
             evidence = Evidence("command", wording="The operator states that they agreed.")
             subscriptions.subscribe(session, person, chosen, evidence)
-        if dry_run:
-            session.rollback()
     if confirm and runtime.settings.embedded and not dry_run:
         deliver_outbox(runtime, transport_for(runtime.settings.relays))
     verb = "asked to confirm" if confirm else "on the list"

@@ -20,12 +20,10 @@ def add(
 ) -> None:
     """Never mail this address again, whatever its subscriptions say."""
     parsed = Address.parse(address)
-    with state.runtime().sessions.writing() as session:
+    with state.runtime().sessions.writing(rehearse=dry_run) as session:
         added = suppressions.suppress(
             session, parsed.key, reason=SuppressionReason.MANUAL, source="command"
         )
-        if dry_run:
-            session.rollback()
     if not added:
         output.say(f"{parsed.key} is suppressed already.")
     else:

@@ -178,10 +178,11 @@ class Sessions:
             yield session
 
     @contextmanager
-    def writing(self) -> Iterator[Session]:
+    def writing(self, *, rehearse: bool = False) -> Iterator[Session]:
         """A transaction that commits when the block ends and rolls back when it raises.
 
         Functions registered by `after_commit` run once the commit is known to have succeeded.
+        Rehearsed, it rolls back at the end; what was read in it stays readable.
         """
         if self._turn:
             self._turn.acquire()
@@ -189,6 +190,9 @@ class Sessions:
             with Session(self._writer, expire_on_commit=False) as session:
                 session.info[_RING] = self.ring
                 yield session
+                if rehearse:
+                    session.expunge_all()
+                    return
                 session.commit()
         finally:
             if self._turn:

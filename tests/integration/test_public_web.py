@@ -70,7 +70,7 @@ def mailed(sessions: Sessions, keys: TokenKeys) -> Iterator[Mailed]:
         for delivery in session.scalars(select(Delivery)):
             delivery.state = DeliveryState.ACCEPTED
     parsed = message_from_bytes(personalise(mail, person, row.id, keys), policy=policy.default)
-    page = unescape(parsed.get_body(["html"]).get_content())  # type: ignore[attr-defined]
+    page = unescape(parsed.get_body(["html"]).get_content())
 
     def path(found: str) -> str:
         return re.sub(r"^http://[^/]+", "", found)

@@ -1,0 +1,184 @@
+"""Commands as an editor and an operator type them: what they say, their exit codes, their JSON."""
+
+import json
+from datetime import datetime, timedelta
+from email import message_from_bytes, policy
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.conftest import StartReferee, environment
+from tests.acceptance.installation import ISSUE, NEWSLETTER, Installation
+from tests.smtp_server import SmtpServer
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Installation:
+    made = Installation(tmp_path)
+    (tmp_path / "issue.md").write_text(ISSUE)
+    (tmp_path / "people.csv").write_text("email,name\nada@example.org,Ada\nbob@example.org,Bob\n")
+    return made
+
+
+def test_from_nothing_to_a_sent_issue_as_the_quickstart_says(
+    tmp_path: Path, start_referee: StartReferee
+) -> None:
+    referee = start_referee()
+    here = Installation(tmp_path)
+    relay = f"smtp://127.0.0.1:{referee.port}?tls=none"
+    answers = ("--name", "Field Notes", "--address", "editor@example.org")
+    said = here.run("init", *answers, "--postal-address", "1 Street", "--relay", relay)
+    assert "Next:" in said
+    assert (tmp_path / "newsletter.toml").stat().st_mode & 0o777 == 0o600
+    assert "is there already" in here.run("init", *answers, "--postal-address", "x", expect=1)
+    here.run("lists", "create", "Readers")
+    here.run("subscribers", "add", "ada@example.org", "--list", "readers", "--name", "Ada")
+    here.run("issues", "new", "issue.md")
+    assert "is there already" in here.run("issues", "new", "issue.md", expect=1)
+    assert "0 errors" in here.run("issues", "check", "issue.md")
+    said = here.run("send", "issue.md", "--test", "editor@example.org")
+    assert referee.accepted() == ["editor@example.org"]
+    assert "Would send" in here.run("send", "issue.md", "--dry-run")
+    said = here.run("send", "issue.md")
+    assert "candidates 1 = accepted 1 +" in said
+    assert referee.accepted() == ["editor@example.org", "ada@example.org"]
+    assert here.json("report", "1")["accepted"] == 1
+    assert here.json("issues", "list")[0]["sent"] is True
+    assert "accepted 1" in here.run("report", "1")
+
+
+def test_render_needs_no_database_and_no_network(installation: Installation) -> None:
+    installation.run("issues", "render", "issue.md", "--out", "out")
+    out = installation.folder / "out"
+    assert sorted(f.name for f in out.iterdir()) == [
+        *("issue.html", "issue.mjml", "issue.txt", "message.eml"),
+    ]
+    assert not (installation.folder / "var").exists()
+    message = message_from_bytes((out / "message.eml").read_bytes(), policy=policy.default)
+    assert not message.defects
+    assert message["Subject"] == "Measured twice"
+
+
+def test_check_names_what_is_wrong_with_its_line(installation: Installation) -> None:
+    broken = ISSUE.replace("https://example.org/one", "ftp://example.org/one")
+    (installation.folder / "broken.md").write_text(broken)
+    said = installation.run("issues", "check", "broken.md", expect=1)
+    assert "broken.md:12: error link-malformed" in said
+    (installation.folder / "not-an-issue.md").write_text("hello")
+    said = installation.run("issues", "check", "not-an-issue.md", expect=1)
+    assert said.startswith("error: not-an-issue.md:1: expected")
+    assert "cannot be read" in installation.run("issues", "check", "nowhere.md", expect=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "expected"),
+    [
+        ("lists show", 2, "No such command"),
+        ("broadcasts show 7", 1, "there is no broadcast '7'"),
+        ("broadcasts pause 7", 1, "there is no broadcast '7'"),
+        ("report 7", 1, "there is no broadcast '7'"),
+        ("issues show 2020-01-01", 1, "there is no issue"),
+        ("send 2020-01-01", 2, "no relay is configured"),
+        ("subscribers add nonsense --list x", 1, "is not an e-mail address"),
+        ("subscribers add a@example.org --list x", 1, "there is no list 'x'"),
+        ("subscribers import nowhere.csv --list x", 1, "nowhere.csv: cannot be read"),
+        ("subscribers show a@example.org", 1, "there is no subscriber"),
+        ("--config nowhere.toml lists list", 2, "nowhere.toml: cannot be read"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_an_exit_code(
+    installation: Installation, arguments: str, code: int, expected: str
+) -> None:
+    assert expected in installation.run(*arguments.split(), expect=code)
+
+
+def test_wrong_settings_are_named(installation: Installation) -> None:
+    installation.env["NEWSLETTER_SITE__PORT"] = "many"
+    assert "site.port" in installation.run("lists", "list", expect=2)
+
+
+def test_rehearsals_change_nothing(installation: Installation) -> None:
+    here = installation
+    here.run("lists", "create", "Readers", "--dry-run")
+    here.run("issues", "import", "issue.md", "--dry-run")
+    assert here.json("lists", "list") == []
+    assert here.json("issues", "list") == []
+    here.run("lists", "create", "Readers")
+    here.run("subscribers", "import", "people.csv", "--list", "readers", "--dry-run")
+    here.run("subscribers", "add", "cyd@example.org", "--list", "readers", "--dry-run")
+    here.run("suppressions", "add", "cyd@example.org", "--dry-run")
+    assert here.json("suppressions", "list") == []
+    assert here.json("lists", "list")[0]["active"] == 0
+
+
+def test_json_is_json(installation: Installation) -> None:
+    here = installation
+    here.run("subscribers", "import", "people.csv", "--list", "Readers")
+    here.run("issues", "import", "issue.md")
+    assert here.json("lists", "list") == [
+        {"list": "readers", "name": "Readers", "pending": 0, "active": 2, "unsubscribed": 0}
+    ]
+    assert here.json("subscribers", "show", "ADA@example.org")["email"] == "ada@example.org"
+    assert here.json("issues", "show", "2026-06-17")["source"] == ISSUE
+    assert here.json("broadcasts", "list") == []
+    assert here.json("db", "check")["current"] is True
+    assert here.json("config", "show")["site"]["port"] == 8000
+    imported = json.loads(
+        here.run("subscribers", "import", "people.csv", "--list", "readers", "--json")
+    )
+    assert imported == {"rows": 2, "dry_run": False, "present": 2}
+
+
+def test_a_sent_issue_does_not_change(tmp_path: Path, start_referee: StartReferee) -> None:
+    here = Installation(tmp_path, environment(start_referee()))
+    (tmp_path / "issue.md").write_text(ISSUE)
+    here.run("lists", "create", "Readers")
+    here.run("subscribers", "add", "ada@example.org", "--list", "readers")
+    here.run("issues", "import", "issue.md")
+    here.run("send", "issue.md")
+    (tmp_path / "issue.md").write_text(ISSUE.replace("First", "Another"))
+    assert "sent" in here.run("issues", "import", "issue.md", expect=1)
+
+
+def test_export_reads_back(installation: Installation) -> None:
+    here = installation
+    here.run("subscribers", "import", "people.csv", "--list", "Readers")
+    said = here.run("subscribers", "export", "--list", "readers", "--out", "o.csv")
+    assert "Wrote 2 rows" in said
+    said = here.run("subscribers", "import", "o.csv", "--list", "readers")
+    assert "2 already there" in said
+
+
+def test_a_scheduled_broadcast_is_sent_by_serve_at_its_time_and_confirmed_by_mail(
+    tmp_path: Path,
+) -> None:
+    """`serve` runs web, sending and schedule in one process, and ends on SIGTERM."""
+    with SmtpServer() as server:
+        here = Installation(
+            tmp_path,
+            {
+                "NEWSLETTER_RELAYS": json.dumps(
+                    [{"name": "r", "url": f"smtp://127.0.0.1:{server.port}?tls=none"}]
+                ),
+                "NEWSLETTER_SENDER__ADDRESS": "editor@example.org",
+                "NEWSLETTER_SENDER__POSTAL_ADDRESS": "1 Street",
+            },
+        )
+        (tmp_path / "issue.md").write_text(ISSUE)
+        here.run("subscribers", "import", _people(tmp_path), "--list", "Readers")
+        here.run("issues", "import", "issue.md")
+        soon = here.run("send", "issue.md", "--at", _in_seconds(4))
+        assert "broadcasts watch 1" in soon
+        with here.process(NEWSLETTER, "serve", "--port", "0"):
+            shown = here.wait_until_ended(1, 40)
+        assert shown["accepted"] == 2
+        assert {to for to, _ in server.accepted} == {"ada@example.org", "bob@example.org"}
+
+
+def _people(folder: Path) -> str:
+    (folder / "people.csv").write_text("email\nada@example.org\nbob@example.org\n")
+    return "people.csv"
+
+
+def _in_seconds(seconds: int) -> str:
+    return f"{datetime.now() + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}"  # noqa: DTZ005

@@ -1,0 +1,80 @@
+"""The documents tell the same story as the code."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from newsletter.cli.app import app
+
+ROOT = Path(__file__).parents[2]
+MAKEFILE = (ROOT / "Makefile").read_text()
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "CONTRIBUTING.md"]
+
+
+def commands(command: Any = None, name: str = "newsletter") -> Iterator[tuple[str, Any]]:
+    command = command or typer.main.get_command(app)
+    for word, below in getattr(command, "commands", {}).items():
+        if hasattr(below, "commands"):
+            yield from commands(below, f"{name} {word}")
+        else:
+            yield f"{name} {word}", below
+
+
+def test_the_command_reference_is_what_the_commands_say(tmp_path: Path) -> None:
+    made = tmp_path / "commands.md"
+    program = Path(sys.executable).with_name("typer")
+    recipe = re.findall(r"^docs:.*\n\t@\$\(BIN\)/typer (.+) \S+$", MAKEFILE, re.MULTILINE)[0]
+    subprocess.run([program, *recipe.split(), made], check=True, capture_output=True, cwd=ROOT)
+    assert (ROOT / "docs" / "commands.md").read_text() == made.read_text(), "run `make docs`"
+
+
+def test_every_command_and_option_says_what_it_is() -> None:
+    found = dict(commands())
+    assert len(found) >= 30
+    for name, command in found.items():
+        assert command.help, name
+        for parameter in command.params:
+            if parameter.name != "help" and parameter.opts[0].startswith("--"):
+                assert parameter.help, f"{name} {parameter.opts[0]}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_command_in_a_document_exists(document: Path) -> None:
+    known = [name.split()[1:] for name, _ in commands()]
+    groups = {words[0] for words in known if len(words) > 1}
+    for line in re.findall(r"newsletter ((?:[a-z-]+ ?)+)", _code(document)):
+        words = line.split()
+        if words and (words[0] in groups or [words[0]] in known):
+            length = 2 if words[0] in groups else 1
+            assert len(words) < length or words[:length] in known, f"{document.name}: {line}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_in_a_document_leads_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text()):
+        if not target.startswith(("http://", "https://", "mailto:")):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_two_commands_are_in_the_readme() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert "make demo" in text
+    assert "make test" in text
+
+
+def test_every_make_target_is_explained() -> None:
+    for target in re.findall(r"^\.PHONY: (.+)$", MAKEFILE, re.MULTILINE)[0].split():
+        assert re.search(rf"^{target}:.*## \S", MAKEFILE, re.MULTILINE), target
+
+
+def _code(document: Path) -> str:
+    """Everything in code blocks and code spans."""
+    text = document.read_text()
+    blocks = re.findall(r"```.*?```", text, re.DOTALL)
+    return "\n".join([*blocks, *re.findall(r"`([^`\n]+)`", text)])
