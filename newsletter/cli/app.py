@@ -50,7 +50,7 @@ app.add_typer(config.app, name="config")
 def _options(
     config: Annotated[
         Path | None,
-        typer.Option(envvar="NEWSLETTER_CONFIG", help="Settings file. [default: newsletter.toml]"),
+        typer.Option(envvar="NEWSLETTER_CONFIG", help="Settings file. Default: newsletter.toml."),
     ] = None,
 ) -> None:
     state.settings_file.set(config)

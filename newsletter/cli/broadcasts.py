@@ -90,7 +90,9 @@ def cancel(broadcast_id: Id, *, dry_run: output.DryRun = False) -> None:
 def retry_failed(
     broadcast_id: Id,
     *,
-    force: Annotated[bool, typer.Option(help="Also when the issue has gone stale.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also when the issue has gone stale.")
+    ] = False,
     dry_run: output.DryRun = False,
 ) -> None:
     """Offer the failed recipients, and only them, the mail once more."""

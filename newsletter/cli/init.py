@@ -38,10 +38,10 @@ def init(
         str, typer.Option(prompt="Postal address", help="The law wants one in every mail.")
     ],
     base_url: Annotated[
-        str | None, typer.Option(help="Where readers reach the pages. [default: asked for]")
+        str | None, typer.Option(help="Where readers reach the pages. Default: asked for.")
     ] = None,
     relay: Annotated[
-        str | None, typer.Option(help="smtp://USER:PASSWORD@HOST:587 [default: asked for]")
+        str | None, typer.Option(help="As smtp://USER:PASSWORD@HOST:587. Default: asked for.")
     ] = None,
     dry_run: output.DryRun = False,
 ) -> None:

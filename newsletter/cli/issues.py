@@ -55,7 +55,9 @@ What the reads have in common.
 
 @app.command()
 def new(
-    file: Annotated[Path | None, typer.Argument(help="[default: issue-DATE.md]")] = None,
+    file: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="Default: issue-DATE.md.")
+    ] = None,
     *,
     dry_run: output.DryRun = False,
 ) -> None:

@@ -15,10 +15,10 @@ app = typer.Typer(help="The lists people can be on.", no_args_is_help=True)
 
 @app.command()
 def create(
-    name: Annotated[str, typer.Argument(help="Such as `Readers`.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Such as `Readers`.")],
     *,
     newsletter: Annotated[
-        str | None, typer.Option(help="Whose list it is. [default: the only newsletter]")
+        str | None, typer.Option(help="Whose list it is. Default: the only newsletter.")
     ] = None,
     dry_run: output.DryRun = False,
 ) -> None:

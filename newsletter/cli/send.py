@@ -40,17 +40,22 @@ def send(
     lists: Annotated[
         list[str] | None,
         typer.Option(
-            "--list", help="A list to send to; repeat for several. [default: the only one]"
+            "--list",
+            metavar="LIST",
+            help="A list to send to; repeat for several. Default: the only one.",
         ),
     ] = None,
     at: Annotated[
-        datetime | None, typer.Option(help="Start then (local time unless it names a zone).")
+        datetime | None,
+        typer.Option(metavar="TIME", help="Start then (local time unless it names a zone)."),
     ] = None,
     test: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Send one test mail there instead.")
     ] = None,
-    detach: Annotated[bool, typer.Option(help="Do not wait for the end.")] = False,
-    force: Annotated[bool, typer.Option(help="Send again what a list already got.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Send again what a list already got.")
+    ] = False,
     dry_run: output.DryRun = False,
 ) -> None:
     """Check an issue, freeze it, and send it to every subscriber of its lists."""

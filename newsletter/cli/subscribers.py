@@ -31,15 +31,18 @@ ListName = Annotated[str, typer.Option("--list", help="The list.")]
 
 @app.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(help="A CSV file with at least a column `email`.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A CSV file with at least a column `email`.")
+    ],
     *,
     list_name: Annotated[str, typer.Option("--list", help="The list; made if it is new.")],
     unconfirmed: Annotated[
-        bool, typer.Option(help="They still have to confirm; nobody is mailed before.")
+        bool,
+        typer.Option("--unconfirmed", help="They still have to confirm; nobody is mailed before."),
     ] = False,
     bad_rows: Annotated[
         Path | None,
-        typer.Option(help="Where bad rows go with their reasons. [default: FILE.bad.csv]"),
+        typer.Option(help="Where bad rows go with their reasons. Default: FILE.bad.csv."),
     ] = None,
     dry_run: output.DryRun = False,
     as_json: output.AsJson = False,
@@ -88,12 +91,13 @@ def export(
 
 @app.command()
 def add(
-    address: Annotated[str, typer.Argument()],
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Their address.")],
     *,
     list_name: ListName,
     name: Annotated[str, typer.Option(help="What to call them.")] = "",
     confirm: Annotated[
-        bool, typer.Option(help="Mail them a link; they are on the list once they confirm.")
+        bool,
+        typer.Option("--confirm", help="Mail them a link; they are on the list once they confirm."),
     ] = False,
     dry_run: output.DryRun = False,
 ) -> None:
@@ -117,7 +121,11 @@ def add(
 
 
 @app.command()
-def show(address: Annotated[str, typer.Argument()], *, as_json: output.AsJson = False) -> None:
+def show(
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Their address.")],
+    *,
+    as_json: output.AsJson = False,
+) -> None:
     """One person: subscriptions, consent history, suppression."""
     parsed = Address.parse(address)
     with state.runtime().sessions.reading() as session:

@@ -14,7 +14,9 @@ app = typer.Typer(help="Addresses that must not be mailed.", no_args_is_help=Tru
 
 @app.command()
 def add(
-    address: Annotated[str, typer.Argument(help="The address; every spelling of it is meant.")],
+    address: Annotated[
+        str, typer.Argument(metavar="ADDRESS", help="The address; every spelling of it is meant.")
+    ],
     *,
     dry_run: output.DryRun = False,
 ) -> None:
