@@ -51,14 +51,15 @@ Visiting = Annotated[Visit, Depends(visit)]
 
 
 def _client_ip(request: Request, runtime: Runtime) -> str:
-    """The visitor's address; a proxy's word counts only when the proxy is a trusted one."""
-    peer = request.client.host if request.client else ""
-    forwarded = request.headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
-    for candidate in (peer, forwarded):
+    """The visitor's address: of the hops behind us the first that is no trusted proxy's."""
+    visitor = request.client.host if request.client else ""
+    forwarded = request.headers.get("x-forwarded-for", "").split(",")
+    for hop in (visitor, *(hop.strip() for hop in reversed(forwarded))):
         try:
-            address = ip_address(candidate)
+            address = ip_address(hop)
         except ValueError:
-            return peer
+            return visitor
+        visitor = hop
         if not any(address in network for network in runtime.settings.site.trusted_proxies):
-            return candidate
-    return peer
+            return visitor
+    return visitor

@@ -270,11 +270,11 @@ def test_a_proxys_word_counts_only_when_it_is_trusted(sessions: Sessions, keys: 
     (row,) = factories.deliveries(sessions, broadcast_id).values()
     url = f"/o/{TrackingToken(broadcast_id, row.id).mint(keys)}.gif"
     forwarded = {"X-Forwarded-For": "203.0.113.9, 198.51.100.7"}
-    for trusted in ((), ("192.0.2.1/32",)):
+    for trusted in ((), ("192.0.2.1/32",), ("192.0.2.1/32", "198.51.100.0/24")):
         site = SiteSettings(trusted_proxies=trusted)
         app = create_app(factories.runtime(sessions, keys, site=site))
         with TestClient(app, client=("192.0.2.1", 1234)) as client:
             client.get(url, headers=forwarded)
     with sessions.reading() as session:
         seen = list(session.scalars(select(Event.ip).order_by(Event.id)))
-    assert seen == ["192.0.2.1", "198.51.100.7"]
+    assert seen == ["192.0.2.1", "198.51.100.7", "203.0.113.9"]
