@@ -11,7 +11,8 @@ class Reply:
 
     Attributes:
         enhanced: the enhanced status code (RFC 3463), such as `5.1.1`, or empty.
-        text: all lines joined by a space, without the codes.
+        text: all lines joined by a space, without the codes; addresses are cut out by
+            `parse_reply`, so that a kept reply names nobody.
     """
 
     code: int
@@ -131,6 +132,7 @@ _RULES = (
 )
 """In the order of decision: class digit, enhanced code, text; the first that matches decides."""
 
+_ADDRESS = re.compile(r"[^\s<>()\[\]\"',;:]{1,64}@[^\s<>()\[\]\"',;:]+")
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?!\S)")
 
 
@@ -141,6 +143,7 @@ def parse_reply(code: int, text: bytes | str) -> Reply:
     found = _ENHANCED.match(lines[0]) if lines else None
     enhanced = found[1] if found else ""
     said = " ".join(line.removeprefix(enhanced).strip() for line in lines)
+    said = _ADDRESS.sub("address", said)
     return Reply(code, enhanced, "".join(c if c.isprintable() else " " for c in said).strip())
 
 

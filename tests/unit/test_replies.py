@@ -52,6 +52,11 @@ def test_a_reply_of_many_lines_is_read_whole() -> None:
     assert (reply.enhanced, reply.text) == ("5.1.1", "No such user")
 
 
+def test_a_kept_reply_names_nobody() -> None:
+    reply = parse_reply(550, b"5.1.1 <Ada.L+x@Example.org>: Recipient rejected: ada@example.org")
+    assert reply.text == "<address>: Recipient rejected: address"
+
+
 @given(st.integers(200, 599), st.binary(max_size=200))
 def test_every_reply_has_a_class_and_prints(code: int, text: bytes) -> None:
     reply = parse_reply(code, text)
