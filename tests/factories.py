@@ -95,9 +95,10 @@ def runtime(sessions: Sessions, keys: TokenKeys, **sections: Any) -> Runtime:
 
 
 def stored_issue(session: Session, text: str = MARKDOWN) -> Issue:
-    read = source(text)
-    mode = TrackingMode.INDIVIDUAL
-    return editing.store(session, read, text, is_sent=lambda _: False, tracking_mode=mode).issue
+    stored = editing.store(
+        session, source(text), text, is_sent=lambda _: False, settings=settings()
+    )
+    return stored.issue
 
 
 def a_list(session: Session, name: str = "Mornings", issue: Issue | None = None) -> SubscriberList:

@@ -1,22 +1,23 @@
 """`newsletter issues`: write, check, render, store."""
 
 from collections.abc import Sequence
-from datetime import date
 from email import message_from_bytes, policy
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from sqlalchemy.orm import Session
 
 from newsletter.broadcasts import planning
 from newsletter.cli import output, state
 from newsletter.core.clock import now
 from newsletter.core.config import Settings
 from newsletter.core.errors import RefusedError
-from newsletter.core.slug import slugify
 from newsletter.core.tokens import TokenKeys
 from newsletter.issues import editing
+from newsletter.issues.editing import Stored
+from newsletter.issues.newsletters import begun_by
 from newsletter.issues.parsing import parse, read_text
 from newsletter.issues.source import IssueSource
 from newsletter.rendering.compiled import Frozen, SenderIdentity, WireForm
@@ -108,13 +109,7 @@ def import_(file: File, *, dry_run: output.DryRun = False) -> None:
     source = parse(text, str(file))
     runtime = state.runtime()
     with runtime.sessions.writing(rehearse=dry_run) as session:
-        stored = editing.store(
-            session,
-            source,
-            text,
-            is_sent=lambda issue: planning.was_sent(session, issue),
-            tracking_mode=runtime.settings.tracking.default_mode,
-        )
+        stored = store(session, runtime.settings, source, text)
         name = stored.issue.newsletter.name
     if stored.newsletter_created:
         output.say(f"Newsletter {name!r} is new{' and would be' if dry_run else ' and was'} made.")
@@ -166,6 +161,17 @@ def show(
         output.say(found.source.rstrip("\n"))
 
 
+def store(session: Session, settings: Settings, source: IssueSource, text: str) -> Stored:
+    """Store an issue; one that was sent does not change any more."""
+    return editing.store(
+        session,
+        source,
+        text,
+        is_sent=lambda issue: planning.was_sent(session, issue),
+        settings=settings,
+    )
+
+
 def compile_file(file: Path, settings: Settings) -> Compilation:
     """Compile a file under the identity that its newsletter would have if it were new."""
     source = parse(read_text(file), str(file))
@@ -214,24 +220,19 @@ def print_findings(place: str, findings: Sequence[Finding]) -> None:
 
 def _identity(source: IssueSource, settings: Settings) -> SenderIdentity:
     """Of a newsletter that nobody has stored yet; made-up where the settings are silent."""
-    name = source.title or source.newsletter or "Newsletter"
-    slug = source.newsletter or slugify(name)
+    begun = begun_by(source, settings)
     address = settings.sender.address or "newsletter@example.org"
     return SenderIdentity(
         newsletter_id=0,
-        newsletter_slug=slug,
-        newsletter_name=name,
-        sender_name=settings.sender.name or name,
+        newsletter_slug=begun.slug,
+        newsletter_name=begun.name,
+        sender_name=settings.sender.name or begun.name,
         sender_address=address,
         postal_address=settings.sender.postal_address,
-        list_id=f"{slug}.{address.rpartition('@')[2]}",
+        list_id=f"{begun.slug}.{address.rpartition('@')[2]}",
         base_url=settings.site.public_url,
-        archive_url=f"{settings.site.public_url}/archive/{slug}/{_day(source.date)}",
+        archive_url=f"{settings.site.public_url}/archive/{begun.slug}/{source.date.isoformat()}",
     )
-
-
-def _day(day: date) -> str:
-    return day.isoformat()
 
 
 def _as_data(finding: Finding) -> dict[str, Any]:

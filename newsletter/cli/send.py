@@ -14,7 +14,7 @@ from newsletter.broadcasts.models import Broadcast
 from newsletter.broadcasts.planning import Plan, PreflightError
 from newsletter.cli import broadcasts as broadcast_commands
 from newsletter.cli import output, state
-from newsletter.cli.issues import print_findings
+from newsletter.cli.issues import print_findings, store
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.runtime import Runtime
@@ -114,15 +114,9 @@ def _find_or_import(session: Session, runtime: Runtime, text: str) -> Issue:
             raise InputError(text, "no such file")
         return editing.find_issue(session, text)
     content = read_text(path)
-    stored = editing.store(
-        session,
-        parse(content, str(path)),
-        content,
-        is_sent=lambda issue: planning.was_sent(session, issue),
-        tracking_mode=runtime.settings.tracking.default_mode,
-    )
+    stored = store(session, runtime.settings, parse(content, str(path)), content)
     if stored.newsletter_created:
-        output.say(f"Newsletter {stored.issue.newsletter.name!r} is new and was created.")
+        output.say(f"Newsletter {stored.issue.newsletter.name!r} is new.")
     return stored.issue
 
 

@@ -9,14 +9,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
-from newsletter.core.config import TrackingMode
+from newsletter.core.config import Settings
 from newsletter.core.errors import NotFoundError, RefusedError
-from newsletter.core.slug import slugify
 from newsletter.issues.models import Issue, IssueRevision, Newsletter
-from newsletter.issues.newsletters import create_newsletter, only_newsletter
+from newsletter.issues.newsletters import add_newsletter, begun_by, only_newsletter
 from newsletter.issues.source import IssueSource
 
-_DEFAULT_NAME = "Newsletter"
 _ID = re.compile(r"[0-9]{1,9}")
 
 
@@ -36,17 +34,17 @@ def store(
     text: str,
     *,
     is_sent: Callable[[Issue], bool],
-    tracking_mode: TrackingMode,
+    settings: Settings,
 ) -> Stored:
     """Store an issue, unique by newsletter and date; another text of the same date is a revision.
 
-    `is_sent` says whether somebody has the issue already; `tracking_mode` is that of a newsletter
-    this makes.
+    `is_sent` says whether somebody has the issue already; a newsletter that this makes starts with
+    the defaults of `settings`.
 
     Raises:
         RefusedError: the issue was sent and its text would change.
     """
-    newsletter, newsletter_created = _newsletter_of(session, source, tracking_mode)
+    newsletter, newsletter_created = _newsletter_of(session, source, settings)
     subject = effective_subject(source, newsletter.name)
     issue = session.scalar(
         select(Issue)
@@ -108,19 +106,16 @@ def list_issues(session: Session) -> list[Issue]:
 
 
 def _newsletter_of(
-    session: Session, source: IssueSource, tracking_mode: TrackingMode
+    session: Session, source: IssueSource, settings: Settings
 ) -> tuple[Newsletter, bool]:
     """The newsletter the text names, else the only one; made when it is the first of its name."""
     if not source.newsletter:
         only = only_newsletter(session)
         if only is not None:
             return only, False
-    slug = source.newsletter or slugify(source.title or _DEFAULT_NAME)
-    found = session.scalar(select(Newsletter).where(Newsletter.slug == slug))
-    if found is not None:
-        return found, False
-    name = source.title or slug.replace("-", " ").title()
-    return create_newsletter(session, slug, name, tracking_mode=tracking_mode), True
+    begun = begun_by(source, settings)
+    found = session.scalar(select(Newsletter).where(Newsletter.slug == begun.slug))
+    return (found, False) if found else (add_newsletter(session, begun), True)
 
 
 def _revise(session: Session, issue: Issue, text: str, subject: str, place: str) -> None:

@@ -3,17 +3,29 @@
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from newsletter.core.config import TrackingMode
+from newsletter.core.config import Settings
 from newsletter.core.errors import InputError, NotFoundError
+from newsletter.core.slug import slugify
 from newsletter.issues.models import Newsletter
+from newsletter.issues.source import IssueSource
 from subscribers.models import SubscriberList
 
+_DEFAULT_NAME = "Newsletter"
 
-def create_newsletter(
-    session: Session, slug: str, name: str, *, tracking_mode: TrackingMode
-) -> Newsletter:
-    """A new newsletter; it adopts every list that was made before there was one."""
-    created = Newsletter(slug=slug, name=name, tracking_mode=tracking_mode)
+
+def begun_by(source: IssueSource, settings: Settings) -> Newsletter:
+    """The newsletter that an issue begins, not stored; the default sender's name names it last."""
+    name = source.title or source.newsletter.replace("-", " ").title()
+    name = name or settings.sender.name or _DEFAULT_NAME
+    return Newsletter(
+        slug=source.newsletter or slugify(name),
+        name=name,
+        tracking_mode=settings.tracking.default_mode,
+    )
+
+
+def add_newsletter(session: Session, created: Newsletter) -> Newsletter:
+    """Store a new newsletter; it adopts every list that was made before there was one."""
     session.add(created)
     session.flush()
     session.execute(

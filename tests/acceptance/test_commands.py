@@ -43,6 +43,7 @@ def test_from_nothing_to_a_sent_issue_as_the_quickstart_says(
     assert "candidates 1 = accepted 1 +" in said
     assert referee.accepted() == ["editor@example.org", "ada@example.org"]
     assert here.json("report", "1")["accepted"] == 1
+    assert [issue["newsletter"] for issue in here.json("issues", "list")] == ["field-notes"]
     assert here.json("issues", "list")[0]["sent"] is True
     assert "accepted 1" in here.run("report", "1")
 
