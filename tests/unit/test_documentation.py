@@ -11,10 +11,20 @@ import pytest
 import typer
 
 from newsletter.cli.app import app
+from newsletter.core.config import Settings
+from newsletter.rendering.placeholders import Placeholders
+from newsletter.rendering.view import view
+from tests import factories
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "CONTRIBUTING.md"]
+CHECKING = ("preflight", "markdown", "placeholders")
+KEBAB = r"[a-z]+(?:-[a-z]+)+"
+DOCUMENTS = [
+    *sorted(ROOT.glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "templates" / "email" / "README.md",
+]
 
 
 def commands(command: Any = None, name: str = "newsletter") -> Iterator[tuple[str, Any]]:
@@ -58,9 +68,34 @@ def test_every_command_in_a_document_exists(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_link_in_a_document_leads_somewhere(document: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", document.read_text()):
-        if not target.startswith(("http://", "https://", "mailto:")):
-            assert (document.parent / target).exists(), f"{document.name}: {target}"
+    prose = re.sub(r"```.*?```|`[^`\n]+`", "", document.read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)|src=\"([^\"]+)\"", prose):
+        path = "".join(target)
+        if not path.startswith(("http://", "https://", "mailto:")):
+            assert (document.parent / path).exists(), f"{document.name}: {path}"
+
+
+def test_every_setting_is_explained() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text()
+    for section, field in Settings.model_fields.items():
+        below = getattr(field.annotation, "model_fields", {})
+        for key in [f"{section}.{name}" for name in below] or [section]:
+            assert f"`{key}`" in text, key
+
+
+def test_every_template_variable_is_explained() -> None:
+    text = (ROOT / "templates" / "email" / "README.md").read_text()
+    variables = view(factories.source(), factories.identity(), "Subject", Placeholders())
+    for name in variables:
+        assert f"`{name}`" in text, name
+
+
+def test_every_preflight_code_is_explained_and_no_other() -> None:
+    text = (ROOT / "docs" / "issue-files.md").read_text()
+    table = text[text.index("| code |") :]
+    checks = [ROOT / "newsletter" / "rendering" / f"{name}.py" for name in CHECKING]
+    used = {code for file in checks for code in re.findall(rf'"({KEBAB})"', file.read_text())}
+    assert set(re.findall(rf"`({KEBAB})`", table)) == used
 
 
 def test_the_two_commands_are_in_the_readme() -> None:
