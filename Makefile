@@ -46,7 +46,7 @@ fmt: setup ## Bring the code into form
 	@$(BIN)/ruff format
 
 bench: setup ## Measure and write BENCHMARKS.md
-	@$(BIN)/python benchmarks/run.py
+	@$(BIN)/python -m benchmarks.run
 
 docs: setup ## Write the command reference anew
 	@$(BIN)/typer newsletter.cli.app utils docs --name newsletter --title Commands --output docs/commands.md

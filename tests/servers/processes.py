@@ -21,8 +21,11 @@ _TRIES = 5
 
 
 @contextmanager
-def postgresql() -> Iterator[str]:
-    """A PostgreSQL cluster; yields the URL of its `postgres` database."""
+def postgresql(*, durable: bool = False) -> Iterator[str]:
+    """A PostgreSQL cluster; yields the URL of its `postgres` database.
+
+    Tests do without waiting for the disk; `durable` is as an operator runs it.
+    """
     with _folder() as folder:
         owner = _unprivileged()
         data = folder / "data"
@@ -39,7 +42,7 @@ def postgresql() -> Iterator[str]:
         settings = {
             "listen_addresses": "127.0.0.1",
             "unix_socket_directories": "",
-            "fsync": "off",
+            "fsync": "on" if durable else "off",
             "max_connections": "200",
         }
         flags = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
