@@ -101,9 +101,9 @@ more."""
 def _sending(subject: Subject) -> str:
     said = f"""\
 {RECIPIENTS:,} recipients into Postfix's `smtp-sink` on the same machine. Ours claims from the
-ledger, checks consent again, commits the intent, offers the message and commits the outcome, with durable
-commits. The reference builds and sends, and remembers nothing. CPU is that of the sending process;
-PostgreSQL's own is not in it."""
+ledger, checks consent again, commits the intent, offers the message and commits the outcome, with
+durable commits. The reference builds and sends, and remembers nothing. CPU is that of the sending
+process; PostgreSQL's own is not in it."""
     with (
         processes.smtp_sink() as sink,
         processes.postgresql(durable=True) as server,
