@@ -8,7 +8,7 @@ whose ids do not come back from a statement are fenced: drop them, never send th
 import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import (
     BindParameter,
@@ -105,7 +105,7 @@ def claim(session: Session, broadcast_id: int, *, limit: int, lease_seconds: int
     statement = (
         _move(DeliveryState.CLAIMED, [DeliveryState.PENDING])
         .where(Delivery.id == due.c.id)
-        .values(lease_token=token, lease_until=now() + timedelta(seconds=lease_seconds))
+        .values(lease_token=token, lease_until=database_now(lease_seconds))
         .returning(
             Delivery.id,
             Delivery.subscriber_id,
@@ -139,7 +139,7 @@ def intend(
         "broadcast": broadcast_id,
         "relay": relay,
         "at": now(),
-        "until": now() + timedelta(seconds=lease_seconds),
+        "lease": lease_seconds,
     }
     return session.scalar(_INTEND, intent) is not None
 
@@ -175,7 +175,7 @@ def renew(session: Session, claim: Claim, *, lease_seconds: int) -> None:
             Delivery.lease_token == claim.token,
             Delivery.state.in_([DeliveryState.CLAIMED, DeliveryState.SENDING]),
         )
-        .values(lease_until=now() + timedelta(seconds=lease_seconds))
+        .values(lease_until=database_now(lease_seconds))
     )
 
 
@@ -314,7 +314,7 @@ _INTEND = (
         attempt=Delivery.attempt + 1,
         relay=bindparam("relay"),
         last_at=bindparam("at"),
-        lease_until=bindparam("until"),
+        lease_until=database_now(bindparam("lease", type_=Integer)),
     )
     .returning(Delivery.id)
 )

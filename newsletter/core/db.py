@@ -32,6 +32,7 @@ from sqlalchemy.engine import Connection, Dialect
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from newsletter.core.errors import ConfigurationError
@@ -113,22 +114,26 @@ def text_enum(enum: type[_S], length: int = 20) -> Enum:
 
 
 class database_now(FunctionElement[datetime]):  # noqa: N801 - reads as the SQL function it is
-    """The database's clock: leases are judged by it, machines need not agree on time."""
+    """The database's clock, or so many seconds later: machines need not agree on the time.
+
+    Leases are given and judged by it: `database_now()` and `database_now(lease_seconds)`.
+    """
 
     type = UtcDateTime()
     inherit_cache = True
 
 
 @compiles(database_now, "postgresql")
-def _postgresql_now(element: object, compiler: object, **options: object) -> str:
-    del element, compiler, options
-    return "clock_timestamp()"
+def _postgresql_now(element: database_now, compiler: SQLCompiler, **options: Any) -> str:
+    later = [compiler.process(seconds, **options) for seconds in element.clauses]
+    return "clock_timestamp()" + "".join(f" + make_interval(secs => {s})" for s in later)
 
 
 @compiles(database_now, "sqlite")
-def _sqlite_now(element: object, compiler: object, **options: object) -> str:
-    del element, compiler, options
-    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"
+def _sqlite_now(element: database_now, compiler: SQLCompiler, **options: Any) -> str:
+    later = [compiler.process(seconds, **options) for seconds in element.clauses]
+    shifts = "".join(f", {s} || ' seconds'" for s in later)
+    return f"strftime('%Y-%m-%d %H:%M:%f000', 'now'{shifts})"
 
 
 class _FairLock:

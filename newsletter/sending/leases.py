@@ -8,13 +8,11 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 
 from sqlalchemy import delete, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from newsletter.core.clock import now
 from newsletter.core.db import Sessions, database_now
 from newsletter.sending.models import Lease
 
@@ -50,7 +48,7 @@ def renew(sessions: Sessions, held: Held, seconds: int) -> bool:
         renewed = session.scalars(
             update(Lease)
             .where(Lease.name == held.name, Lease.token == held.token)
-            .values(until=now() + timedelta(seconds=seconds))
+            .values(until=database_now(seconds))
             .returning(Lease.name)
         )
         return renewed.one_or_none() is not None
@@ -59,15 +57,14 @@ def renew(sessions: Sessions, held: Held, seconds: int) -> bool:
 def _take(sessions: Sessions, name: str, seconds: int) -> Held | None:
     """One statement: insert the lease, or take over one that has ended."""
     held = Held(name, secrets.randbits(_TOKEN_BITS))
-    until = now() + timedelta(seconds=seconds)
     with sessions.writing() as session:
         insert = postgresql.insert if sessions.dialect == "postgresql" else sqlite.insert
         statement = (
             insert(Lease)
-            .values(name=name, token=held.token, until=until)
+            .values(name=name, token=held.token, until=database_now(seconds))
             .on_conflict_do_update(
                 index_elements=[Lease.name],
-                set_={"token": held.token, "until": until},
+                set_={"token": held.token, "until": database_now(seconds)},
                 where=Lease.until < database_now(),
             )
             .returning(Lease.name)

@@ -116,7 +116,6 @@ def _take(runtime: Runtime) -> SystemMail | None:
         .with_for_update(skip_locked=True)
         .cte("due")
     )
-    lease = timedelta(seconds=runtime.settings.delivery.lease_seconds)
     with runtime.sessions.writing() as session:
         return session.scalars(
             update(SystemMail)
@@ -125,7 +124,7 @@ def _take(runtime: Runtime) -> SystemMail | None:
                 state=DeliveryState.SENDING,
                 attempt=SystemMail.attempt + 1,
                 lease_token=secrets.randbits(_TOKEN_BITS),
-                lease_until=now() + lease,
+                lease_until=database_now(runtime.settings.delivery.lease_seconds),
             )
             .returning(SystemMail)
         ).one_or_none()
