@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from urllib.parse import quote
 
 from newsletter.core.errors import NewsletterError
 from newsletter.core.tokens import TokenKeys
@@ -150,9 +151,16 @@ def _fixed_headers(frozen: Frozen, sender: Address) -> Iterator[bytes]:
     yield headers.date("Date", frozen.date)
     yield headers.structured("List-Id", f"<{identity.list_id}>")
     yield headers.structured("List-Archive", f"<{archive}>")
+    yield headers.structured("List-Help", f"<mailto:{_reachable(identity, sender)}?subject=Help>")
     yield headers.structured("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
     yield headers.structured("Precedence", "bulk")
     yield headers.structured("Feedback-ID", feedback)
+
+
+def _reachable(identity: SenderIdentity, sender: Address) -> str:
+    """Where a reader's question is read by a person, as a part of a URL (RFC 6068)."""
+    address = Address.parse(identity.reply_to, place="reply-to") if identity.reply_to else sender
+    return quote(address.envelope, safe="@")
 
 
 def _id_headers(

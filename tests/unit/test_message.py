@@ -106,6 +106,7 @@ def test_the_headers_of_a_bulk_mail() -> None:
     assert parsed["To"] == "Ada <ada@example.org>"
     assert parsed["List-Id"] == "<field-notes.example.org>"
     assert parsed["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert parsed["List-Help"] == "<mailto:editor@example.org?subject=Help>"
     assert parsed["Precedence"] == "bulk"
     assert parsed["Feedback-ID"] == "7:field-notes:issue:example.org"
     assert parsed["Date"].datetime == factories.frozen(EMAIL).date
