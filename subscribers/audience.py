@@ -94,8 +94,8 @@ def count_audience(session: Session, list_ids: Sequence[int]) -> AudienceCount:
 
 
 def still_mailable(
-    address_key: InstrumentedAttribute[str],
-    subscriber_id: InstrumentedAttribute[int],
+    address_key: ColumnElement[str] | InstrumentedAttribute[str],
+    subscriber_id: ColumnElement[int] | InstrumentedAttribute[int],
     list_ids: Select[int],
 ) -> ColumnElement[bool]:
     """A condition on rows of another table: active on one of the lists and not suppressed."""
@@ -110,15 +110,23 @@ def still_mailable(
 
 def recipients(session: Session, subscriber_ids: Sequence[int]) -> dict[int, Recipient]:
     """The people behind these ids, as messages see them; who is gone is missing."""
-    rows = session.scalars(select(Subscriber).where(Subscriber.id.in_(subscriber_ids)))
+    columns = (
+        Subscriber.id,
+        Subscriber.email,
+        Subscriber.address_key,
+        Subscriber.name,
+        Subscriber.locale,
+        Subscriber.attributes,
+    )
+    rows = session.execute(select(*columns).where(Subscriber.id.in_(subscriber_ids)))
     return {
-        person.id: Recipient(
-            subscriber_id=person.id,
-            address=person.email,
-            address_key=person.address_key,
-            name=person.name,
-            locale=person.locale,
-            attributes=person.attributes,
+        number: Recipient(
+            subscriber_id=number,
+            address=email,
+            address_key=key,
+            name=name,
+            locale=locale,
+            attributes=attributes,
         )
-        for person in rows
+        for number, email, key, name, locale, attributes in rows
     }

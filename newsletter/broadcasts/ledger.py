@@ -6,24 +6,20 @@ whose ids do not come back from a statement are fenced: drop them, never send th
 """
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import (
-    BindParameter,
     ColumnElement,
-    Integer,
     Update,
     and_,
-    bindparam,
     case,
     exists,
-    func,
     insert,
     null,
-    or_,
     select,
+    text,
     update,
 )
 from sqlalchemy.orm import Session
@@ -39,7 +35,7 @@ from newsletter.broadcasts.models import (
     SkipReason,
 )
 from newsletter.core.clock import now
-from newsletter.core.db import BigId, UtcDateTime, database_now
+from newsletter.core.db import database_now
 from newsletter.mail.replies import Reply
 from newsletter.rendering.compiled import WireForm
 from subscribers import audience
@@ -119,88 +115,43 @@ def claim(session: Session, broadcast_id: int, *, limit: int, lease_seconds: int
     return Claim(token, tuple(Claimed(*row) for row in rows))
 
 
-def intend(
-    session: Session,
-    broadcast_id: int,
-    claim: Claim,
-    delivery_id: int,
-    *,
-    relay: str,
-    lease_seconds: int,
-) -> bool:
-    """Announce that this row is about to be offered; only if this says True may it be.
-
-    The same statement checks again that the lease is ours and alive by the database's clock, the
-    broadcast is still sending, and the person may still be mailed.
-    """
-    intent = {
-        "ours": delivery_id,
-        "token": claim.token,
-        "broadcast": broadcast_id,
-        "relay": relay,
-        "at": now(),
-        "lease": lease_seconds,
-    }
-    return session.scalar(_INTEND, intent) is not None
-
-
-def skip_unmailable(session: Session, broadcast_id: int, claim: Claim, delivery_id: int) -> None:
-    """Drop a claimed row whose person unsubscribed or was suppressed since freezing."""
+def skip_unmailable(session: Session, broadcast_id: int, token: int) -> set[int]:
+    """Drop what is claimed under `token` for people who left since freezing; returns whom."""
     reason = case((_is_suppressed, SkipReason.SUPPRESSED), else_=SkipReason.UNSUBSCRIBED)
-    session.execute(
+    skipped = session.scalars(
         _move(DeliveryState.SKIPPED, [DeliveryState.CLAIMED])
-        .where(
-            Delivery.id == delivery_id,
-            Delivery.lease_token == claim.token,
-            ~_still_mailable(broadcast_id),
-        )
+        .where(Delivery.lease_token == token, ~_still_mailable(broadcast_id), _IS_LEASED)
         .values(reason=reason, **_LEASE_ENDED)
+        .returning(Delivery.id)
     )
+    return set(skipped)
 
 
-def release(session: Session, claim: Claim) -> None:
-    """Give back what was claimed and never offered."""
+def release(session: Session, tokens: Collection[int]) -> None:
+    """Give back what was claimed under these tokens and never offered."""
     session.execute(
         _move(DeliveryState.PENDING, [DeliveryState.CLAIMED])
-        .where(Delivery.lease_token == claim.token)
+        .where(Delivery.lease_token.in_(tokens), _IS_LEASED)
         .values(**_LEASE_ENDED)
     )
 
 
-def renew(session: Session, claim: Claim, *, lease_seconds: int) -> None:
-    """Keep what is left of the claim for another lease."""
+def postpone(session: Session, delivery_id: int, token: int, seconds: float) -> None:
+    """Give back one claimed row that is not to be offered before `seconds` from now."""
     session.execute(
-        update(Delivery)
-        .where(
-            Delivery.lease_token == claim.token,
-            Delivery.state.in_([DeliveryState.CLAIMED, DeliveryState.SENDING]),
-        )
-        .values(lease_until=database_now(lease_seconds))
+        _move(DeliveryState.PENDING, [DeliveryState.CLAIMED])
+        .where(Delivery.id == delivery_id, Delivery.lease_token == token)
+        .values(due_at=now() + timedelta(seconds=seconds), **_LEASE_ENDED)
     )
 
 
-def record(session: Session, token: int, outcome: Outcome) -> bool:
-    """Write what came of an offer; False when the row is somebody else's by now.
-
-    A full reply read late still counts: a row in doubt keeps its token until it is terminal.
-    """
-    reply = outcome.reply
-    came = {
-        "ours": outcome.delivery_id,
-        "token": token,
-        "to": outcome.state,
-        "why": outcome.reason,
-        "due": outcome.due_at,
-        "uncounted": 0 if outcome.counts else 1,
-        "code": reply.code if reply else None,
-        "enhanced": reply.enhanced if reply else "",
-        "text": reply.text[:200] if reply else "",
-        "at": now(),
-    }
-    recorded = session.scalar(_RECORD, came) is not None
-    if recorded:
-        _log(session, [outcome])
-    return recorded
+def renew(session: Session, tokens: Collection[int], *, lease_seconds: int) -> None:
+    """Keep what is left of these claims for another lease."""
+    session.execute(
+        update(Delivery)
+        .where(Delivery.lease_token.in_(tokens), _IS_LEASED)
+        .values(lease_until=database_now(lease_seconds))
+    )
 
 
 def proved_arrival(session: Session, delivery_id: int) -> None:
@@ -212,7 +163,7 @@ def proved_arrival(session: Session, delivery_id: int) -> None:
         .returning(Delivery.id)
     )
     for found in session.scalars(statement):
-        _log(session, [Outcome(found, DeliveryState.ACCEPTED, "proved by the reader")])
+        log_outcomes(session, [Outcome(found, DeliveryState.ACCEPTED, "proved by the reader")])
 
 
 def reap(session: Session) -> None:
@@ -231,7 +182,7 @@ def reap(session: Session) -> None:
         Outcome(found, DeliveryState.IN_DOUBT, "worker lost")
         for found in session.scalars(statement)
     ]
-    _log(session, doubtful)
+    log_outcomes(session, doubtful)
 
 
 def expire(session: Session, broadcast_id: int) -> None:
@@ -252,7 +203,7 @@ def expire(session: Session, broadcast_id: int) -> None:
         Outcome(found, DeliveryState.FAILED, f"expired after {reason}")
         for found, reason in session.execute(statement)
     ]
-    _log(session, ended)
+    log_outcomes(session, ended)
 
 
 def cancel(session: Session, broadcast_id: int) -> None:
@@ -276,12 +227,14 @@ def retry_failed(session: Session, broadcast_id: int) -> int:
         Outcome(found, DeliveryState.PENDING, "retried by hand")
         for found in session.scalars(statement)
     ]
-    _log(session, retried)
+    log_outcomes(session, retried)
     return len(retried)
 
 
 _is_suppressed = exists().where(Suppression.address_key == Delivery.address_key)
 _LEASE_ENDED = {"lease_token": null(), "lease_until": null()}
+_IS_LEASED = text("deliveries.state IN (1, 2)")
+"""Spelled as the partial index of leased rows is, so that it is used whatever is prepared."""
 
 
 def _move(to: DeliveryState, sources: Sequence[DeliveryState]) -> Update:
@@ -291,63 +244,16 @@ def _move(to: DeliveryState, sources: Sequence[DeliveryState]) -> Update:
     return statement.execution_options(synchronize_session=False)
 
 
-def _is_sending(broadcast_id: int | BindParameter[int]) -> ColumnElement[bool]:
+def _is_sending(broadcast_id: int) -> ColumnElement[bool]:
     return exists().where(Broadcast.id == broadcast_id, Broadcast.state == BroadcastState.SENDING)
 
 
-def _still_mailable(broadcast_id: int | BindParameter[int]) -> ColumnElement[bool]:
+def _still_mailable(broadcast_id: int) -> ColumnElement[bool]:
     lists = select(BroadcastList.list_id).where(BroadcastList.broadcast_id == broadcast_id)
     return audience.still_mailable(Delivery.address_key, Delivery.subscriber_id, lists)
 
 
-# The two statements of the send loop are built once: building one costs more than running it.
-_INTEND = (
-    _move(DeliveryState.SENDING, [DeliveryState.CLAIMED])
-    .where(
-        Delivery.id == bindparam("ours"),
-        Delivery.lease_token == bindparam("token"),
-        Delivery.lease_until > database_now(),
-        _is_sending(bindparam("broadcast", type_=BigId)),
-        _still_mailable(bindparam("broadcast", type_=BigId)),
-    )
-    .values(
-        attempt=Delivery.attempt + 1,
-        relay=bindparam("relay"),
-        last_at=bindparam("at"),
-        lease_until=database_now(bindparam("lease", type_=Integer)),
-    )
-    .returning(Delivery.id)
-)
-_to = bindparam("to", type_=Delivery.state.type)
-_doubt = _to == DeliveryState.IN_DOUBT
-_RECORD = (
-    update(Delivery)
-    .where(
-        Delivery.id == bindparam("ours"),
-        Delivery.lease_token == bindparam("token"),
-        or_(
-            Delivery.state == DeliveryState.SENDING,
-            and_(Delivery.state == DeliveryState.IN_DOUBT, ~_doubt),
-        ),
-    )
-    .values(
-        state=_to,
-        reason=bindparam("why"),
-        due_at=func.coalesce(bindparam("due", type_=UtcDateTime), Delivery.due_at),
-        attempt=Delivery.attempt - bindparam("uncounted", type_=Integer),
-        reply_code=bindparam("code"),
-        enhanced_code=bindparam("enhanced"),
-        reply_text=bindparam("text"),
-        last_at=bindparam("at"),
-        lease_token=case((_doubt, Delivery.lease_token), else_=null()),
-        lease_until=null(),
-    )
-    .returning(Delivery.id)
-    .execution_options(synchronize_session=False)
-)
-
-
-def _log(session: Session, outcomes: Iterable[Outcome]) -> None:
+def log_outcomes(session: Session, outcomes: Iterable[Outcome]) -> None:
     """Keep a line for everything but plain success."""
     lines = [
         {"delivery_id": o.delivery_id, "at": now(), "state": o.state, "reason": _line(o)}

@@ -35,7 +35,7 @@ from newsletter.core.errors import RefusedError
 from newsletter.core.runtime import Runtime, open_runtime
 from newsletter.jobs.embedded import sending
 from newsletter.migrations import schema
-from newsletter.sending.smtp_transport import transport_for
+from newsletter.sending.smtp_transport import transports_for
 from newsletter.tracking.classification import AT_ONCE
 from subscribers import importing, lists
 
@@ -98,8 +98,8 @@ def _stage(folder: Path) -> Iterator[_Stage]:
     with Catcher(folder / "mails") as catcher:
         runtime = open_runtime(_settings(folder, catcher.port, listening.getsockname()[1]))
         schema.prepare(runtime.sessions)
-        transport = transport_for(runtime.settings.relays)
-        with serving(runtime, listening), sending(runtime, transport):
+        transports = transports_for(runtime.settings.relays)
+        with serving(runtime, listening), sending(runtime, transports):
             yield _Stage(folder, runtime)
 
 

@@ -27,7 +27,7 @@ from newsletter.mail.address import Address
 from newsletter.rendering.compiled import Frozen, WireForm
 from newsletter.rendering.message import personalise, prepare
 from newsletter.sending import system_mail
-from newsletter.sending.smtp_transport import transport_for
+from newsletter.sending.smtp_transport import transports_for
 from subscribers.audience import count_audience
 from subscribers.lists import find_list
 from subscribers.models import SubscriberList
@@ -60,7 +60,7 @@ def send(
 ) -> None:
     """Check an issue, freeze it, and send it to every subscriber of its lists."""
     runtime = state.runtime()
-    transport_for(runtime.settings.relays)
+    transports_for(runtime.settings.relays)
     attach_bell(runtime)
     if test is not None:
         _send_test(runtime, issue, test, dry_run=dry_run)
@@ -164,7 +164,7 @@ def _see_it_through(
         output.say(f"It starts{when} by itself while {running} run; {watch}.")
         return
     try:
-        with sending(runtime, transport_for(runtime.settings.relays)):
+        with sending(runtime, transports_for(runtime.settings.relays)):
             broadcast_commands.follow(runtime, broadcast_id)
     except KeyboardInterrupt:
         output.say(
@@ -195,5 +195,5 @@ def _send_test(runtime: Runtime, issue_text: str, address: str, *, dry_run: bool
         output.say(f"Would send a test of {plan.email.subject!r} to {to.typed}.")
         return
     if runtime.settings.embedded:
-        system_mail.deliver_outbox(runtime, transport_for(runtime.settings.relays))
+        system_mail.deliver_outbox(runtime, transports_for(runtime.settings.relays)[0])
     output.say(f"Test of {plan.email.subject!r} handed over for {to.typed}.")

@@ -14,7 +14,7 @@ from newsletter.core.errors import ConfigurationError
 from newsletter.core.runtime import Runtime
 from newsletter.jobs.bell import attach_bell
 from newsletter.jobs.embedded import sending
-from newsletter.sending.smtp_transport import transport_for
+from newsletter.sending.smtp_transport import transports_for
 
 
 def serve(
@@ -54,7 +54,7 @@ def worker() -> None:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    with sending(runtime, transport_for(runtime.settings.relays)):
+    with sending(runtime, transports_for(runtime.settings.relays)):
         output.say("Sending what is due · Ctrl-C ends it")
         ended.wait()
 
@@ -66,7 +66,7 @@ def background(runtime: Runtime) -> AbstractContextManager[None]:
     if not runtime.settings.relays:
         output.problem("No relay is configured: pages are served, nothing is sent.")
         return nullcontext()
-    return sending(runtime, transport_for(runtime.settings.relays))
+    return sending(runtime, transports_for(runtime.settings.relays))
 
 
 @contextmanager

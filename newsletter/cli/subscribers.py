@@ -15,7 +15,7 @@ from newsletter.core.slug import slugify
 from newsletter.jobs.bell import attach_bell
 from newsletter.mail.address import Address
 from newsletter.sending.confirmation import ask_to_confirm
-from newsletter.sending.smtp_transport import transport_for
+from newsletter.sending.smtp_transport import transports_for
 from newsletter.sending.system_mail import deliver_outbox
 from subscribers import subscriptions, suppressions
 from subscribers.exporting import export_list
@@ -115,7 +115,7 @@ def add(
             evidence = Evidence("command", wording="The operator states that they agreed.")
             subscriptions.subscribe(session, person, chosen, evidence)
     if confirm and runtime.settings.embedded and not dry_run:
-        deliver_outbox(runtime, transport_for(runtime.settings.relays))
+        deliver_outbox(runtime, transports_for(runtime.settings.relays)[0])
     verb = "asked to confirm" if confirm else "on the list"
     output.say(f"{parsed.typed} {'would be' if dry_run else 'is'} {verb} {chosen.slug!r}.")
 

@@ -6,7 +6,7 @@
 import json
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
@@ -19,13 +19,19 @@ from sqlalchemy import (
     DateTime,
     Engine,
     Enum,
+    FromClause,
     Integer,
     MetaData,
     SmallInteger,
     TypeDecorator,
+    bindparam,
+    column,
     create_engine,
     event,
+    func,
     make_url,
+    select,
+    type_coerce,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, Dialect
@@ -34,6 +40,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
 
 from newsletter.core.errors import ConfigurationError
 
@@ -134,6 +141,30 @@ def _sqlite_now(element: database_now, compiler: SQLCompiler, **options: Any) ->
     later = [compiler.process(seconds, **options) for seconds in element.clauses]
     shifts = "".join(f", {s} || ' seconds'" for s in later)
     return f"strftime('%Y-%m-%d %H:%M:%f000', 'now'{shifts})"
+
+
+def given_rows(dialect: str, name: str, columns: Mapping[str, TypeEngine[Any]]) -> FromClause:
+    """Rows handed over as one JSON parameter called `name`, a list of objects keyed by column.
+
+    So a statement over a group is the same, and prepared once, whatever the group's size. Times
+    are handed over as `json_time` writes them.
+    """
+    typed = [column(key, kind) for key, kind in columns.items()]
+    if dialect == "postgresql":
+        rows = func.jsonb_to_recordset(bindparam(name, type_=JSONB)).table_valued(*typed, name=name)
+        return rows.render_derived(with_types=True)
+    each = func.json_each(bindparam(name, type_=JSON)).table_valued("value", name=f"{name}_each")
+    return select(
+        *(
+            type_coerce(func.json_extract(each.c.value, f"$.{key}"), kind).label(key)
+            for key, kind in columns.items()
+        )
+    ).subquery(name)
+
+
+def json_time(moment: datetime | None) -> str | None:
+    """A time as both databases read it from JSON and SQLite keeps it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") if moment else None
 
 
 class _FairLock:

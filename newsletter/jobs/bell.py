@@ -8,12 +8,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from newsletter.core import logs
+from newsletter.core.doorbell import OUTBOX
 from newsletter.core.runtime import Runtime
 
 if TYPE_CHECKING:
     from celery import Celery
 
 _RING_EXPIRES_SECONDS = 60
+_COPIES = 4
 
 log = logs.get(__name__)
 
@@ -23,19 +25,18 @@ def attach_bell(runtime: Runtime) -> None:
     if not runtime.settings.embedded:
         from newsletter.jobs.celery import create_app
 
-        runtime.sessions.ring = partial(ring, create_app(runtime.settings), runtime)
+        runtime.sessions.ring = partial(ring, create_app(runtime.settings))
 
 
-def ring(app: "Celery", runtime: Runtime, work: int) -> None:
-    """One ring per connection that the relays allow; each takes a slot or ends at once."""
+def ring(app: "Celery", work: int) -> None:
+    """A few rings, so that several workers hear one; who is at it already ends at once."""
     from kombu.exceptions import OperationalError
     from redis.exceptions import RedisError
 
     from newsletter.jobs.celery import DELIVER_SLICE
 
-    copies = sum(relay.connections for relay in runtime.settings.relays)
     try:
-        for _ in range(copies):
+        for _ in range(_COPIES if work != OUTBOX else 1):
             app.send_task(DELIVER_SLICE, [work], expires=_RING_EXPIRES_SECONDS, ignore_result=True)
     except (OperationalError, RedisError, OSError) as error:
         log.warning("bell.unheard", work=work, error=type(error).__name__)

@@ -24,7 +24,8 @@ def create_app(settings: Settings) -> Celery:
         accept_content=["json"],
         # Threads: a SIGTERM reaches our stop flag, not a child in the middle of a message.
         worker_pool="threads",
-        worker_concurrency=sum(relay.connections for relay in settings.relays) + 2,
+        # One for each broadcast at work (a slice waits for its outcomes), and for the sweep.
+        worker_concurrency=16,
         # A ring that waits behind a busy slice would only be late.
         worker_prefetch_multiplier=1,
         # A long slice survives a broker that goes away; cancelling it would strand its claim.

@@ -1,54 +1,60 @@
-"""Everything in one process: sweep and send in a background thread, without a broker."""
+"""Everything in one process: sweep and send in the background, without a broker."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 from newsletter.broadcasts.sweep import PERIOD_SECONDS, sweep
 from newsletter.core import logs
+from newsletter.core.doorbell import OUTBOX
 from newsletter.core.runtime import Runtime
-from newsletter.sending import leases
-from newsletter.sending.dispatch import SLICE_SECONDS, deliver_slice
-from newsletter.sending.system_mail import deliver_outbox
+from newsletter.sending import leases, system_mail
+from newsletter.sending.dispatch import SLICE_SECONDS, Dispatch
 from newsletter.sending.transport import Transport
 
 LEASE_SECONDS = 2 * SLICE_SECONDS
+_BROADCASTS_AT_ONCE = 4
 
 log = logs.get(__name__)
 
 
 @contextmanager
-def sending(runtime: Runtime, transport: Transport) -> Iterator[None]:
-    """Send in the background while the block runs; ends after the message on the wire.
+def sending(runtime: Runtime, transports: Sequence[Transport]) -> Iterator[None]:
+    """Send in the background while the block runs; ends after the messages on the wire.
 
     Exactly one process sends: who does not hold the sender lease waits for it and sends nothing.
     """
-    sender = _Sender(runtime, transport)
-    runtime.sessions.ring = sender.ring
-    thread = threading.Thread(target=sender.run, name="sender")
-    thread.start()
-    try:
-        yield
-    finally:
-        sender.stop()
-        thread.join()
-        runtime.sessions.ring = None
+    with Dispatch(runtime, transports) as dispatch:
+        sender = _Sender(runtime, dispatch)
+        runtime.sessions.ring = sender.ring
+        thread = threading.Thread(target=sender.run, name="sender")
+        thread.start()
+        try:
+            yield
+        finally:
+            sender.stop()
+            thread.join()
+            runtime.sessions.ring = None
 
 
 class _Sender:
-    def __init__(self, runtime: Runtime, transport: Transport) -> None:
+    def __init__(self, runtime: Runtime, dispatch: Dispatch) -> None:
         self._runtime = runtime
-        self._transport = transport
+        self._dispatch = dispatch
         self._bell = threading.Event()
         self._stopping = threading.Event()
+        self._holds = False
 
     def ring(self, work: int) -> None:
-        """There is work; which, the ledger knows."""
-        del work
+        """There is work; which, the ledger knows. System mail does not wait for a slice to end."""
+        if work == OUTBOX and self._holds:
+            self._dispatch.deliver_outbox()
         self._bell.set()
 
     def stop(self) -> None:
         self._stopping.set()
+        self._dispatch.stop()
         self._bell.set()
 
     def run(self) -> None:
@@ -61,22 +67,26 @@ class _Sender:
             self._rest()
 
     def _hold_and_send(self) -> None:
-        with leases.hold(self._runtime.sessions, [leases.SENDER], LEASE_SECONDS) as held:
+        with leases.hold(self._runtime.sessions, leases.SENDER, LEASE_SECONDS) as held:
+            self._holds = held is not None
             while held and not self._stopping.is_set():
                 self._bell.clear()
                 if not self._round():
                     self._rest()
-                if not leases.renew(self._runtime.sessions, held, LEASE_SECONDS):
-                    return
+                if not leases.renew(self._runtime.sessions, [held], LEASE_SECONDS):
+                    break
+            self._holds = False
 
     def _round(self) -> bool:
         """System mail first, then a slice of every broadcast with work; True when more is due."""
-        stop = self._stopping.is_set
-        deliver_outbox(self._runtime, self._transport, stop=stop)
-        more = False
-        for broadcast_id in sweep(self._runtime.sessions):
-            more |= deliver_slice(self._runtime, self._transport, broadcast_id, stop=stop)
-        return more
+        with self._runtime.sessions.reading() as session:
+            if system_mail.has_due(session):
+                self._dispatch.deliver_outbox()
+        working = sweep(self._runtime.sessions)
+        if not working:
+            return False
+        with ThreadPoolExecutor(_BROADCASTS_AT_ONCE, "slice") as pool:
+            return any(list(pool.map(self._dispatch.deliver, working)))
 
     def _rest(self) -> None:
         self._bell.wait(PERIOD_SECONDS)

@@ -12,11 +12,11 @@ from newsletter.core.errors import ConfigurationError
 from newsletter.core.runtime import Runtime, open_runtime
 from newsletter.jobs.bell import ring
 from newsletter.jobs.celery import DELIVER_SLICE, SWEEP, create_app
-from newsletter.sending import dispatch, leases, system_mail
-from newsletter.sending.smtp_transport import transport_for
-from newsletter.sending.transport import Transport
+from newsletter.sending import system_mail
+from newsletter.sending.dispatch import Dispatch
+from newsletter.sending.ratelimit_redis import RedisLimiter
+from newsletter.sending.smtp_transport import transports_for
 
-_SLOT_SECONDS = 2 * dispatch.SLICE_SECONDS
 _stopping = threading.Event()
 
 settings = load_settings()
@@ -32,23 +32,30 @@ app = create_app(settings)
 def running() -> Runtime:
     """This worker process's runtime; its rings go through this process's app."""
     runtime = open_runtime(settings)
-    runtime.sessions.ring = partial(ring, app, runtime)
+    runtime.sessions.ring = partial(ring, app)
     return runtime
+
+
+@lru_cache(maxsize=1)
+def dispatching() -> Dispatch:
+    """This process's send loop; it outlives the tasks and owns the connections."""
+    limiter = partial(RedisLimiter, settings.broker.url.get_secret_value())
+    dispatch = Dispatch(running(), transports_for(settings.relays), limiter)
+    dispatch.start()
+    return dispatch
 
 
 @app.task(name=DELIVER_SLICE)
 def deliver_slice(work: int) -> None:
-    """Send system mail, then a slice of one broadcast, over one of the relay's connections."""
-    runtime = running()
-    transport = transport_for(settings.relays)
-    with leases.hold(runtime.sessions, _slots(transport), _SLOT_SECONDS) as slot:
-        if slot is None:
-            return
-        stop = _stopping.is_set
-        system_mail.deliver_outbox(runtime, transport, stop=stop)
-        more = work != OUTBOX and dispatch.deliver_slice(runtime, transport, work, stop=stop)
+    """Have a slice of one broadcast sent, or the system mail that is due."""
+    if _stopping.is_set():
+        return
+    if work == OUTBOX:
+        dispatching().deliver_outbox()
+        return
+    more = dispatching().deliver(work)
     if more and not _stopping.is_set():
-        ring(app, runtime, work)
+        ring(app, work)
 
 
 @app.task(name=SWEEP)
@@ -59,16 +66,13 @@ def sweep() -> None:
     with runtime.sessions.reading() as session:
         waiting = system_mail.has_due(session)
     if waiting:
-        ring(app, runtime, OUTBOX)
+        ring(app, OUTBOX)
 
 
 @worker_shutting_down.connect
 def _stop(**details: object) -> None:
-    """Slices end after the message on the wire and give back what they claimed."""
+    """Give back what is claimed and wait for replies under way; the loop's thread outlives us."""
     del details
     _stopping.set()
-
-
-def _slots(transport: Transport) -> list[str]:
-    relay = next(relay for relay in settings.relays if relay.name == transport.name)
-    return [f"relay/{relay.name}/{number}" for number in range(relay.connections)]
+    if dispatching.cache_info().currsize:
+        dispatching().stop()

@@ -1,228 +1,258 @@
-"""The send loop: claim, announce, offer, record. No transaction is open during SMTP.
+"""The send loop: one event loop in a thread of its own, which owns this process's connections.
 
-1. claim up to 100 due rows under one fencing token
-2. for each row: commit the outcome of the row before together with this row's intent
-3. only if the intent came back: offer the message, and remember what came of it
-4. at the end, for whatever reason: record the last outcome and give back what was never offered
-
-So a kill at any moment leaves at most one row per connection that nobody can know about.
+Work comes from the feed, goes over lanes (one per connection), and is written by the committer. No
+transaction is open during SMTP. The loop outlives the slices it is asked for, and so do its
+connections; a stop gives back what was claimed and waits for replies that are under way.
 """
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import lru_cache
+import asyncio
+import math
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
 
-from sqlalchemy.orm import Session
+import uvloop
 
-from newsletter.broadcasts import accounting, control, freezing, ledger
-from newsletter.broadcasts.ledger import Claim, Claimed, Outcome
-from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState
-from newsletter.broadcasts.planning import frozen_content
+from newsletter.broadcasts import accounting, freezing
+from newsletter.broadcasts.models import Broadcast, BroadcastState
 from newsletter.core import logs
-from newsletter.core.db import Sessions
-from newsletter.core.errors import NewsletterError
 from newsletter.core.runtime import Runtime
-from newsletter.mail.address import Address
-from newsletter.mail.replies import suppresses
-from newsletter.rendering.compiled import WireForm
-from newsletter.rendering.message import PreparedMail, personalise, prepare
-from newsletter.sending import outcomes
-from newsletter.sending.transport import (
-    Connection,
-    Envelope,
-    NoReplyError,
-    RelayFaultError,
-    Transport,
-)
-from subscribers import audience, suppressions
-from subscribers.models import SuppressionReason
-from subscribers.recipient import Recipient
+from newsletter.sending import system_mail
+from newsletter.sending.committer import Committer
+from newsletter.sending.consequences import consequence
+from newsletter.sending.feed import Feed
+from newsletter.sending.lane import Lane
+from newsletter.sending.port import RelayPort
+from newsletter.sending.ratelimit import RateLimiter
+from newsletter.sending.ratelimit_memory import MemoryLimiter
+from newsletter.sending.transport import Transport
 
-CLAIM_ROWS = 100
 SLICE_SECONDS = 30
+STOP_SECONDS = 30
+"""How long a stop waits for replies that are under way; what has none by then is in doubt."""
+_ROWS_PER_LANE = 4
+"""Another connection pays when so many rows wait for each."""
+_TICK_SECONDS = 1
+_SWITCH_SECONDS = 0.0005
+"""Loop and committer hand over to each other at each group; Python's 5 ms would set the pace."""
+
+MakeLimiter = Callable[[Callable[[], float]], RateLimiter]
+"""Makes a limiter, given a function that tells this process's share of all connections."""
 
 log = logs.get(__name__)
 
 
-def deliver_slice(
-    runtime: Runtime,
-    transport: Transport,
-    broadcast_id: int,
-    *,
-    stop: Callable[[], bool] = lambda: False,
-    seconds: float = SLICE_SECONDS,
-) -> bool:
-    """Send what is due over one connection until it is empty, time is up or `stop` says so.
+class Dispatch:
+    """Sends for one process while the block runs: `with Dispatch(...) as dispatch`."""
 
-    Freezes the audience first if that is not finished. A second caller at the same time does no
-    harm: it claims other rows.
+    def __init__(
+        self,
+        runtime: Runtime,
+        transports: Sequence[Transport],
+        limiter: MakeLimiter = lambda _: MemoryLimiter(),
+    ) -> None:
+        """`limiter` is made on the loop; the default bounds this process alone."""
+        self._runtime = runtime
+        self._transports = transports
+        self._limiter = limiter
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="dispatch")
 
-    Returns:
-        True when more is due now.
-    """
-    freezing.freeze(runtime.sessions, broadcast_id, runtime.settings.tracking.unknown)
-    with runtime.sessions.reading() as session:
-        broadcast = session.get(Broadcast, broadcast_id)
-        if broadcast is None or broadcast.state is not BroadcastState.SENDING:
-            return False
-    return _Slice(runtime, transport, broadcast_id, stop, time.monotonic() + seconds).run()
+    def __enter__(self) -> Self:
+        self.start()
+        return self
 
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        self._thread.join()
 
-@dataclass
-class _Slice:
-    """One connection's work on one broadcast."""
+    def start(self) -> None:
+        """Begin; the thread ends after `stop`, and keeps the process until then."""
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_SECONDS))
+        self._thread.start()
+        self._started.wait()
 
-    runtime: Runtime
-    transport: Transport
-    broadcast_id: int
-    stop: Callable[[], bool]
-    until: float
-    connection: Connection | None = None
-    fault: RelayFaultError | None = None
-    leased_at: float = 0.0
+    def stop(self) -> None:
+        """Claim nothing more, wait for replies under way, end; returns at once."""
+        self._loop.call_soon_threadsafe(self._stopping.set)
 
-    def run(self) -> bool:
-        try:
-            while not self._over():
-                claim = self._claim()
-                if not claim.rows:
-                    self._finish()
-                    return False
-                self._work(claim)
-        finally:
-            if self.connection:
-                self.connection.close()
-        if self.fault:
-            self._relay_failed(self.fault)
-        return self.fault is None
+    def deliver(self, broadcast_id: int, *, seconds: float = SLICE_SECONDS) -> bool:
+        """Send what is due until it is empty or time is up; blocks until the outcomes are written.
 
-    def _over(self) -> bool:
-        return self.fault is not None or self.stop() or time.monotonic() > self.until
+        Freezes the audience first if that is not finished. A second caller at the same time, here
+        or in another process, does no harm: it claims other rows, or finds this one at it.
 
-    def _claim(self) -> Claim:
-        self.leased_at = time.monotonic()
-        with self.runtime.sessions.writing() as session:
-            return ledger.claim(
-                session, self.broadcast_id, limit=CLAIM_ROWS, lease_seconds=self._lease_seconds
-            )
+        Returns:
+            True when more is due now.
+        """
+        sessions = self._runtime.sessions
+        freezing.freeze(sessions, broadcast_id, self._runtime.settings.tracking.unknown)
+        with sessions.reading() as session:
+            broadcast = session.get(Broadcast, broadcast_id)
+            if broadcast is None or broadcast.state is not BroadcastState.SENDING:
+                return False
+        work = self._deliver(broadcast_id, seconds)
+        more = asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        if not more:
+            with sessions.writing() as session:
+                accounting.finish(session, broadcast_id)
+        return more
 
-    def _work(self, claim: Claim) -> None:
-        recipients = self._recipients(claim)
-        outcome: Outcome | None = None
-        try:
-            for row in claim.rows:
-                connection = self._connected()
-                if connection is None or self._over():
-                    break
-                intended = self._commit(claim, outcome, row)
-                outcome = None
-                if intended:
-                    outcome = self._offer(connection, row, recipients[row.delivery_id])
-        finally:
-            self._close(claim, outcome)
+    def deliver_outbox(self) -> None:
+        """Send the system mail that is due, beside whatever else is being sent; returns at once."""
+        self._loop.call_soon_threadsafe(self._outbox.set)
 
-    def _recipients(self, claim: Claim) -> Mapping[int, Recipient]:
-        """By delivery id. The frozen address is mailed, whatever the subscriber's is by now."""
-        with self.runtime.sessions.reading() as session:
-            people = audience.recipients(session, [row.subscriber_id for row in claim.rows])
-        return {
-            row.delivery_id: replace(
-                people.get(row.subscriber_id, Recipient(row.subscriber_id, "", "")),
-                address=row.address,
-                address_key=row.address_key,
-            )
-            for row in claim.rows
-        }
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._main())
 
-    def _connected(self) -> Connection | None:
-        if self.connection is None and self.fault is None:
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stopping, self._outbox = asyncio.Event(), asyncio.Event()
+        with ThreadPoolExecutor(2, "ledger") as pool:
+
+            def in_thread(call: Callable[..., Any], *arguments: Any) -> Awaitable[Any]:
+                return self._loop.run_in_executor(pool, call, *arguments)
+
+            limiter = self._limiter(self._share)
+            self._crew = _Crew(self._runtime, self._transports, limiter, in_thread)
+            self._started.set()
+            outbox = asyncio.create_task(self._send_outbox(in_thread))
             try:
-                self.connection = self.transport.connect()
-            except RelayFaultError as fault:
-                self.fault = fault
-        return self.connection
+                await self._crew.work_until(self._stopping)
+            finally:
+                outbox.cancel()
+                await asyncio.gather(outbox, return_exceptions=True)
+                await limiter.aclose()
 
-    def _commit(self, claim: Claim, outcome: Outcome | None, row: Claimed) -> bool:
-        """Record the last outcome and announce the next offer in one transaction."""
-        with self.runtime.sessions.writing() as session:
-            self._record(session, claim, outcome)
-            self._renew(session, claim)
-            intended = ledger.intend(
-                session,
-                self.broadcast_id,
-                claim,
-                row.delivery_id,
-                relay=self.transport.name,
-                lease_seconds=self._lease_seconds,
-            )
-            if not intended:
-                ledger.skip_unmailable(session, self.broadcast_id, claim, row.delivery_id)
-            return intended
+    def _share(self) -> float:
+        return self._crew.share()
 
-    def _renew(self, session: Session, claim: Claim) -> None:
-        """Keep the rest of the claim while the relay is slow; a fast one needs it never."""
-        if time.monotonic() - self.leased_at > self._lease_seconds / 4:
-            ledger.renew(session, claim, lease_seconds=self._lease_seconds)
-            self.leased_at = time.monotonic()
+    async def _deliver(self, broadcast_id: int, seconds: float) -> bool:
+        return await self._crew.deliver(broadcast_id, seconds)
 
-    def _offer(self, connection: Connection, row: Claimed, recipient: Recipient) -> Outcome:
-        keys, retries = self.runtime.keys, self.runtime.settings.delivery.retry_after_seconds
-        mail = prepared_mail(self.runtime.sessions, self.broadcast_id, row.wire_form)
+    async def _send_outbox(self, in_thread: Callable[..., Awaitable[Any]]) -> None:
+        while True:
+            await self._outbox.wait()
+            self._outbox.clear()
+            try:
+                await system_mail.deliver(self._runtime, self._transports[0], in_thread)
+            except Exception:
+                # The edge of this task: the mail is still in the outbox for the next round.
+                log.exception("outbox.failed")
+
+
+class _Crew:
+    """The lanes of this process, and what they share. Lives on the event loop."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        transports: Sequence[Transport],
+        limiter: RateLimiter,
+        in_thread: Callable[..., Awaitable[Any]],
+    ) -> None:
+        delivery = runtime.settings.delivery
+        self._runtime = runtime
+        self._committer = Committer(
+            runtime.sessions, delivery.lease_seconds, consequence, asyncio.get_running_loop()
+        )
+        live = self._committer.live
+        self._feed = Feed(runtime.sessions, delivery.lease_seconds, live, in_thread)
+        self._feed.on_filled = self._open_lanes
+        self._ports = [RelayPort(t, runtime, limiter, in_thread) for t in transports]
+        for port in self._ports:
+            port.on_room = self._open_lanes
+        self._lanes: dict[asyncio.Task[None], Lane] = {}
+        self._at_work: set[int] = set()
+        self._stopping = False
+
+    async def deliver(self, broadcast_id: int, seconds: float) -> bool:
+        if broadcast_id in self._at_work or self._stopping:
+            return False
+        self._at_work.add(broadcast_id)
         try:
-            wire = personalise(mail, recipient, row.delivery_id, keys)
-            reply = connection.send(_envelope(mail, recipient), wire)
-        except RelayFaultError as fault:
-            self.fault = fault
-            return outcomes.given_back(row.delivery_id, fault.reply)
-        except NoReplyError:
-            self.connection = None
-            return outcomes.in_doubt(row.delivery_id)
-        except NewsletterError as error:
-            log.warning("delivery.unrenderable", delivery_id=row.delivery_id, error=str(error))
-            return Outcome(row.delivery_id, DeliveryState.FAILED, "cannot be rendered")
-        return outcomes.outcome_of(row.delivery_id, reply, row.attempt + 1, retries)
+            course = self._feed.add(broadcast_id, seconds)
+            await course.done.wait()
+        finally:
+            self._at_work.discard(broadcast_id)
+        return course.more
 
-    def _close(self, claim: Claim, outcome: Outcome | None) -> None:
-        with self.runtime.sessions.writing() as session:
-            self._record(session, claim, outcome)
-            ledger.release(session, claim)
+    def share(self) -> float:
+        """This process's part of the connections that all workers together may hold."""
+        return max(1, len(self._lanes)) / max(1, sum(port.connections for port in self._ports))
 
-    def _record(self, session: Session, claim: Claim, outcome: Outcome | None) -> None:
-        if outcome is None or not ledger.record(session, claim.token, outcome):
+    async def work_until(self, stopping: asyncio.Event) -> None:
+        self._committer.start()
+        try:
+            while not stopping.is_set():
+                await self._tick()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_TICK_SECONDS):
+                        await stopping.wait()
+        finally:
+            self._stopping = True
+            await self._wind_down()
+            await asyncio.to_thread(self._committer.stop)
+
+    async def _tick(self) -> None:
+        for port in self._ports:
+            await port.tick()
+        self._open_lanes()
+
+    def _open_lanes(self) -> None:
+        """As many as the waiting rows are worth, to the first relay that may be used now."""
+        if self._stopping or not len(self._feed):
             return
-        if outcome.reply and suppresses(outcome.reply):
-            key = next(r.address_key for r in claim.rows if r.delivery_id == outcome.delivery_id)
-            source = f"delivery {outcome.delivery_id}"
-            suppressions.suppress(session, key, reason=SuppressionReason.GONE, source=source)
+        port = next((port for port in self._ports if port.usable), None)
+        if port is None:
+            self._feed.suspend()
+            return
+        most = self._runtime.settings.delivery.connections - len(self._lanes)
+        wanted = min(most, math.ceil(len(self._feed) / _ROWS_PER_LANE) - self._opening())
+        for _ in range(port.room(wanted)):
+            self._open(port)
 
-    def _finish(self) -> None:
-        with self.runtime.sessions.writing() as session:
-            accounting.finish(session, self.broadcast_id)
+    def _opening(self) -> int:
+        return sum(lane.is_opening for lane in self._lanes.values())
 
-    def _relay_failed(self, fault: RelayFaultError) -> None:
-        """Our own mistake stops the broadcast for an editor to see; all else is tried again."""
-        log.warning("relay.fault", broadcast_id=self.broadcast_id, fault=str(fault))
-        if fault.is_configuration:
-            with self.runtime.sessions.writing() as session:
-                if control.find_broadcast(session, self.broadcast_id).state is _SENDING:
-                    control.pause(session, self.broadcast_id, str(fault))
+    def _open(self, port: RelayPort) -> None:
+        settings = self._runtime.settings.delivery
+        lane = Lane(
+            port, self._feed, self._committer, self._runtime.keys, settings.retry_after_seconds
+        )
+        task = asyncio.create_task(port.carry(lane))
+        self._lanes[task] = lane
+        task.add_done_callback(self._closed)
 
-    @property
-    def _lease_seconds(self) -> int:
-        return self.runtime.settings.delivery.lease_seconds
+    def _closed(self, task: asyncio.Task[None]) -> None:
+        del self._lanes[task]
+        error = None if task.cancelled() else task.exception()
+        if error:
+            log.error("lane.failed", exc_info=error)
+        self._open_lanes()
 
-
-_SENDING = BroadcastState.SENDING
-
-
-@lru_cache(maxsize=16)
-def prepared_mail(sessions: Sessions, broadcast_id: int, form: WireForm) -> PreparedMail:
-    """One wire form of a broadcast, prepared once per process; frozen content never changes."""
-    with sessions.reading() as session:
-        return prepare(frozen_content(session, broadcast_id), form)
-
-
-def _envelope(mail: PreparedMail, recipient: Recipient) -> Envelope:
-    address = Address.stored(recipient.address, recipient.address_key)
-    return Envelope(mail.envelope_sender, address.envelope, smtputf8=address.needs_smtputf8)
+    async def _wind_down(self) -> None:
+        self._feed.close()
+        for lane in self._lanes.values():
+            lane.part()
+        self._feed.filled.set()  # wakes those that wait for work
+        tasks = list(self._lanes)
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
+            for task in late:
+                self._lanes[task].abort()
+            if late:
+                await asyncio.wait(late, timeout=STOP_SECONDS)
+        await self._feed.given_back()
+        for port in self._ports:
+            await port.close()

@@ -5,11 +5,11 @@ connection to a relay, over all workers.
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -29,49 +29,58 @@ class Held:
 
 
 @contextmanager
-def hold(
-    sessions: Sessions, names: Iterator[str] | list[str], seconds: int
-) -> Iterator[Held | None]:
-    """Hold the first of `names` that is free, or None when none is; given back at the end."""
-    held = next((h for name in names if (h := _take(sessions, name, seconds))), None)
+def hold(sessions: Sessions, name: str, seconds: int) -> Iterator[Held | None]:
+    """Hold the lease called `name`, or None when somebody else does; given back at the end."""
+    held = next(iter(take(sessions, [name], 1, seconds)), None)
     try:
         yield held
     finally:
         if held:
-            with sessions.writing() as session:
-                _release(session, held)
+            release(sessions, [held])
 
 
-def renew(sessions: Sessions, held: Held, seconds: int) -> bool:
-    """Keep it for another `seconds`; False when somebody else has taken it over."""
+def take(sessions: Sessions, names: Sequence[str], count: int, seconds: int) -> list[Held]:
+    """Take up to `count` of the leases that are free, in the order of `names`."""
     with sessions.writing() as session:
-        renewed = session.scalars(
-            update(Lease)
-            .where(Lease.name == held.name, Lease.token == held.token)
-            .values(until=database_now(seconds))
-            .returning(Lease.name)
-        )
-        return renewed.one_or_none() is not None
-
-
-def _take(sessions: Sessions, name: str, seconds: int) -> Held | None:
-    """One statement: insert the lease, or take over one that has ended."""
-    held = Held(name, secrets.randbits(_TOKEN_BITS))
-    with sessions.writing() as session:
-        insert = postgresql.insert if sessions.dialect == "postgresql" else sqlite.insert
-        statement = (
-            insert(Lease)
-            .values(name=name, token=held.token, until=database_now(seconds))
-            .on_conflict_do_update(
-                index_elements=[Lease.name],
-                set_={"token": held.token, "until": database_now(seconds)},
-                where=Lease.until < database_now(),
+        busy = set(
+            session.scalars(
+                select(Lease.name).where(Lease.name.in_(names), Lease.until >= database_now())
             )
-            .returning(Lease.name)
         )
-        taken = session.scalars(statement).one_or_none()
-    return held if taken else None
+        wanted = [name for name in names if name not in busy][:count]
+        held = [Held(name, secrets.randbits(_TOKEN_BITS)) for name in wanted]
+        return [lease for lease in held if _took(session, sessions.dialect, lease, seconds)]
 
 
-def _release(session: Session, held: Held) -> None:
-    session.execute(delete(Lease).where(Lease.name == held.name, Lease.token == held.token))
+def renew(sessions: Sessions, held: Sequence[Held], seconds: int) -> list[Held]:
+    """Keep them for another `seconds`; returns those that are still ours."""
+    with sessions.writing() as session:
+        renewed = session.execute(
+            update(Lease)
+            .where(Lease.token.in_([lease.token for lease in held]))
+            .values(until=database_now(seconds))
+            .returning(Lease.name, Lease.token)
+        )
+        return [Held(name, token) for name, token in renewed]
+
+
+def release(sessions: Sessions, held: Sequence[Held]) -> None:
+    """Give them back; what somebody else has taken over is left alone."""
+    with sessions.writing() as session:
+        session.execute(delete(Lease).where(Lease.token.in_([lease.token for lease in held])))
+
+
+def _took(session: Session, dialect: str, lease: Held, seconds: int) -> bool:
+    """One statement: insert the lease, or take over one that has ended."""
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    statement = (
+        insert(Lease)
+        .values(name=lease.name, token=lease.token, until=database_now(seconds))
+        .on_conflict_do_update(
+            index_elements=[Lease.name],
+            set_={"token": lease.token, "until": database_now(seconds)},
+            where=Lease.until < database_now(),
+        )
+        .returning(Lease.name)
+    )
+    return session.scalars(statement).one_or_none() is not None

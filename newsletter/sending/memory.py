@@ -4,9 +4,11 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
 from newsletter.mail.replies import Reply, ReplyClass, classify
-from newsletter.sending.transport import Connection, Envelope, NoReplyError, RelayFaultError
+from newsletter.mail.smtp import Envelope, Exchange, SmtpFault
+from newsletter.sending.transport import Connection
 
 OK = Reply(250, "2.0.0", "Ok")
+GO_AHEAD = Reply(354, "", "Go ahead")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,41 +40,50 @@ class MemoryTransport:
         """What happens to the next offers to this recipient."""
         self.scripts[recipient].extend(steps)
 
-    def connect(self) -> Connection:
+    async def connect(self) -> Connection:
         if self.refuse_connections is not None:
-            raise RelayFaultError.said(self.name, "does not let us in", self.refuse_connections)
+            raise SmtpFault.said("does not let us in", self.refuse_connections)
         return _MemoryConnection(self)
 
 
 class _MemoryConnection:
+    """Refuses at the envelope; hangs up at the body, the one case that can be in doubt."""
+
     def __init__(self, relay: MemoryTransport) -> None:
         self._relay = relay
-        self._open = True
+        self._fault: SmtpFault | None = None
+        self._recipient = ""
+        self._hang_up: HangUp | None = None
 
-    def send(self, envelope: Envelope, wire: bytes) -> Reply:
-        if not self._open:
-            raise RelayFaultError(self._relay.name, "connection lost")
-        step = self._next_step(envelope.recipient)
-        if isinstance(step, HangUp):
-            self._hang_up(step, envelope.recipient, wire)
-            raise RelayFaultError(self._relay.name, "connection lost")
-        if classify(step).concerns_relay:
-            self.close()
-            raise RelayFaultError.said(self._relay.name, "refused", step)
-        if classify(step) is ReplyClass.ACCEPTED:
-            self._relay.accepted.append((envelope.recipient, wire))
-        return step
+    async def exchange(self, body: bytes | None, envelope: Envelope | None) -> Exchange:
+        if self._fault:
+            return Exchange(None, False, None, self._fault)
+        verdict = self._take(body) if body is not None else None
+        ambiguous = body is not None and verdict is None and bool(self._hang_up)
+        ambiguous = ambiguous and self._hang_up is not None and self._hang_up.after_dot
+        go_ahead = self._answer(envelope) if envelope and not self._fault else None
+        return Exchange(verdict, ambiguous, go_ahead, self._fault)
 
-    def close(self) -> None:
-        self._open = False
+    async def close(self) -> None:
+        self.abort()
 
-    def _next_step(self, recipient: str) -> Step:
-        scripted = self._relay.scripts[recipient]
-        return scripted.popleft() if scripted else OK
+    def abort(self) -> None:
+        self._fault = self._fault or SmtpFault("connection closed")
 
-    def _hang_up(self, step: HangUp, recipient: str, wire: bytes) -> None:
+    def _take(self, body: bytes) -> Reply | None:
         """The worse case after the dot: the message was taken, and only the reply is lost."""
-        self.close()
-        if step.after_dot:
-            self._relay.accepted.append((recipient, wire))
-            raise NoReplyError(self._relay.name, "no reply after the dot")
+        if self._hang_up:
+            self._fault = SmtpFault("connection lost")
+            if not self._hang_up.after_dot:
+                return None
+        self._relay.accepted.append((self._recipient, body))
+        return None if self._hang_up else OK
+
+    def _answer(self, envelope: Envelope) -> Reply:
+        scripted = self._relay.scripts[envelope.recipient]
+        step = scripted.popleft() if scripted else GO_AHEAD
+        self._recipient = envelope.recipient
+        self._hang_up = step if isinstance(step, HangUp) else None
+        if isinstance(step, Reply) and classify(step) is not ReplyClass.ACCEPTED:
+            return step
+        return GO_AHEAD

@@ -12,6 +12,9 @@ from newsletter.mail.replies import Reply, ReplyClass, classify
 RELAY_PAUSE_SECONDS = 10
 """How long a row given back by a failing relay rests, so that no row is offered in a tight loop."""
 
+_PAUSE_SECONDS = {ReplyClass.CONNECTION_LIMIT: 0, ReplyClass.RATE: 2}
+"""Another connection will take it at once; a relay that is too fast is slowed by its limiter."""
+
 _JITTER = 0.2
 _PERMANENT = frozenset({ReplyClass.GONE, ReplyClass.MAILBOX_FULL, ReplyClass.REFUSED})
 
@@ -29,19 +32,21 @@ def outcome_of(
     if verdict in _PERMANENT:
         return Outcome(delivery_id, DeliveryState.FAILED, verdict, reply)
     if verdict is not ReplyClass.TEMPORARY:
-        return given_back(delivery_id, reply)
+        return given_back(delivery_id, reply, verdict)
     wait = retry_after_seconds[min(attempt, len(retry_after_seconds)) - 1]
     return Outcome(delivery_id, DeliveryState.PENDING, verdict, reply, due_at=_in(wait))
 
 
-def given_back(delivery_id: int, reply: Reply | None = None) -> Outcome:
-    """The relay failed before the dot: the row goes back as if it had not been offered."""
+def given_back(
+    delivery_id: int, reply: Reply | None = None, why: ReplyClass = ReplyClass.RELAY_FAULT
+) -> Outcome:
+    """Nothing was said about the recipient: the row goes back as if it had not been offered."""
     return Outcome(
         delivery_id,
         DeliveryState.PENDING,
-        ReplyClass.RELAY_FAULT,
+        why,
         reply,
-        due_at=_in(RELAY_PAUSE_SECONDS),
+        due_at=_in(_PAUSE_SECONDS.get(why, RELAY_PAUSE_SECONDS)),
         counts=False,
     )
 

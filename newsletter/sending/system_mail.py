@@ -3,9 +3,11 @@
 A confirmation, test send or notice exists exactly when the change that caused it was committed.
 """
 
+import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
@@ -18,15 +20,14 @@ from newsletter.core.db import database_now
 from newsletter.core.doorbell import OUTBOX, ring_after_commit
 from newsletter.core.runtime import Runtime
 from newsletter.mail.address import Address
+from newsletter.mail.replies import classify
+from newsletter.mail.smtp import GO_AHEAD, Envelope, SmtpFault
 from newsletter.sending import outcomes
 from newsletter.sending.models import SystemMail
-from newsletter.sending.transport import (
-    Connection,
-    Envelope,
-    NoReplyError,
-    RelayFaultError,
-    Transport,
-)
+from newsletter.sending.transport import Connection, Transport
+
+InThread = Callable[..., Awaitable[Any]]
+"""Runs a call that waits for the database in a thread beside the event loop."""
 
 _STALE_AFTER = timedelta(days=2)
 _TOKEN_BITS = 63
@@ -61,49 +62,62 @@ def has_due(session: Session) -> bool:
     return bool(session.scalar(select(due)))
 
 
-def deliver_outbox(
-    runtime: Runtime, transport: Transport, *, stop: Callable[[], bool] = lambda: False
-) -> None:
+def deliver_outbox(runtime: Runtime, transport: Transport) -> None:
+    """Send what is due now, from a process that has no send loop, such as a command."""
+
+    async def in_thread(call: Callable[..., Any], *arguments: Any) -> Any:
+        return await asyncio.to_thread(call, *arguments)
+
+    asyncio.run(deliver(runtime, transport, in_thread))
+
+
+async def deliver(runtime: Runtime, transport: Transport, in_thread: InThread) -> None:
     """Send what is due, one mail at a time over one connection.
 
     Raises nothing for a relay's fault: the rest waits for the next sweep.
     """
-    with runtime.sessions.writing() as session:
-        _reap(session)
-        if not has_due(session):
-            return
-    try:
-        connection = transport.connect()
-    except RelayFaultError as fault:
-        log.warning("relay.fault", fault=str(fault))
+    if not await in_thread(_reap, runtime):
         return
     try:
-        while not stop() and _deliver_one(runtime, connection):
-            pass
-    finally:
-        connection.close()
-
-
-def _deliver_one(runtime: Runtime, connection: Connection) -> bool:
-    """Send one mail; False when none is due or the connection is of no more use."""
-    mail = _take(runtime)
-    if mail is None:
-        return False
-    recipient = Address.parse(mail.address)
-    sender = Address.parse(mail.sender)
-    envelope = Envelope(sender.envelope, recipient.envelope, smtputf8=recipient.needs_smtputf8)
-    retries = runtime.settings.delivery.retry_after_seconds
-    usable = True
+        connection = await transport.connect()
+    except SmtpFault as fault:
+        log.warning("relay.fault", relay=transport.name, fault=str(fault))
+        return
     try:
-        reply = connection.send(envelope, mail.wire or b"")
-        outcome = outcomes.outcome_of(mail.id, reply, mail.attempt, retries)
-    except RelayFaultError as fault:
-        outcome, usable = outcomes.given_back(mail.id, fault.reply), False
-    except NoReplyError:
-        outcome, usable = outcomes.in_doubt(mail.id), False
-    with runtime.sessions.writing() as session:
-        _record(session, mail, outcome)
-    return usable
+        while (mail := await in_thread(_take, runtime)) is not None:
+            outcome, usable = await _offer(runtime, connection, mail)
+            await in_thread(_record, runtime, mail, outcome)
+            if not usable:
+                return
+    finally:
+        await connection.close()
+
+
+async def _offer(
+    runtime: Runtime, connection: Connection, mail: SystemMail
+) -> tuple[Outcome, bool]:
+    """What came of it, and whether the connection is of more use."""
+    recipient, sender = Address.parse(mail.address), Address.parse(mail.sender)
+    wire = mail.wire or b""
+    envelope = Envelope(
+        sender.envelope,
+        recipient.envelope,
+        smtputf8=recipient.needs_smtputf8,
+        size=len(wire),
+        envid=f"s{mail.id}",
+    )
+    exchange = await connection.exchange(None, envelope)
+    reply = exchange.go_ahead
+    if reply and reply.code == GO_AHEAD:
+        exchange = await connection.exchange(wire, None)
+        reply = exchange.verdict
+    if exchange.ambiguous:
+        return outcomes.in_doubt(mail.id), False
+    if reply is None:
+        return outcomes.given_back(mail.id, exchange.fault.reply if exchange.fault else None), False
+    retries = runtime.settings.delivery.retry_after_seconds
+    outcome = outcomes.outcome_of(mail.id, reply, mail.attempt, retries)
+    return outcome, not (exchange.fault or classify(reply).concerns_relay)
 
 
 def _take(runtime: Runtime) -> SystemMail | None:
@@ -130,33 +144,41 @@ def _take(runtime: Runtime) -> SystemMail | None:
         ).one_or_none()
 
 
-def _record(session: Session, mail: SystemMail, outcome: Outcome) -> None:
+def _record(runtime: Runtime, mail: SystemMail, outcome: Outcome) -> None:
     """Write what came of it, unless somebody else has taken it over; then drop the bytes."""
     state = outcome.state
     if state is DeliveryState.PENDING and mail.not_after < now():
         state = DeliveryState.FAILED
     terminal = state in (DeliveryState.ACCEPTED, DeliveryState.FAILED)
-    session.execute(
-        update(SystemMail)
-        .where(SystemMail.id == mail.id, SystemMail.lease_token == mail.lease_token)
-        .values(
-            state=state,
-            reason=outcome.reason,
-            due_at=outcome.due_at or mail.due_at,
-            attempt=mail.attempt if outcome.counts else mail.attempt - 1,
-            reply_code=outcome.reply.code if outcome.reply else None,
-            reply_text=outcome.reply.text[:200] if outcome.reply else "",
-            wire=None if terminal else mail.wire,
-            lease_token=None if terminal else mail.lease_token,
-            lease_until=None,
+    with runtime.sessions.writing() as session:
+        session.execute(
+            update(SystemMail)
+            .where(SystemMail.id == mail.id, SystemMail.lease_token == mail.lease_token)
+            .values(
+                state=state,
+                reason=outcome.reason,
+                due_at=outcome.due_at or mail.due_at,
+                attempt=mail.attempt if outcome.counts else mail.attempt - 1,
+                reply_code=outcome.reply.code if outcome.reply else None,
+                reply_text=outcome.reply.text[:200] if outcome.reply else "",
+                wire=None if terminal else mail.wire,
+                lease_token=None if terminal else mail.lease_token,
+                lease_until=None,
+            )
         )
-    )
 
 
-def _reap(session: Session) -> None:
-    """A sender that died in the middle leaves a doubt; nothing is sent twice by itself."""
-    session.execute(
-        update(SystemMail)
-        .where(SystemMail.state == DeliveryState.SENDING, SystemMail.lease_until < database_now())
-        .values(state=DeliveryState.IN_DOUBT, reason="worker lost", lease_until=None)
-    )
+def _reap(runtime: Runtime) -> bool:
+    """Whether any mail is due now.
+
+    A sender that died in the middle leaves a doubt; nothing is sent twice by itself.
+    """
+    with runtime.sessions.writing() as session:
+        session.execute(
+            update(SystemMail)
+            .where(
+                SystemMail.state == DeliveryState.SENDING, SystemMail.lease_until < database_now()
+            )
+            .values(state=DeliveryState.IN_DOUBT, reason="worker lost", lease_until=None)
+        )
+        return has_due(session)

@@ -1,99 +1,27 @@
 """The seam between the send loop and whatever carries mail."""
 
-import re
-from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol
 
-from newsletter.core.errors import NewsletterError
-from newsletter.mail.replies import Reply, ReplyClass, classify
-
-_BREAKS_OUT = re.compile(r"[\x00-\x20\x7f-\x9f<>\u2028\u2029]")
-
-
-class EnvelopeError(NewsletterError):
-    """An address with a character that could end its SMTP command."""
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """MAIL FROM and RCPT TO of one transaction; one recipient each.
-
-    Attributes:
-        sender, recipient: the domain as A-label.
-        smtputf8: a local part needs a server with SMTPUTF8 (RFC 6531).
-
-    Raises:
-        EnvelopeError: an address that `Address.parse` never made.
-    """
-
-    sender: str
-    recipient: str
-    smtputf8: bool = False
-
-    def __post_init__(self) -> None:
-        if _BREAKS_OUT.search(self.sender) or _BREAKS_OUT.search(self.recipient):
-            raise EnvelopeError("an envelope address has a space, bracket or control character")
-
-
-class RelayFaultError(NewsletterError):
-    """The relay failed, not the recipient: this message was definitely not accepted.
-
-    Raised for everything before the final dot: no connection, TLS or login refused, a connection
-    lost in the middle of a command or of the body. The row is given back, no attempt burnt.
-
-    Attributes:
-        relay: the relay's configured name.
-        reply: what the server said, if it said anything.
-        is_configuration: the relay refused our login, sender or identity: trying on is useless.
-    """
-
-    def __init__(
-        self,
-        relay: str,
-        problem: str,
-        *,
-        reply: Reply | None = None,
-        is_configuration: bool = False,
-    ) -> None:
-        super().__init__(f"relay {relay}: {problem}")
-        self.relay = relay
-        self.reply = reply
-        self.is_configuration = is_configuration
-
-    @classmethod
-    def said(cls, relay: str, moment: str, reply: Reply) -> Self:
-        """The fault that a reply is; `moment` tells what it answered."""
-        said = " ".join(str(part) for part in (reply.code, reply.enhanced, reply.text) if part)
-        configuration = classify(reply) is ReplyClass.CONFIGURATION
-        return cls(relay, f"{moment}: {said}", reply=reply, is_configuration=configuration)
-
-
-class NoReplyError(NewsletterError):
-    """The final dot was sent and no full reply came back: nobody can know whether it was taken."""
-
-    def __init__(self, relay: str, problem: str) -> None:
-        super().__init__(f"relay {relay}: {problem}")
-        self.relay = relay
+from newsletter.mail.smtp import Envelope, Exchange
 
 
 class Connection(Protocol):
-    """An open, greeted, authenticated connection; used by one thread at a time."""
+    """An open, greeted, authenticated connection; used by one lane."""
 
-    def send(self, envelope: Envelope, wire: bytes) -> Reply:
-        """Offer one message and return the server's verdict on this recipient, good or bad.
+    async def exchange(self, body: bytes | None, envelope: Envelope | None) -> Exchange:
+        """Hand in the body of the message announced last, and announce the next.
 
-        `wire` is CRLF only, no line begins with a dot, it ends with CRLF and lacks the final dot.
-
-        Raises:
-            RelayFaultError: definitely not accepted, and no verdict on the recipient: connection
-                lost before the dot, or a reply that concerns the relay (wait, slow down, log in).
-                The connection is of no more use.
-            NoReplyError: the one ambiguous case; the connection is of no more use.
+        `body` is CRLF only, no line begins with a dot, it ends with CRLF and lacks the final dot.
+        Raises nothing for trouble on the way: `Exchange` says what came of both.
         """
         ...
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Say goodbye; never raises."""
+        ...
+
+    def abort(self) -> None:
+        """Hang up at once, without a dot."""
         ...
 
 
@@ -105,10 +33,10 @@ class Transport(Protocol):
         """The relay's configured name."""
         ...
 
-    def connect(self) -> Connection:
+    async def connect(self) -> Connection:
         """Open a connection.
 
         Raises:
-            RelayFaultError: the relay cannot be reached or does not let us in.
+            SmtpFault: the relay cannot be reached or does not let us in.
         """
         ...

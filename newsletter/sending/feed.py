@@ -1,0 +1,342 @@
+"""The feed: rows claimed ahead for the connections of a process, of all broadcasts at work in turn.
+
+Claims are small (at most 100 rows, about three seconds of work), so that a process that dies holds
+little, and memory stays flat whatever the size of the list.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+
+from newsletter.broadcasts import control, ledger
+from newsletter.broadcasts.ledger import Claim, Claimed
+from newsletter.broadcasts.planning import frozen_content
+from newsletter.core import logs
+from newsletter.core.db import Sessions
+from newsletter.core.errors import NewsletterError
+from newsletter.core.failpoints import failpoint
+from newsletter.rendering.compiled import WireForm
+from newsletter.rendering.message import PreparedMail, prepare
+from subscribers import audience
+from subscribers.recipient import Recipient
+
+CLAIM_ROWS = 100
+CLAIM_SECONDS = 3
+_PACE_SECONDS = 1
+_RETRY_SECONDS = 0.5
+
+log = logs.get(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Course:
+    """A broadcast at work in this process.
+
+    Attributes:
+        until: on `time.monotonic`'s clock; later nothing more is claimed.
+        at_work: rows claimed and not yet concluded.
+        closed: nothing more is claimed.
+        more: closed before the ledger was empty.
+        done: set once it is closed and nothing is at work.
+    """
+
+    broadcast_id: int
+    until: float
+    at_work: int = 0
+    closed: bool = False
+    more: bool = False
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def close(self, *, more: bool) -> None:
+        self.closed = True
+        self.more = self.more or more
+        self.settle()
+
+    def settle(self) -> None:
+        if self.closed and not self.at_work:
+            self.done.set()
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One recipient's message, to be made and offered."""
+
+    course: Course
+    token: int
+    row: Claimed
+    recipient: Recipient
+    mail: PreparedMail
+
+
+class Feed:
+    """Rows to be offered next; lives on the event loop, claims in a thread beside it."""
+
+    def __init__(
+        self,
+        sessions: Sessions,
+        lease_seconds: int,
+        live: set[int],
+        in_thread: Callable[..., Awaitable[Any]],
+    ) -> None:
+        """`live` are the tokens of claims with rows at work: the committer renews their leases."""
+        self.filled = asyncio.Event()
+        self.on_filled: Callable[[], None] = lambda: None
+        self._sessions = sessions
+        self._lease_seconds = lease_seconds
+        self._live = live
+        self._in_thread = in_thread
+        self._ready: deque[Work] = deque()
+        self._courses: deque[Course] = deque()
+        self._left: dict[int, int] = {}
+        self._claiming: asyncio.Task[None] | None = None
+        self._settling: set[asyncio.Future[None]] = set()
+        self._pace = _Pace()
+
+    def __len__(self) -> int:
+        return len(self._ready)
+
+    def add(self, broadcast_id: int, seconds: float) -> Course:
+        """Work on this broadcast from now on, claiming for so many seconds."""
+        course = Course(broadcast_id, time.monotonic() + seconds)
+        self._courses.append(course)
+        self._refill()
+        return course
+
+    def take(self) -> Work | None:
+        """The next row to offer; None when none is ready now: wait for `filled`."""
+        work = self._ready.popleft() if self._ready else None
+        if not self._ready:
+            self.filled.clear()
+        self._refill()
+        return work
+
+    def put_back(self, work: Work) -> None:
+        """It was not offered: whoever comes next takes it."""
+        self._ready.appendleft(work)
+        if work.course.closed and not work.course.more:
+            self._give_back([work])
+            return
+        self._fill()
+
+    def conclude(self, work: Work) -> None:
+        """The row's outcome is written, or it is not ours any more."""
+        self._pace.count()
+        self._forget(work)
+
+    def discard(self, course: Course) -> None:
+        """The broadcast was paused or the relay is gone: what is on no connection is given back."""
+        course.close(more=False)
+        self._give_back([work for work in self._ready if work.course is course])
+
+    def drop(self, course: Course, token: int) -> None:
+        """Some people of this claim left meanwhile: claim the rest again without them."""
+        self._give_back([w for w in self._ready if w.course is course and w.token == token])
+
+    def suspend(self) -> None:
+        """No relay takes mail now: the next sweep will ask again."""
+        for course in tuple(self._courses):
+            self.discard(course)
+
+    def postpone(self, work: Work, seconds: float) -> None:
+        """Its domain asked us to slow down: the row is due again after so long."""
+        postponed = asyncio.ensure_future(
+            self._quietly(self._postponed, work.row.delivery_id, work.token, seconds)
+        )
+        self._settling.add(postponed)
+        postponed.add_done_callback(self._settling.discard)
+        postponed.add_done_callback(lambda _: self._forget(work))
+
+    async def given_back(self) -> None:
+        """Return when all that was given back is written."""
+        while self._settling or self._claiming:
+            waited = [*self._settling, *([self._claiming] if self._claiming else [])]
+            await asyncio.wait(waited)
+
+    def close(self) -> None:
+        """Claim nothing more and give back what is on no connection."""
+        for course in tuple(self._courses):
+            course.close(more=True)
+        self._give_back(list(self._ready))
+
+    def _give_back(self, works: list[Work]) -> None:
+        if not works:
+            return
+        dropped = set(map(id, works))
+        self._ready = deque(work for work in self._ready if id(work) not in dropped)
+        if not self._ready:
+            self.filled.clear()
+        tokens = {work.token for work in works}
+        released = asyncio.ensure_future(self._quietly(self._released, tokens))
+        self._settling.add(released)
+        released.add_done_callback(self._settling.discard)
+        released.add_done_callback(lambda _: self._forget_all(works))
+
+    async def _quietly(self, write: Callable[..., None], *arguments: Any) -> None:
+        """A database that is away loses nothing: the leases will end."""
+        try:
+            await self._in_thread(write, *arguments)
+        except DBAPIError as error:
+            log.warning("ledger.away", error=type(error.orig).__name__)
+
+    def _released(self, tokens: set[int]) -> None:
+        with self._sessions.writing() as session:
+            ledger.release(session, tokens)
+
+    def _postponed(self, delivery_id: int, token: int, seconds: float) -> None:
+        with self._sessions.writing() as session:
+            ledger.postpone(session, delivery_id, token, seconds)
+
+    def _forget_all(self, works: Iterable[Work]) -> None:
+        for work in works:
+            self._forget(work)
+
+    def _forget(self, work: Work) -> None:
+        self._left[work.token] -= 1
+        if not self._left[work.token]:
+            del self._left[work.token]
+            self._live.discard(work.token)
+        work.course.at_work -= 1
+        work.course.settle()
+        if work.course.done.is_set():
+            self._leave(work.course)
+
+    def _leave(self, course: Course) -> None:
+        if course in self._courses:
+            self._courses.remove(course)
+
+    def _refill(self) -> None:
+        """Claim for the next broadcast in turn while the last claim is being worked off."""
+        if self._claiming is None and len(self._ready) <= self._pace.rows() // 2:
+            course = self._next_course()
+            if course:
+                self._claiming = asyncio.ensure_future(self._claim(course))
+
+    def _next_course(self) -> Course | None:
+        for course in tuple(self._courses):
+            self._courses.rotate(-1)
+            if not course.closed and time.monotonic() > course.until:
+                course.close(more=True)
+            if course.done.is_set():
+                self._leave(course)
+            elif not course.closed:
+                return course
+        return None
+
+    async def _claim(self, course: Course) -> None:
+        try:
+            works = await self._in_thread(self._claimed, course, self._pace.rows())
+        except DBAPIError as error:
+            log.warning("ledger.away", error=type(error.orig).__name__)
+            await asyncio.sleep(_RETRY_SECONDS)
+        else:
+            self._took(course, works)
+        finally:
+            self._claiming = None
+        self._refill()
+
+    def _took(self, course: Course, works: list[Work]) -> None:
+        course.at_work += len(works)
+        for work in works:
+            self._left[work.token] = self._left.get(work.token, 0) + 1
+        self._live.update(work.token for work in works)
+        if course.closed:
+            self._ready.extend(works)
+            self._give_back(works)
+            return
+        if not works:
+            course.close(more=False)
+            if course.done.is_set():
+                self._leave(course)
+            return
+        self._ready.extend(works)
+        self._fill()
+
+    def _fill(self) -> None:
+        self.filled.set()
+        self.on_filled()
+
+    def _claimed(self, course: Course, limit: int) -> list[Work]:
+        """In a thread: claim, drop who left meanwhile, fetch the people."""
+        number = course.broadcast_id
+        while True:
+            with self._sessions.writing() as session:
+                claim = ledger.claim(
+                    session, number, limit=limit, lease_seconds=self._lease_seconds
+                )
+                if not claim.rows:
+                    return []
+                failpoint("after_claim")
+                left = ledger.skip_unmailable(session, number, claim.token)
+            rows = [row for row in claim.rows if row.delivery_id not in left]
+            if rows:
+                return self._works(course, claim, rows)
+
+    def _works(self, course: Course, claim: Claim, rows: list[Claimed]) -> list[Work]:
+        people = self._recipients(rows)
+        try:
+            mails = {row.wire_form: self._mail(course, row.wire_form) for row in rows}
+        except NewsletterError as error:
+            self._unsendable(course, claim, error)
+            return []
+        return [
+            Work(course, claim.token, row, people[row.delivery_id], mails[row.wire_form])
+            for row in rows
+        ]
+
+    def _mail(self, course: Course, form: WireForm) -> PreparedMail:
+        return prepared_mail(self._sessions, course.broadcast_id, form)
+
+    def _recipients(self, rows: list[Claimed]) -> Mapping[int, Recipient]:
+        """By delivery id. The frozen address is mailed, whatever the subscriber's is by now."""
+        with self._sessions.reading() as session:
+            people = audience.recipients(session, [row.subscriber_id for row in rows])
+        return {
+            row.delivery_id: replace(
+                people.get(row.subscriber_id, Recipient(row.subscriber_id, "", "")),
+                address=row.address,
+                address_key=row.address_key,
+            )
+            for row in rows
+        }
+
+    def _unsendable(self, course: Course, claim: Claim, error: NewsletterError) -> None:
+        """What was frozen cannot be made into a mail: nobody's fault but ours, nobody fails."""
+        with self._sessions.writing() as session:
+            control.pause(session, course.broadcast_id, str(error)[:300])
+            ledger.release(session, [claim.token])
+
+
+class _Pace:
+    """How fast rows are concluded, and so how many are about three seconds of work."""
+
+    _FIRST_ROWS = 24
+    _FEWEST_ROWS = 4
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._count = 0
+        self._rows = self._FIRST_ROWS
+
+    def count(self) -> None:
+        self._count += 1
+        elapsed = time.monotonic() - self._since
+        if elapsed > _PACE_SECONDS:
+            rows = round(CLAIM_SECONDS * self._count / elapsed)
+            self._rows = max(self._FEWEST_ROWS, min(CLAIM_ROWS, rows))
+            self._since, self._count = time.monotonic(), 0
+
+    def rows(self) -> int:
+        return self._rows
+
+
+@lru_cache(maxsize=16)
+def prepared_mail(sessions: Sessions, broadcast_id: int, form: WireForm) -> PreparedMail:
+    """One wire form of a broadcast, prepared once per process; frozen content never changes."""
+    with sessions.reading() as session:
+        return prepare(frozen_content(session, broadcast_id), form)
