@@ -1,7 +1,6 @@
 """Ours, end to end: claimed from the ledger, personalised, offered, recorded."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -15,8 +14,8 @@ from newsletter.core.db import Sessions, connect
 from newsletter.core.runtime import Runtime
 from newsletter.core.tokens import TokenKeys
 from newsletter.migrations import schema
-from newsletter.sending.dispatch import deliver_slice
-from newsletter.sending.smtp_transport import transport_for
+from newsletter.sending.dispatch import Dispatch
+from newsletter.sending.smtp_transport import transports_for
 from tests import factories
 
 _KEYS = TokenKeys.from_secrets("a secret of the benchmarks, long enough to be one")
@@ -37,15 +36,10 @@ class Engine:
         runtime = self._runtime
         broadcast_id = self._frozen(runtime.sessions)
 
-        def slice_() -> None:
-            transport = transport_for(runtime.settings.relays)
-            while deliver_slice(runtime, transport, broadcast_id):
-                pass
-
         def work() -> None:
-            with ThreadPoolExecutor(connections) as pool:
-                for done in [pool.submit(slice_) for _ in range(connections)]:
-                    done.result()
+            with Dispatch(runtime, transports_for(runtime.settings.relays)) as dispatch:
+                while dispatch.deliver(broadcast_id):
+                    pass
 
         sample = timed(work, self._recipients)
         self._check(runtime, broadcast_id)

@@ -22,7 +22,9 @@ from newsletter.mail.address import Address
 from newsletter.rendering.compiled import CompiledEmail, Frozen, SenderIdentity
 from newsletter.rendering.compiler import Compilation, compile_issue
 from newsletter.rendering.templates import TemplateFolders
+from newsletter.sending.dispatch import Dispatch
 from newsletter.sending.memory import MemoryTransport
+from newsletter.sending.transport import Transport
 from subscribers import lists, subscriptions
 from subscribers.models import Subscriber, SubscriberList, Subscription, TrackingConsent
 from subscribers.recipient import Recipient
@@ -156,6 +158,14 @@ def deliveries(sessions: Sessions, broadcast_id: int) -> Mapping[str, Delivery]:
     with sessions.reading() as session:
         rows = session.query(Delivery).filter_by(broadcast_id=broadcast_id).order_by(Delivery.id)
         return {row.address: row for row in rows}
+
+
+def deliver(runtime: Runtime, relay: Transport, broadcast_id: int, *, connections: int = 1) -> bool:
+    """One slice by a send loop of its own; True when more is due."""
+    delivery = runtime.settings.delivery.model_copy(update={"connections": connections})
+    settings = runtime.settings.model_copy(update={"delivery": delivery})
+    with Dispatch(Runtime(settings, runtime.sessions, runtime.keys), [relay]) as dispatch:
+        return dispatch.deliver(broadcast_id)
 
 
 def memory(**scripts: Any) -> MemoryTransport:

@@ -38,7 +38,8 @@ from newsletter.broadcasts.models import (
     DeliveryState,
 )
 from newsletter.core.clock import now
-from newsletter.core.db import UtcDateTime, database_now, given_rows, json_time
+from newsletter.core.db import UtcDateTime, database_now
+from newsletter.core.given_rows import given_rows, json_time
 from subscribers import audience
 
 
@@ -117,7 +118,9 @@ def _announcement(dialect: str) -> Update:
     )
     lists = select(BroadcastList.list_id).where(BroadcastList.broadcast_id == row.broadcast_id)
     is_sending = exists().where(
-        Broadcast.id == row.broadcast_id, Broadcast.state == BroadcastState.SENDING
+        Broadcast.id == row.broadcast_id,
+        Broadcast.state == BroadcastState.SENDING,
+        Broadcast.not_after > bindparam("at", type_=UtcDateTime()),
     )
     return (
         update(_table())

@@ -4,47 +4,46 @@
 """
 
 import json
+import math
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psycopg
 from sqlalchemy import (
     JSON,
     BigInteger,
     DateTime,
     Engine,
     Enum,
-    FromClause,
     Integer,
     MetaData,
     SmallInteger,
     TypeDecorator,
-    bindparam,
-    column,
     create_engine,
     event,
-    func,
     make_url,
-    select,
-    type_coerce,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, Dialect
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
-from sqlalchemy.types import TypeEngine
 
 from newsletter.core.errors import ConfigurationError
 
 BUSY_TIMEOUT_SECONDS = 10
+_PING_AFTER_SECONDS = 2
+_IDLE_SINCE = "idle since"
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
 """A 64-bit key; SQLite only counts up by itself when the column is called INTEGER."""
@@ -143,30 +142,6 @@ def _sqlite_now(element: database_now, compiler: SQLCompiler, **options: Any) ->
     return f"strftime('%Y-%m-%d %H:%M:%f000', 'now'{shifts})"
 
 
-def given_rows(dialect: str, name: str, columns: Mapping[str, TypeEngine[Any]]) -> FromClause:
-    """Rows handed over as one JSON parameter called `name`, a list of objects keyed by column.
-
-    So a statement over a group is the same, and prepared once, whatever the group's size. Times
-    are handed over as `json_time` writes them.
-    """
-    typed = [column(key, kind) for key, kind in columns.items()]
-    if dialect == "postgresql":
-        rows = func.jsonb_to_recordset(bindparam(name, type_=JSONB)).table_valued(*typed, name=name)
-        return rows.render_derived(with_types=True)
-    each = func.json_each(bindparam(name, type_=JSON)).table_valued("value", name=f"{name}_each")
-    return select(
-        *(
-            type_coerce(func.json_extract(each.c.value, f"$.{key}"), kind).label(key)
-            for key, kind in columns.items()
-        )
-    ).subquery(name)
-
-
-def json_time(moment: datetime | None) -> str | None:
-    """A time as both databases read it from JSON and SQLite keeps it."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") if moment else None
-
-
 class _FairLock:
     """First come, first served: SQLite's own busy handler starves whoever sleeps longest."""
 
@@ -261,7 +236,10 @@ def connect(url: str) -> Sessions:
     backend = parsed.get_backend_name()
     if backend == "postgresql":
         psycopg_url = parsed.set(drivername="postgresql+psycopg")
-        return Sessions(create_engine(psycopg_url, pool_pre_ping=True, pool_size=10))
+        engine = create_engine(psycopg_url, pool_size=10)
+        event.listen(engine, "checkin", _note_idle)
+        event.listen(engine, "checkout", _ping_if_idle)
+        return Sessions(engine)
     if backend != "sqlite":
         raise ConfigurationError(f"database.url: expected sqlite or postgresql, got {backend!r}")
     if parsed.database:
@@ -274,6 +252,25 @@ def connect(url: str) -> Sessions:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return Sessions(engine)
+
+
+def _note_idle(connection: Any, record: ConnectionPoolEntry) -> None:
+    del connection
+    record.info[_IDLE_SINCE] = time.monotonic()
+
+
+def _ping_if_idle(
+    connection: Any, record: ConnectionPoolEntry, proxy: PoolProxiedConnection
+) -> None:
+    """Has the server gone meanwhile? Asked of a busy connection too, it would cost a round trip."""
+    del proxy
+    if time.monotonic() - record.info.get(_IDLE_SINCE, -math.inf) < _PING_AFTER_SECONDS:
+        return
+    try:
+        connection.execute("SELECT 1")
+        connection.rollback()
+    except psycopg.Error as error:
+        raise DisconnectionError(str(error)) from error
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

@@ -71,8 +71,8 @@ def test_the_databases_clock_is_ours_within_a_minute(sessions: Sessions) -> None
 def test_leases_are_given_by_the_databases_clock(sessions: Sessions) -> None:
     with (
         time_machine.travel(now() - timedelta(hours=1)),
-        leases.hold(sessions, ["sender"], 60) as held,
-        leases.hold(sessions, ["sender"], 60) as second,
+        leases.hold(sessions, "sender", 60) as held,
+        leases.hold(sessions, "sender", 60) as second,
     ):
         assert held
         assert second is None, "a machine whose clock is slow keeps what it holds"
@@ -93,17 +93,24 @@ def test_many_writers_wait_for_each_other(sessions: Sessions) -> None:
 
 
 def test_a_lease_has_one_holder_and_outlives_no_crash(sessions: Sessions) -> None:
-    with leases.hold(sessions, ["sender"], 60) as held:
+    with leases.hold(sessions, "sender", 60) as held:
         assert held
-        with leases.hold(sessions, ["sender"], 60) as second:
+        with leases.hold(sessions, "sender", 60) as second:
             assert second is None
-        with leases.hold(sessions, ["sender", "other"], 60) as other:
-            assert other
-            assert other.name == "other"
-        assert leases.renew(sessions, held, 60)
-        leases.renew(sessions, held, -1)  # as if the holder had died long ago
-        with leases.hold(sessions, ["sender"], 60) as successor:
+        assert leases.renew(sessions, [held], 60) == [held]
+        leases.renew(sessions, [held], -1)  # as if the holder had died long ago
+        with leases.hold(sessions, "sender", 60) as successor:
             assert successor
-            assert not leases.renew(sessions, held, 60)
-    with leases.hold(sessions, ["sender"], 60) as again:
+            assert leases.renew(sessions, [held], 60) == []
+    with leases.hold(sessions, "sender", 60) as again:
         assert again
+
+
+def test_of_several_leases_those_are_taken_that_are_free(sessions: Sessions) -> None:
+    slots = [f"relay/main/{number}" for number in range(5)]
+    first = leases.take(sessions, slots, 3, 60)
+    assert [lease.name for lease in first] == slots[:3]
+    second = leases.take(sessions, slots, 3, 60)
+    assert [lease.name for lease in second] == slots[3:]
+    leases.release(sessions, first[:1])
+    assert [lease.name for lease in leases.take(sessions, slots, 3, 60)] == slots[:1]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from sqlalchemy import select, update
 
-from newsletter.broadcasts import accounting, control, ledger
+from newsletter.broadcasts import accounting, control, ledger, offers
 from newsletter.broadcasts.ledger import Claim, Outcome
 from newsletter.broadcasts.models import (
     DELIVERY_MOVES,
@@ -20,6 +20,7 @@ from newsletter.broadcasts.models import (
     DeliveryState,
     SkipReason,
 )
+from newsletter.broadcasts.offers import Conclusion, Intent
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions, connect
 from newsletter.mail.replies import parse_reply
@@ -38,15 +39,16 @@ def claim(sessions: Sessions, broadcast_id: int, limit: int = 100, lease: int = 
         return ledger.claim(session, broadcast_id, limit=limit, lease_seconds=lease)
 
 
-def intend(sessions: Sessions, broadcast_id: int, ours: Claim, number: int = 0) -> bool:
+def intend(sessions: Sessions, ours: Claim, number: int = 0) -> bool:
+    row = ours.rows[number].delivery_id
     with sessions.writing() as session:
-        row = ours.rows[number].delivery_id
-        return ledger.intend(session, broadcast_id, ours, row, relay="r", lease_seconds=60)
+        return offers.announce(session, [Intent(row, ours.token, "r")], lease_seconds=60) == {row}
 
 
 def record(sessions: Sessions, token: int, outcome: Outcome) -> bool:
     with sessions.writing() as session:
-        return ledger.record(session, token, outcome)
+        written = offers.conclude(session, [Conclusion(token, outcome)])
+        return written == {outcome.delivery_id}
 
 
 def states(sessions: Sessions, broadcast_id: int) -> Sequence[DeliveryState]:
@@ -98,17 +100,17 @@ def test_nothing_is_claimed_unless_the_broadcast_is_sending(sessions: Sessions) 
 def test_an_intent_needs_the_token_the_lease_and_a_sending_broadcast(sessions: Sessions) -> None:
     broadcast_id = factories.sending(sessions, TEN)
     ours = claim(sessions, broadcast_id)
-    assert not intend(sessions, broadcast_id, Claim(ours.token ^ 1, ours.rows))
-    assert intend(sessions, broadcast_id, ours)
-    assert not intend(sessions, broadcast_id, ours), "announced already"
+    assert not intend(sessions, Claim(ours.token ^ 1, ours.rows))
+    assert intend(sessions, ours)
+    assert intend(sessions, ours), "said again because the reply was lost: the same answer"
     with sessions.writing() as session:
         control.pause(session, broadcast_id, "test")
-    assert not intend(sessions, broadcast_id, ours, 1)
+    assert not intend(sessions, ours, 1)
     with sessions.writing() as session:
         control.resume(session, broadcast_id)
-    assert intend(sessions, broadcast_id, ours, 1)
+    assert intend(sessions, ours, 1)
     expire_leases(sessions)
-    assert not intend(sessions, broadcast_id, ours, 2)
+    assert not intend(sessions, ours, 2)
     assert factories.deliveries(sessions, broadcast_id)[TEN[0]].attempt == 1
 
 
@@ -126,17 +128,50 @@ def test_who_left_since_freezing_is_not_mailed(sessions: Sessions, reason: SkipR
             suppressions.suppress(
                 session, row.address_key, reason=SuppressionReason.MANUAL, source="test"
             )
-    assert not intend(sessions, broadcast_id, ours)
+    assert not intend(sessions, ours)
     with sessions.writing() as session:
-        ledger.skip_unmailable(session, broadcast_id, ours, row.delivery_id)
+        left = ledger.skip_unmailable(session, broadcast_id, ours.token)
+    assert left == {row.delivery_id}
     skipped = factories.deliveries(sessions, broadcast_id)[row.address]
     assert (skipped.state, skipped.reason) == (S.SKIPPED, reason)
+
+
+def test_a_group_is_announced_and_concluded_in_one_statement_each(sessions: Sessions) -> None:
+    broadcast_id = factories.sending(sessions, TEN[:4])
+    ours = claim(sessions, broadcast_id)
+    rows = [row.delivery_id for row in ours.rows]
+    intents = [Intent(row, ours.token, "main") for row in rows]
+    foreign = Intent(rows[3], ours.token ^ 1, "main")
+    with sessions.writing() as session:
+        announced = offers.announce(session, [*intents[:3], foreign], lease_seconds=60)
+        assert announced == set(rows[:3])
+    later = now() + timedelta(minutes=5)
+    outcomes = [
+        Outcome(rows[0], S.ACCEPTED, reply=OK),
+        Outcome(rows[1], S.PENDING, "temporary", parse_reply(451, "4.7.1 später"), due_at=later),
+        Outcome(rows[2], S.IN_DOUBT, "no reply"),
+        Outcome(rows[3], S.ACCEPTED, reply=OK),
+    ]
+    with sessions.writing() as session:
+        written = offers.conclude(session, [Conclusion(ours.token, o) for o in outcomes])
+        assert written == set(rows[:3]), "what was never announced has no outcome"
+    assert states(sessions, broadcast_id) == [S.ACCEPTED, S.PENDING, S.IN_DOUBT, S.CLAIMED]
+    waiting = factories.deliveries(sessions, broadcast_id)[TEN[1]]
+    assert (waiting.due_at, waiting.reply_text, waiting.relay) == (later, "später", "main")
+
+
+def test_a_broadcast_that_went_stale_offers_nothing(sessions: Sessions) -> None:
+    broadcast_id = factories.sending(sessions, TEN)
+    ours = claim(sessions, broadcast_id)
+    with sessions.writing() as session:
+        session.get_one(Broadcast, broadcast_id).not_after = now() - timedelta(seconds=1)
+    assert not intend(sessions, ours)
 
 
 def test_an_outcome_needs_the_token(sessions: Sessions) -> None:
     broadcast_id = factories.sending(sessions, TEN)
     ours = claim(sessions, broadcast_id)
-    intend(sessions, broadcast_id, ours)
+    intend(sessions, ours)
     accepted = Outcome(ours.rows[0].delivery_id, S.ACCEPTED, reply=OK)
     assert not record(sessions, ours.token ^ 1, accepted)
     assert record(sessions, ours.token, accepted)
@@ -154,7 +189,7 @@ def test_a_temporary_refusal_waits_and_a_relays_fault_burns_no_attempt(sessions:
     broadcast_id = factories.sending(sessions, TEN[:1])
     for counts, attempts in ((True, 1), (False, 1)):
         ours = claim(sessions, broadcast_id)
-        assert intend(sessions, broadcast_id, ours)
+        assert intend(sessions, ours)
         later = now() + timedelta(hours=1)
         row = ours.rows[0].delivery_id
         assert record(sessions, ours.token, Outcome(row, S.PENDING, due_at=later, counts=counts))
@@ -168,7 +203,7 @@ def test_a_temporary_refusal_waits_and_a_relays_fault_burns_no_attempt(sessions:
 def test_a_lost_worker_leaves_doubt_only_where_a_mail_was_offered(sessions: Sessions) -> None:
     broadcast_id = factories.sending(sessions, TEN[:3])
     ours = claim(sessions, broadcast_id)
-    intend(sessions, broadcast_id, ours)
+    intend(sessions, ours)
     expire_leases(sessions)
     with sessions.writing() as session:
         ledger.reap(session)
@@ -179,7 +214,7 @@ def test_a_lost_worker_leaves_doubt_only_where_a_mail_was_offered(sessions: Sess
 def test_a_full_reply_read_late_still_counts(sessions: Sessions) -> None:
     broadcast_id = factories.sending(sessions, TEN[:1])
     ours = claim(sessions, broadcast_id)
-    intend(sessions, broadcast_id, ours)
+    intend(sessions, ours)
     expire_leases(sessions)
     with sessions.writing() as session:
         ledger.reap(session)
@@ -191,7 +226,7 @@ def test_a_full_reply_read_late_still_counts(sessions: Sessions) -> None:
 def test_a_reader_proves_that_the_mail_arrived(sessions: Sessions) -> None:
     broadcast_id = factories.sending(sessions, TEN[:2])
     ours = claim(sessions, broadcast_id)
-    intend(sessions, broadcast_id, ours)
+    intend(sessions, ours)
     record(sessions, ours.token, Outcome(ours.rows[0].delivery_id, S.IN_DOUBT, "no reply"))
     with sessions.writing() as session:
         for row in ours.rows:
@@ -202,9 +237,9 @@ def test_a_reader_proves_that_the_mail_arrived(sessions: Sessions) -> None:
 def test_released_rows_are_free_again(sessions: Sessions) -> None:
     broadcast_id = factories.sending(sessions, TEN)
     ours = claim(sessions, broadcast_id)
-    intend(sessions, broadcast_id, ours)
+    intend(sessions, ours)
     with sessions.writing() as session:
-        ledger.release(session, ours)
+        ledger.release(session, [ours.token])
     assert states(sessions, broadcast_id) == [S.SENDING, *[S.PENDING] * 9]
 
 
@@ -213,7 +248,7 @@ def test_everything_but_plain_success_is_logged(sessions: Sessions) -> None:
     ours = claim(sessions, broadcast_id)
     replies = [OK, parse_reply(550, "5.1.1 User unknown")]
     for number, (reply, state) in enumerate(zip(replies, (S.ACCEPTED, S.FAILED), strict=True)):
-        intend(sessions, broadcast_id, ours, number)
+        intend(sessions, ours, number)
         row = ours.rows[number].delivery_id
         record(sessions, ours.token, Outcome(row, state, "gone", reply))
     with sessions.reading() as session:
@@ -224,7 +259,7 @@ def test_everything_but_plain_success_is_logged(sessions: Sessions) -> None:
 def test_past_its_time_nothing_new_is_offered_and_retries_end(sessions: Sessions) -> None:
     broadcast_id = factories.sending(sessions, TEN[:2])
     ours = claim(sessions, broadcast_id, 1)
-    intend(sessions, broadcast_id, ours)
+    intend(sessions, ours)
     waiting = Outcome(ours.rows[0].delivery_id, S.PENDING, "temporary", due_at=now())
     record(sessions, ours.token, waiting)
     with sessions.writing() as session:
@@ -255,7 +290,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def intend(self, data: st.DataObject) -> None:
         ours = self._some(data)
-        if ours and intend(self.sessions, self.broadcast_id, ours, 0):
+        if ours and intend(self.sessions, ours, 0):
             row = ours.rows[0].delivery_id
             assert row not in self.answered, "accepted, and offered again"
             self.offered[row] = ours.token
@@ -277,7 +312,7 @@ class LedgerMachine(RuleBasedStateMachine):
         ours = self._some(data)
         if ours:
             with self.sessions.writing() as session:
-                ledger.release(session, ours)
+                ledger.release(session, [ours.token])
 
     @rule()
     def lose_all_workers(self) -> None:

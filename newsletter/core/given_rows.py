@@ -1,0 +1,33 @@
+"""A group of rows as one parameter of a statement, on both databases."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, FromClause, bindparam, column, func, select, type_coerce
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine
+
+
+def given_rows(dialect: str, name: str, columns: Mapping[str, TypeEngine[Any]]) -> FromClause:
+    """Rows handed over as one JSON parameter called `name`, a list of objects keyed by column.
+
+    So a statement over a group is the same, and prepared once, whatever the group's size. Times
+    are handed over as `json_time` writes them.
+    """
+    typed = [column(key, kind) for key, kind in columns.items()]
+    if dialect == "postgresql":
+        rows = func.jsonb_to_recordset(bindparam(name, type_=JSONB)).table_valued(*typed, name=name)
+        return rows.render_derived(with_types=True)
+    each = func.json_each(bindparam(name, type_=JSON)).table_valued("value", name=f"{name}_each")
+    return select(
+        *(
+            type_coerce(func.json_extract(each.c.value, f"$.{key}"), kind).label(key)
+            for key, kind in columns.items()
+        )
+    ).subquery(name)
+
+
+def json_time(moment: datetime | None) -> str | None:
+    """A time as both databases read it from JSON and SQLite keeps it."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") if moment else None
