@@ -103,6 +103,18 @@ class RelaySettings(_Section):
     url: SecretStr
     connections: Annotated[int, Field(ge=1, le=100)] = 4
     """How many connections all workers together hold to it."""
+    messages_per_connection: Annotated[int, Field(ge=1)] | None = None
+    """After so many a connection is closed and another opened; None: as many as it takes."""
+    rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Messages per second, over all workers; None: as fast as it takes them."""
+    burst: Annotated[int, Field(ge=1)] | None = None
+    """How many may go at once after a pause; None: a second's worth."""
+
+    @model_validator(mode="after")
+    def _burst_needs_rate(self) -> Self:
+        if self.burst is not None and self.rate is None:
+            raise ValueError("burst is set but rate is not: without a rate nothing is held back")
+        return self
 
 
 class SenderSettings(_Section):
