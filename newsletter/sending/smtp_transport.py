@@ -16,7 +16,6 @@ from newsletter.core.errors import ConfigurationError
 from newsletter.mail.replies import Reply, classify, parse_reply
 from newsletter.sending.relay_url import RelayUrl
 from newsletter.sending.transport import (
-    Connection,
     Envelope,
     NoReplyError,
     RelayFaultError,
@@ -31,6 +30,14 @@ class Timeouts:
     connect: float = 10
     command: float = 60
     after_dot: float = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What a server offers once we are in: the version of TLS, if any, and its extensions."""
+
+    tls: str
+    extensions: tuple[str, ...]
 
 
 class SmtpTransport:
@@ -50,7 +57,7 @@ class SmtpTransport:
     def name(self) -> str:
         return self._name
 
-    def connect(self) -> Connection:
+    def connect(self) -> "SmtpConnection":
         with self._faults("cannot be reached"):
             client = self._greeted()
         try:
@@ -59,7 +66,7 @@ class SmtpTransport:
         except RelayFaultError:
             client.close()
             raise
-        return _SmtpConnection(self._name, client, self._timeouts)
+        return SmtpConnection(self._name, client, self._timeouts)
 
     def _greeted(self) -> smtplib.SMTP:
         host, port, seconds = self._url.host, self._url.port, self._timeouts.connect
@@ -97,7 +104,7 @@ class SmtpTransport:
             raise RelayFaultError(self._name, f"{problem}: {error}") from None
 
 
-class _SmtpConnection:
+class SmtpConnection:
     """An open connection; the library's client carries the bytes, we drive the commands."""
 
     def __init__(self, relay: str, client: smtplib.SMTP, timeouts: Timeouts) -> None:
@@ -119,6 +126,16 @@ class _SmtpConnection:
             return refusal
         self._body(wire)
         return self._verdict("refused the message", self._dot())
+
+    def offers(self) -> Offers:
+        """What the server said to the last EHLO."""
+        wire = self._client.sock
+        version = wire.version() if isinstance(wire, ssl.SSLSocket) else None
+        extensions = self._client.esmtp_features.items()
+        return Offers(
+            version or "",
+            tuple(" ".join([name.upper(), *how.split()]) for name, how in extensions),
+        )
 
     def close(self) -> None:
         try:
