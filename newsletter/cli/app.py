@@ -15,6 +15,7 @@ from newsletter.cli import (
     issues,
     lists,
     output,
+    relays,
     report,
     send,
     serve,
@@ -41,6 +42,7 @@ app.add_typer(lists.app, name="lists")
 app.add_typer(suppressions.app, name="suppressions")
 app.command()(send.send)
 app.add_typer(broadcasts.app, name="broadcasts")
+app.add_typer(relays.app, name="relays")
 app.command()(report.report)
 app.add_typer(database.app, name="db")
 app.add_typer(config.app, name="config")

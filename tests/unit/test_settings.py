@@ -47,6 +47,8 @@ def test_the_environment_wins_over_the_file(
         ('[site]\nbase_url = "ftp://x"\n', "site.base_url"),
         ('[site]\nsecret_key = "short"\n', "site.secret_key: .*32 characters"),
         ('[[relays]]\nname = "A b"\nurl = "x"\n', r"relays\.0\.name"),
+        ('[[relays]]\nname = "a"\nurl = "x"\nrate = 0\n', r"relays\.0\.rate"),
+        ('[[relays]]\nname = "a"\nurl = "x"\nburst = 9\n', "rate is not"),
         ("[delivery]\nretry_after_seconds = [0]\n", "delivery.retry_after_seconds"),
         ('[broker]\nurl = "redis://x"\n', "several workers need PostgreSQL"),
         ('[log]\nlevel = "loud"\n', "log.level"),
