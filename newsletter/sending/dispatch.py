@@ -25,12 +25,12 @@ from newsletter.core.errors import NewsletterError
 from newsletter.core.runtime import Runtime
 from newsletter.mail.address import Address
 from newsletter.mail.replies import suppresses
+from newsletter.mail.smtp import Envelope
 from newsletter.rendering.compiled import WireForm
 from newsletter.rendering.message import PreparedMail, personalise, prepare
 from newsletter.sending import outcomes
 from newsletter.sending.transport import (
     Connection,
-    Envelope,
     NoReplyError,
     RelayFaultError,
     Transport,

@@ -4,7 +4,8 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
 from newsletter.mail.replies import Reply, ReplyClass, classify
-from newsletter.sending.transport import Connection, Envelope, NoReplyError, RelayFaultError
+from newsletter.mail.smtp import Envelope
+from newsletter.sending.transport import Connection, NoReplyError, RelayFaultError
 
 OK = Reply(250, "2.0.0", "Ok")
 

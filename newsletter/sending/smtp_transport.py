@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from newsletter.core.config import RelaySettings
 from newsletter.core.errors import ConfigurationError
 from newsletter.mail.replies import Reply, classify, parse_reply
+from newsletter.mail.smtp import Envelope
 from newsletter.sending.relay_url import RelayUrl
 from newsletter.sending.transport import (
     Connection,
-    Envelope,
     NoReplyError,
     RelayFaultError,
     Transport,

@@ -18,11 +18,11 @@ from newsletter.core.db import database_now
 from newsletter.core.doorbell import OUTBOX, ring_after_commit
 from newsletter.core.runtime import Runtime
 from newsletter.mail.address import Address
+from newsletter.mail.smtp import Envelope
 from newsletter.sending import outcomes
 from newsletter.sending.models import SystemMail
 from newsletter.sending.transport import (
     Connection,
-    Envelope,
     NoReplyError,
     RelayFaultError,
     Transport,

@@ -1,38 +1,10 @@
 """The seam between the send loop and whatever carries mail."""
 
-import re
-from dataclasses import dataclass
 from typing import Protocol, Self
 
 from newsletter.core.errors import NewsletterError
 from newsletter.mail.replies import Reply, ReplyClass, classify
-
-_BREAKS_OUT = re.compile(r"[\x00-\x20\x7f-\x9f<>\u2028\u2029]")
-
-
-class EnvelopeError(NewsletterError):
-    """An address with a character that could end its SMTP command."""
-
-
-@dataclass(frozen=True, slots=True)
-class Envelope:
-    """MAIL FROM and RCPT TO of one transaction; one recipient each.
-
-    Attributes:
-        sender, recipient: the domain as A-label.
-        smtputf8: a local part needs a server with SMTPUTF8 (RFC 6531).
-
-    Raises:
-        EnvelopeError: an address that `Address.parse` never made.
-    """
-
-    sender: str
-    recipient: str
-    smtputf8: bool = False
-
-    def __post_init__(self) -> None:
-        if _BREAKS_OUT.search(self.sender) or _BREAKS_OUT.search(self.recipient):
-            raise EnvelopeError("an envelope address has a space, bracket or control character")
+from newsletter.mail.smtp import Envelope
 
 
 class RelayFaultError(NewsletterError):
