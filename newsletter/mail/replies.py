@@ -139,12 +139,21 @@ _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?!\S)")
 def parse_reply(code: int, text: bytes | str) -> Reply:
     """A reply from its code and the text of all its lines, enhanced codes taken out of it."""
     plain = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    if plain.isprintable() and "@" not in plain:
+        return _short(code, plain)
     lines = plain.splitlines()
     found = _ENHANCED.match(lines[0]) if lines else None
     enhanced = found[1] if found else ""
     said = " ".join(line.removeprefix(enhanced).strip() for line in lines)
     said = _ADDRESS.sub("address", said)
     return Reply(code, enhanced, "".join(c if c.isprintable() else " " for c in said).strip())
+
+
+def _short(code: int, line: str) -> Reply:
+    """One line without an address: what nearly every reply is, and read for every message."""
+    found = _ENHANCED.match(line)
+    enhanced = found[1] if found else ""
+    return Reply(code, enhanced, line.removeprefix(enhanced).strip())
 
 
 def classify(reply: Reply) -> ReplyClass:

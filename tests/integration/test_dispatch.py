@@ -13,9 +13,10 @@ from newsletter.core.db import Sessions
 from newsletter.core.runtime import Runtime
 from newsletter.core.tokens import TokenKeys
 from newsletter.mail.replies import Reply, parse_reply
+from newsletter.mail.smtp import Envelope
 from newsletter.sending.dispatch import deliver_slice, prepared_mail
 from newsletter.sending.memory import HangUp, MemoryTransport
-from newsletter.sending.transport import Connection, Envelope
+from newsletter.sending.transport import Connection
 from subscribers import suppressions
 from tests import factories
 
