@@ -127,11 +127,11 @@ def skip_unmailable(session: Session, broadcast_id: int, token: int) -> set[int]
     return set(skipped)
 
 
-def release(session: Session, tokens: Collection[int]) -> None:
-    """Give back what was claimed under these tokens and never offered."""
+def release(session: Session, token: int, delivery_ids: Collection[int]) -> None:
+    """Give back rows that were claimed under `token` and never offered."""
     session.execute(
         _move(DeliveryState.PENDING, [DeliveryState.CLAIMED])
-        .where(Delivery.lease_token.in_(tokens), _IS_LEASED)
+        .where(Delivery.id.in_(delivery_ids), Delivery.lease_token == token)
         .values(**_LEASE_ENDED)
     )
 

@@ -54,8 +54,8 @@ def try_out(
     mail = _sample_mail(settings, to) if to else None
     checked = check(relay, mail)
     output.say(f"Relay {name} at {_server(relay)} lets us in.")
-    output.say(f"tls         {checked.offers.tls or 'none'}")
-    output.say(f"extensions  {', '.join(checked.offers.extensions) or 'none'}")
+    output.say(f"tls         {checked.tls or 'none'}")
+    output.say(f"extensions  {', '.join(checked.extensions) or 'none'}")
     if mail and checked.reply:
         _judge(name, mail.to, checked.reply)
 

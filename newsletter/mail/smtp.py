@@ -107,6 +107,11 @@ class Connection:
         return self._offers.max_size
 
     @property
+    def tls(self) -> str:
+        """The version of TLS in force, or empty."""
+        return self._wire.tls
+
+    @property
     def idle_seconds(self) -> float:
         """Since the server's last answer."""
         return asyncio.get_running_loop().time() - self._wire.idle_since

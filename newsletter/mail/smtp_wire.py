@@ -83,6 +83,11 @@ class Wire(asyncio.Protocol):
         return self._held_back
 
     @property
+    def tls(self) -> str:
+        secured = self._transport.get_extra_info("ssl_object") if self._transport else None
+        return (secured.version() or "") if secured else ""
+
+    @property
     def local_address(self) -> str:
         """This end's IP address."""
         assert self._transport is not None

@@ -110,14 +110,16 @@ class Committer:
 
     def _write(self, posts: list[_Post]) -> None:
         """One group; a database that is away is tried again until it is back or we are stopped."""
+        again = False
         while True:
             try:
                 with self.sessions.writing() as session:
-                    answers = self._in_transaction(session, posts)
+                    answers = self._in_transaction(session, posts, again=again)
                     failpoint("inside_commit")
                 break
             except DBAPIError as error:
                 # Whether the commit took place may be unknown. Both statements can be repeated.
+                again = True
                 log.warning("ledger.away", error=type(error.orig).__name__)
                 if self._stopping.wait(_RETRY_SECONDS):
                     answers = None
@@ -130,7 +132,9 @@ class Committer:
         if self.sessions.dialect == "sqlite":
             time.sleep(_AIR_SECONDS)
 
-    def _in_transaction(self, session: Session, posts: list[_Post]) -> list[Standing]:
+    def _in_transaction(
+        self, session: Session, posts: list[_Post], *, again: bool
+    ) -> list[Standing]:
         conclusions = [conclusion for post in posts for conclusion in post.conclusions]
         if conclusions:
             written = offers.conclude(session, conclusions)
@@ -140,7 +144,7 @@ class Committer:
         intents = [post.intent for post in posts if post.intent]
         if not intents:
             return [Standing.FENCED] * len(posts)
-        ours = offers.announce(session, intents, lease_seconds=self.lease_seconds)
+        ours = offers.announce(session, intents, lease_seconds=self.lease_seconds, again=again)
         return [self._standing(session, post, ours) for post in posts]
 
     def _standing(self, session: Session, post: _Post, ours: set[int]) -> Standing:

@@ -93,6 +93,8 @@ class Lane:
     _body: _Offer | None = None
     """Announced and let through: its body goes out in the next round."""
     _unwritten: list[tuple[Work, Outcome]] = field(default_factory=list)
+    _holding: set[Work] = field(default_factory=set)
+    """Rows taken from the feed that it has not heard of again."""
     _messages: int = 0
 
     @property
@@ -119,7 +121,9 @@ class Lane:
             while await self._round(connection):
                 pass
         except BaseException:
+            # A defect of ours. What was announced ends in doubt with its lease, the rest is free.
             connection.abort()
+            self.feed.abandon(self._holding)
             raise
         await connection.close()
 
@@ -144,7 +148,7 @@ class Lane:
         if offer and exchange.go_ahead:
             return await self._announce(connection, offer, exchange.go_ahead)
         if offer:
-            self.feed.put_back(offer.work)
+            self._put_back(offer.work)
         if self._parting:
             await self._write(None)
         return not self._parting
@@ -154,8 +158,10 @@ class Lane:
         if self._is_spent() or not len(self.feed) or not self.port.may_offer():
             return None
         while (work := self.feed.take()) is not None:
+            self._holding.add(work)
             seconds = self.port.postponed_seconds(work)
             if seconds:
+                self._holding.discard(work)
                 self.feed.postpone(work, seconds)
                 continue
             try:
@@ -248,13 +254,14 @@ class Lane:
 
     def _not_ours(self, work: Work, standing: Standing | None) -> None:
         if standing is None:
-            self.feed.put_back(work)
+            self._put_back(work)
             return
-        self.feed.conclude(work)
         if standing is Standing.LEFT:
+            self._conclude_work(work)
             self.feed.drop(work.course, work.token)
         else:
             self.feed.discard(work.course)
+            self._put_back(work)
 
     async def _write(self, announced: Work | None) -> Standing | None:
         """Have the outcomes so far written, and this row's intent; None when there is none."""
@@ -268,5 +275,13 @@ class Lane:
         conclusions = [Conclusion(work.token, outcome) for work, outcome in written]
         standing = await self.committer.post(conclusions, intent, broadcast_id)
         for work, _ in written:
-            self.feed.conclude(work)
+            self._conclude_work(work)
         return standing if announced else None
+
+    def _put_back(self, work: Work) -> None:
+        self._holding.discard(work)
+        self.feed.put_back(work)
+
+    def _conclude_work(self, work: Work) -> None:
+        self._holding.discard(work)
+        self.feed.conclude(work)

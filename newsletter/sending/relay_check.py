@@ -1,16 +1,18 @@
 """Try a relay out: connect, secure, log in, see what it offers, and hand it one mail if asked."""
 
+import asyncio
 import secrets
 from dataclasses import dataclass
 
 from newsletter.core.clock import now
 from newsletter.core.config import RelaySettings
+from newsletter.core.errors import RefusedError
 from newsletter.mail import headers
 from newsletter.mail.address import Address
 from newsletter.mail.mime import Part, alternative
 from newsletter.mail.replies import Reply
-from newsletter.sending.smtp_transport import Offers, SmtpTransport
-from newsletter.sending.transport import Envelope
+from newsletter.mail.smtp import GO_AHEAD, Connection, Envelope, SmtpFault
+from newsletter.sending.smtp_transport import SmtpTransport
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +25,16 @@ class SampleMail:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What came of it; `reply` is the verdict on the test mail, None if none was asked for."""
+    """What a relay offers once we are in, and what it said.
 
-    offers: Offers
+    Attributes:
+        tls: the version in force, or empty.
+        extensions: its EHLO lines.
+        reply: the verdict on the test mail, None if none was asked for.
+    """
+
+    tls: str
+    extensions: tuple[str, ...]
     reply: Reply | None = None
 
 
@@ -34,19 +43,37 @@ def check(relay: RelaySettings, mail: SampleMail | None = None) -> Checked:
 
     Raises:
         ConfigurationError: the relay's URL.
-        RelayFaultError: it cannot be reached or does not let us in.
-        NoReplyError: the test mail was handed over and no reply came.
+        RefusedError: it cannot be reached or does not let us in; or the test mail was handed over
+            and no reply came.
     """
-    connection = SmtpTransport(relay).connect()
+    return asyncio.run(_check(relay, mail))
+
+
+async def _check(relay: RelaySettings, mail: SampleMail | None) -> Checked:
     try:
-        offers = connection.offers()
-        if mail is None:
-            return Checked(offers)
-        utf8 = mail.sender.needs_smtputf8 or mail.to.needs_smtputf8
-        envelope = Envelope(mail.sender.envelope, mail.to.envelope, smtputf8=utf8)
-        return Checked(offers, connection.send(envelope, _wire(relay, mail)))
+        connection = await SmtpTransport(relay).connect()
+    except SmtpFault as fault:
+        raise RefusedError(f"relay {relay.name}: {fault}") from None
+    try:
+        reply = await _handed_over(connection, relay, mail) if mail else None
     finally:
-        connection.close()
+        await connection.close()
+    extensions = (f"{name} {more}".strip() for name, more in connection.extensions.items())
+    return Checked(connection.tls, tuple(extensions), reply)
+
+
+async def _handed_over(connection: Connection, relay: RelaySettings, mail: SampleMail) -> Reply:
+    wire = _wire(relay, mail)
+    utf8 = mail.sender.needs_smtputf8 or mail.to.needs_smtputf8
+    envelope = Envelope(mail.sender.envelope, mail.to.envelope, smtputf8=utf8, size=len(wire))
+    exchange = await connection.exchange(None, envelope)
+    reply = exchange.go_ahead
+    if reply and reply.code == GO_AHEAD:
+        exchange = await connection.exchange(wire, None)
+        reply = exchange.verdict
+    if reply is None:
+        raise RefusedError(f"relay {relay.name}: {exchange.fault or 'no reply'}")
+    return reply
 
 
 def _wire(relay: RelaySettings, mail: SampleMail) -> bytes:

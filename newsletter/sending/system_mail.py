@@ -5,7 +5,7 @@ A confirmation, test send or notice exists exactly when the change that caused i
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -23,11 +23,9 @@ from newsletter.mail.address import Address
 from newsletter.mail.replies import classify
 from newsletter.mail.smtp import GO_AHEAD, Envelope, SmtpFault
 from newsletter.sending import outcomes
+from newsletter.sending.in_thread import InThread
 from newsletter.sending.models import SystemMail
 from newsletter.sending.transport import Connection, Transport
-
-InThread = Callable[..., Awaitable[Any]]
-"""Runs a call that waits for the database in a thread beside the event loop."""
 
 _STALE_AFTER = timedelta(days=2)
 _TOKEN_BITS = 63

@@ -39,10 +39,11 @@ def claim(sessions: Sessions, broadcast_id: int, limit: int = 100, lease: int = 
         return ledger.claim(session, broadcast_id, limit=limit, lease_seconds=lease)
 
 
-def intend(sessions: Sessions, ours: Claim, number: int = 0) -> bool:
+def intend(sessions: Sessions, ours: Claim, number: int = 0, *, again: bool = False) -> bool:
     row = ours.rows[number].delivery_id
+    intents = [Intent(row, ours.token, "r")]
     with sessions.writing() as session:
-        return offers.announce(session, [Intent(row, ours.token, "r")], lease_seconds=60) == {row}
+        return offers.announce(session, intents, lease_seconds=60, again=again) == {row}
 
 
 def record(sessions: Sessions, token: int, outcome: Outcome) -> bool:
@@ -102,7 +103,8 @@ def test_an_intent_needs_the_token_the_lease_and_a_sending_broadcast(sessions: S
     ours = claim(sessions, broadcast_id)
     assert not intend(sessions, Claim(ours.token ^ 1, ours.rows))
     assert intend(sessions, ours)
-    assert intend(sessions, ours), "said again because the reply was lost: the same answer"
+    assert not intend(sessions, ours), "announced already"
+    assert intend(sessions, ours, again=True), "the reply to the commit was lost: the same answer"
     with sessions.writing() as session:
         control.pause(session, broadcast_id, "test")
     assert not intend(sessions, ours, 1)
@@ -239,7 +241,7 @@ def test_released_rows_are_free_again(sessions: Sessions) -> None:
     ours = claim(sessions, broadcast_id)
     intend(sessions, ours)
     with sessions.writing() as session:
-        ledger.release(session, [ours.token])
+        ledger.release(session, ours.token, [row.delivery_id for row in ours.rows])
     assert states(sessions, broadcast_id) == [S.SENDING, *[S.PENDING] * 9]
 
 
@@ -312,7 +314,7 @@ class LedgerMachine(RuleBasedStateMachine):
         ours = self._some(data)
         if ours:
             with self.sessions.writing() as session:
-                ledger.release(session, [ours.token])
+                ledger.release(session, ours.token, [row.delivery_id for row in ours.rows])
 
     @rule()
     def lose_all_workers(self) -> None:

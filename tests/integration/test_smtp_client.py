@@ -24,7 +24,7 @@ from newsletter.mail.smtp import (
 )
 from tests.certificates import make_authority
 from tests.conftest import need
-from tests.raw_smtp import EHLO, Act, Dialogue, Peer, Script, Step, raw_smtp
+from tests.raw_smtp import Act, Dialogue, Peer, Script, Step, raw_smtp
 from tests.servers import packages, processes
 from tests.smtp_server import SmtpServer
 
@@ -205,13 +205,14 @@ def test_silence_after_the_dot_is_ambiguous_and_before_it_is_not(
     run: Run, pipelining: bool
 ) -> None:
     async def test() -> None:
-        for verb, verdict in (("DOT", (None, True, None, True)), ("MAIL", (250, False, None, True))):
+        for verb, verdict in (
+            ("DOT", (None, True, None, True)),
+            ("MAIL", (250, False, None, True)),
+        ):
             steps: dict[str, list[Step]] = {"DOT": [Act.SILENCE]}
             if verb == "MAIL":
                 steps = {"MAIL": [OK, Act.SILENCE]}
-            exchanges = await talk(
-                Dialogue(steps), *MAILING, timeouts=HASTY, pipelining=pipelining
-            )
+            exchanges = await talk(Dialogue(steps), *MAILING, timeouts=HASTY, pipelining=pipelining)
             assert brief(exchanges[1]) == verdict
             assert "timed out" in str(exchanges[1].fault)
 
@@ -710,9 +711,7 @@ def test_what_a_server_says_of_itself_can_be_read(run: Run) -> None:
     run(test())
 
 
-def test_what_a_server_cannot_take_is_refused_without_asking_it(
-    run: Run, pipelining: bool
-) -> None:
+def test_what_a_server_cannot_take_is_refused_without_asking_it(run: Run, pipelining: bool) -> None:
     too_long = Envelope(ADA.sender, ADA.recipient, size=50_000_001)
     abroad = Envelope(ADA.sender, "jürgen@example.org", smtputf8=True)
 
