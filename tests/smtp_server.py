@@ -129,6 +129,11 @@ class SmtpServer:
         self._started.set()
         await self._stopping.wait()
         server.close()
+        # A client that gave up in the handshake is still being closed: no protocol of ours knows.
+        for _ in range(100):
+            if not getattr(server, "_active_count", 0):
+                break
+            await asyncio.sleep(0.005)
 
     def _protocol(self) -> "_Protocol":
         self.connections += 1

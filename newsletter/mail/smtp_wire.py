@@ -12,43 +12,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, cast
 
-from newsletter.core.errors import NewsletterError
-from newsletter.mail.replies import Reply, ReplyClass, classify, parse_reply
+from newsletter.mail.replies import parse_reply
+from newsletter.mail.smtp_fault import CLOSING, SmtpFault
 from newsletter.mail.smtp_replies import RawReply, ReplyError, ReplyReader
 
-CLOSING: Final = 421
 _CLOCK_SECONDS: Final = 0.002
 """Two clocks read apart: a timer may ring this much early."""
-
-
-class SmtpFault(NewsletterError):  # noqa: N818 - the word of the reply table: a relay's fault
-    """The connection is of no more use, and what was being offered was definitely not accepted.
-
-    Attributes:
-        reply: what the server said, if it said anything.
-        is_configuration: login, identity or TLS trust is refused: trying on is useless.
-        pipelining_broken: the server offers PIPELINING and breaks it; connect without.
-    """
-
-    def __init__(
-        self,
-        problem: str,
-        *,
-        reply: Reply | None = None,
-        is_configuration: bool = False,
-        pipelining_broken: bool = False,
-    ) -> None:
-        super().__init__(problem)
-        self.reply = reply
-        self.is_configuration = is_configuration
-        self.pipelining_broken = pipelining_broken
-
-    @classmethod
-    def said(cls, moment: str, reply: Reply) -> "SmtpFault":
-        """The fault that a reply is; `moment` tells what it answered."""
-        said = " ".join(str(part) for part in (reply.code, reply.enhanced, reply.text) if part)
-        configuration = classify(reply) is ReplyClass.CONFIGURATION
-        return cls(f"{moment}: {said}", reply=reply, is_configuration=configuration)
 
 
 class Wire(asyncio.Protocol):
@@ -257,6 +226,7 @@ class Wire(asyncio.Protocol):
             try:
                 await self._waiter
             except asyncio.CancelledError:
+                self._waiter = None
                 self.end("given up")
                 raise
         self._waiter = None
