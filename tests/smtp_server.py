@@ -133,7 +133,7 @@ class SmtpServer:
         # The library leaves the TCP transport beneath STARTTLS open when a client just hangs up.
         for protocol in self._protocols:
             for transport in (protocol.transport, protocol._original_transport):
-                if transport is not None:
+                if isinstance(transport, asyncio.WriteTransport):
                     transport.abort()
         for _ in range(100):
             if not getattr(server, "_active_count", 0):

@@ -272,20 +272,15 @@ class Wire(asyncio.Protocol):
     def _expect_the_verdict(self) -> None:
         """The dot has left in time, and what is due now is the reply to it."""
         assert self._reply_by is not None
-        left = self._reply_by - self._loop.time()
-        if left > _CLOCK_SECONDS:
+        if self._reply_by - self._loop.time() > _CLOCK_SECONDS:
             self._arm(self._reply_by)
         else:
             self._time_out()
 
     def _time_out(self) -> None:
         stalled = self._wanted > 1 and bool(self._replies)
-        self.end(
-            "timed out: the server answered some of the piped commands only"
-            if stalled
-            else "timed out",
-            broken=stalled,
-        )
+        answered = ": the server answered some of the piped commands only" if stalled else ""
+        self.end(f"timed out{answered}", broken=stalled)
 
     def _unsent(self) -> int:
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
