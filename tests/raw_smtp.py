@@ -139,8 +139,11 @@ async def raw_smtp(
         # The test's end cancels a script that is still waiting.
         with suppress(EOFError, OSError, asyncio.CancelledError):
             await script(Peer(reader, writer))
-        with suppress(OSError):
+        with suppress(OSError, TimeoutError, asyncio.CancelledError):
             writer.close()
+            async with asyncio.timeout(1):
+                await writer.wait_closed()
+        writer.transport.abort()
 
     listening = socket.create_server(("127.0.0.1", 0))
     if small_window:

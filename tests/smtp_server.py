@@ -78,6 +78,7 @@ class SmtpServer:
     ) -> None:
         self.offers: list[Offer] = []
         self.connections = 0
+        self._protocols: list[_Protocol] = []
         self._context = context
         self._implicit_tls = implicit_tls
         self._login = login
@@ -129,11 +130,20 @@ class SmtpServer:
         self._started.set()
         await self._stopping.wait()
         server.close()
+        # The library leaves the TCP transport beneath STARTTLS open when a client just hangs up.
+        for protocol in self._protocols:
+            for transport in (protocol.transport, protocol._original_transport):
+                if isinstance(transport, asyncio.WriteTransport):
+                    transport.abort()
+        for _ in range(100):
+            if not getattr(server, "_active_count", 0):
+                break
+            await asyncio.sleep(0.005)
 
     def _protocol(self) -> "_Protocol":
         self.connections += 1
         starttls = self._context if not self._implicit_tls else None
-        return _Protocol(
+        protocol = _Protocol(
             self,
             _Handler(self),
             hostname="referee.test",
@@ -144,6 +154,8 @@ class SmtpServer:
             auth_require_tls=self._context is not None and not self._implicit_tls,
             authenticator=self._authenticate,
         )
+        self._protocols.append(protocol)
+        return protocol
 
     def _authenticate(
         self, server: Any, session: Any, envelope: Any, mechanism: str, data: LoginPassword

@@ -20,9 +20,10 @@ from newsletter.mail.smtp_envelope import (
     Offers,
     dot_stuffed,
 )
+from newsletter.mail.smtp_fault import CLOSING, SmtpFault
 from newsletter.mail.smtp_opening import Server, Timeouts, opened
 from newsletter.mail.smtp_replies import RawReply
-from newsletter.mail.smtp_wire import CLOSING, SmtpFault, Wire
+from newsletter.mail.smtp_wire import Wire
 
 __all__ = [
     "BodyError",

@@ -1,5 +1,7 @@
 """Replies off the wire, envelopes onto it: whatever the bytes, and however they are cut."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -32,7 +34,7 @@ def read(*chunks: bytes) -> tuple[list[RawReply], bool]:
 
 def cut(data: bytes, at: list[int]) -> list[bytes]:
     places = sorted({0, len(data), *(place % (len(data) + 1) for place in at)})
-    return [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(places)]
 
 
 @given(st.lists(replies, max_size=5), st.lists(st.integers(0, 2000), max_size=12))
