@@ -13,6 +13,7 @@ from newsletter.core.runtime import Runtime, open_runtime
 from newsletter.jobs.bell import ring
 from newsletter.jobs.celery import DELIVER_SLICE, SWEEP, create_app
 from newsletter.sending import dispatch, leases, system_mail
+from newsletter.sending.signing import ready_to_sign
 from newsletter.sending.smtp_transport import transport_for
 from newsletter.sending.transport import Transport
 
@@ -32,6 +33,7 @@ app = create_app(settings)
 def running() -> Runtime:
     """This worker process's runtime; its rings go through this process's app."""
     runtime = open_runtime(settings)
+    ready_to_sign(settings)
     runtime.sessions.ring = partial(ring, app, runtime)
     return runtime
 

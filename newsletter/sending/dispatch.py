@@ -28,6 +28,7 @@ from newsletter.mail.replies import suppresses
 from newsletter.rendering.compiled import WireForm
 from newsletter.rendering.message import PreparedMail, personalise, prepare
 from newsletter.sending import outcomes
+from newsletter.sending.signing import Keyring, keyring_of
 from newsletter.sending.transport import (
     Connection,
     Envelope,
@@ -61,12 +62,14 @@ def deliver_slice(
     Returns:
         True when more is due now.
     """
+    keyring = keyring_of(runtime.settings)
     freezing.freeze(runtime.sessions, broadcast_id, runtime.settings.tracking.unknown)
     with runtime.sessions.reading() as session:
         broadcast = session.get(Broadcast, broadcast_id)
         if broadcast is None or broadcast.state is not BroadcastState.SENDING:
             return False
-    return _Slice(runtime, transport, broadcast_id, stop, time.monotonic() + seconds).run()
+    until = time.monotonic() + seconds
+    return _Slice(runtime, transport, keyring, broadcast_id, stop, until).run()
 
 
 @dataclass
@@ -75,6 +78,7 @@ class _Slice:
 
     runtime: Runtime
     transport: Transport
+    keyring: Keyring
     broadcast_id: int
     stop: Callable[[], bool]
     until: float
@@ -168,7 +172,8 @@ class _Slice:
 
     def _offer(self, connection: Connection, row: Claimed, recipient: Recipient) -> Outcome:
         keys, retries = self.runtime.keys, self.runtime.settings.delivery.retry_after_seconds
-        mail = prepared_mail(self.runtime.sessions, self.broadcast_id, row.wire_form)
+        sessions = self.runtime.sessions
+        mail = prepared_mail(sessions, self.broadcast_id, row.wire_form, self.keyring)
         try:
             wire = personalise(mail, recipient, row.delivery_id, keys)
             reply = connection.send(_envelope(mail, recipient), wire)
@@ -217,10 +222,13 @@ _SENDING = BroadcastState.SENDING
 
 
 @lru_cache(maxsize=16)
-def prepared_mail(sessions: Sessions, broadcast_id: int, form: WireForm) -> PreparedMail:
+def prepared_mail(
+    sessions: Sessions, broadcast_id: int, form: WireForm, keyring: Keyring
+) -> PreparedMail:
     """One wire form of a broadcast, prepared once per process; frozen content never changes."""
     with sessions.reading() as session:
-        return prepare(frozen_content(session, broadcast_id), form)
+        frozen = frozen_content(session, broadcast_id)
+    return prepare(frozen, form, keyring.signers(frozen.identity))
 
 
 def _envelope(mail: PreparedMail, recipient: Recipient) -> Envelope:
