@@ -27,6 +27,7 @@ SIGNED_FIELDS = (
 )
 """Signed where they occur, and once more than that: nobody can add one on the way."""
 
+_SIGNED = frozenset(name.encode() for name in SIGNED_FIELDS)
 _NAME = "DKIM-Signature"
 _LINE = 72
 _PADDING, _HASH = PKCS1v15(), SHA256()
@@ -70,7 +71,7 @@ class SignedMessage:
         self.slots = message.slots
         self._signers = signers
         self._signed_at = signed_at
-        self._forms: dict[tuple[str, ...], Sequence[_Form]] = {}
+        self._forms: dict[tuple[bytes, ...], Sequence[_Form]] = {}
         self._wire = PreparedMessage([_SIGNATURES, *message.pieces])
         head, (first, *rest) = _halves(message.pieces)
         # Bottom up, the order in which verifiers use up fields of the same name.
@@ -97,7 +98,7 @@ class SignedMessage:
         signatures = b"".join([form.signature(canonical, body_hash) for form in forms])
         return self._wire.splice([signatures, *values])
 
-    def _new_forms(self, names: tuple[str, ...]) -> Sequence["_Form"]:
+    def _new_forms(self, names: tuple[bytes, ...]) -> Sequence["_Form"]:
         """Which fields a mail has differs hardly ever: this is needed about once per message."""
         forms = [_form(signer, names, self._signed_at) for signer in self._signers]
         self._forms[names] = forms
@@ -112,7 +113,7 @@ class CanonicalFields:
         canonical: the fields as they are hashed, each ending with CRLF.
     """
 
-    names: Sequence[str]
+    names: Sequence[bytes]
     canonical: bytes
 
 
@@ -120,10 +121,10 @@ def canonical_fields(block: bytes) -> CanonicalFields:
     """Whole header fields in relaxed form, those that are not signed left out."""
     names, canonical = [], []
     for one in reversed(_END_OF_FIELD.split(block)):
-        name = one.partition(b":")[0].rstrip(b" \t").decode("ascii", "replace").lower()
-        if name in SIGNED_FIELDS:
+        name, relaxed_field = _relaxed_field(one)
+        if name in _SIGNED:
             names.append(name)
-            canonical.append(_relaxed_field(one))
+            canonical.append(relaxed_field)
     return CanonicalFields(names, b"".join(canonical))
 
 
@@ -142,11 +143,14 @@ def _relaxed_value(value: bytes) -> bytes:
     return value
 
 
-def _relaxed_field(one: bytes) -> bytes:
-    """One field (RFC 6376 section 3.4.2); ends with CRLF."""
+def _relaxed_field(one: bytes) -> tuple[bytes, bytes]:
+    """A field's name in lower case and the field (RFC 6376 section 3.4.2), with its CRLF.
+
+    `split` takes more than spaces, tabs and line breaks, but no field of ours holds more.
+    """
     name, _, value = one.partition(b":")
-    unfolded = _RUN.sub(b" ", value.replace(b"\r\n", b""))
-    return name.rstrip(b" \t").lower() + b":" + unfolded.strip(b" ") + b"\r\n"
+    name = name.rstrip().lower()
+    return name, b"%b:%b\r\n" % (name, b" ".join(value.split()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +168,14 @@ class _Form:
         return b"%b\r\n bh=%b;\r\n b=%b\r\n" % (self.written, body_hash, b"\r\n ".join(lines))
 
 
-def _form(signer: Signer, names: Sequence[str], signed_at: datetime) -> _Form:
+def _form(signer: Signer, names: Sequence[bytes], signed_at: datetime) -> _Form:
     tags = (
         f"v=1; a={algorithm_of(signer.key)}-sha256; c=relaxed/relaxed; d={signer.domain}; "
         f"s={signer.selector}; t={int(signed_at.timestamp())}; "
-        f"h={': '.join([*names, *SIGNED_FIELDS])};"
+        f"h={': '.join([*(name.decode() for name in names), *SIGNED_FIELDS])};"
     )
     one = headers.structured(_NAME, tags).removesuffix(b"\r\n")
-    return _Form(signer, one, _relaxed_field(one).removesuffix(b"\r\n"))
+    return _Form(signer, one, _relaxed_field(one)[1].removesuffix(b"\r\n"))
 
 
 def _halves(

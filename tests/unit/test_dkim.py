@@ -89,7 +89,7 @@ def test_fields_are_relaxed_as_a_verifier_relaxes_them(subject: str, name: str) 
         "To", Address.parse("jürgen@example.org"), name
     )
     found = canonical_fields(block + b"X-Delivery-Id: 7\r\nsubject :\t a\r\n\t b \r\n")
-    assert found.names == ["subject", "to", "subject"]
+    assert found.names == [b"subject", b"to", b"subject"]
     fields = re.findall(rb"([^:]+):((?:.|\r\n[ \t])*\r\n)", block)
     relaxed = Relaxed.canonicalize_headers(fields)
     plain = [b"subject:a b\r\n", *(n + b":" + v for n, v in reversed(relaxed))]
