@@ -112,7 +112,7 @@ def _table() -> Table:
     return table
 
 
-_TRUE = literal_column("1")
+_TRUE = literal_column("1", Integer)
 
 
 @lru_cache

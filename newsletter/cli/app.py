@@ -11,6 +11,7 @@ from newsletter.cli import (
     config,
     database,
     demo,
+    dkim,
     init,
     issues,
     lists,
@@ -46,6 +47,7 @@ app.add_typer(relays.app, name="relays")
 app.command()(report.report)
 app.add_typer(database.app, name="db")
 app.add_typer(config.app, name="config")
+app.add_typer(dkim.app, name="dkim")
 
 
 @app.callback()

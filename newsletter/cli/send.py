@@ -27,6 +27,7 @@ from newsletter.mail.address import Address
 from newsletter.rendering.compiled import Frozen, WireForm
 from newsletter.rendering.message import personalise, prepare
 from newsletter.sending import system_mail
+from newsletter.sending.signing import keyring_of, ready_to_sign
 from newsletter.sending.smtp_transport import transports_for
 from subscribers.audience import count_audience
 from subscribers.lists import find_list
@@ -61,6 +62,7 @@ def send(
     """Check an issue, freeze it, and send it to every subscriber of its lists."""
     runtime = state.runtime()
     transports_for(runtime.settings.relays)
+    ready_to_sign(runtime.settings)
     attach_bell(runtime)
     if test is not None:
         _send_test(runtime, issue, test, dry_run=dry_run)
@@ -182,7 +184,8 @@ def _send_test(runtime: Runtime, issue_text: str, address: str, *, dry_run: bool
         plan = _plan(session, runtime, issue_text)
         frozen = Frozen(0, now(), plan.email, plan.identity)
         recipient = Recipient(0, to.typed, to.key)
-        mail = prepare(frozen, WireForm.NONE)
+        signers = keyring_of(runtime.settings).signers(plan.identity)
+        mail = prepare(frozen, WireForm.NONE, signers)
         system_mail.enqueue(
             session,
             key=f"test-{secrets.token_hex(8)}",

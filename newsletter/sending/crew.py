@@ -23,6 +23,7 @@ from newsletter.sending.lane import Lane
 from newsletter.sending.port import RelayPort
 from newsletter.sending.ratelimit import RateLimiter
 from newsletter.sending.relays import Limits, Usable
+from newsletter.sending.signing import keyring_of
 from newsletter.sending.transport import Transport
 
 STOP_SECONDS = 30
@@ -50,7 +51,8 @@ class Crew:
             runtime.sessions, delivery.lease_seconds, consequence, asyncio.get_running_loop()
         )
         live = self._committer.live
-        self._feed = Feed(runtime.sessions, delivery.lease_seconds, live, in_thread)
+        keyring = keyring_of(runtime.settings)
+        self._feed = Feed(runtime.sessions, delivery.lease_seconds, live, keyring, in_thread)
         self._feed.on_filled = self._open_lanes
         self._ports = [
             RelayPort(t, _settings_of(t.name, runtime), runtime.sessions, limiter, in_thread)

@@ -24,6 +24,7 @@ from newsletter.core.failpoints import failpoint
 from newsletter.rendering.compiled import WireForm
 from newsletter.rendering.message import PreparedMail, prepare
 from newsletter.sending.in_thread import InThread
+from newsletter.sending.signing import Keyring
 from subscribers import audience
 from subscribers.recipient import Recipient
 
@@ -85,6 +86,7 @@ class Feed:
         sessions: Sessions,
         lease_seconds: int,
         live: set[int],
+        keyring: Keyring,
         in_thread: InThread,
     ) -> None:
         """`live` are the tokens of claims with rows at work: the committer renews their leases."""
@@ -93,6 +95,7 @@ class Feed:
         self._sessions = sessions
         self._lease_seconds = lease_seconds
         self._live = live
+        self._keyring = keyring
         self._in_thread = in_thread
         self._ready: deque[Work] = deque()
         self._courses: deque[Course] = deque()
@@ -304,7 +307,7 @@ class Feed:
         ]
 
     def _mail(self, course: Course, form: WireForm) -> PreparedMail:
-        return prepared_mail(self._sessions, course.broadcast_id, form)
+        return prepared_mail(self._sessions, course.broadcast_id, form, self._keyring)
 
     def _recipients(self, rows: list[Claimed]) -> Mapping[int, Recipient]:
         """By delivery id. The frozen address is mailed, whatever the subscriber's is by now."""
@@ -350,7 +353,10 @@ class _Pace:
 
 
 @lru_cache(maxsize=16)
-def prepared_mail(sessions: Sessions, broadcast_id: int, form: WireForm) -> PreparedMail:
+def prepared_mail(
+    sessions: Sessions, broadcast_id: int, form: WireForm, keyring: Keyring
+) -> PreparedMail:
     """One wire form of a broadcast, prepared once per process; frozen content never changes."""
     with sessions.reading() as session:
-        return prepare(frozen_content(session, broadcast_id), form)
+        frozen = frozen_content(session, broadcast_id)
+    return prepare(frozen, form, keyring.signers(frozen.identity))

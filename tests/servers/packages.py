@@ -27,11 +27,12 @@ class Program:
 
 INITDB = Program("initdb", "postgresql")
 POSTGRES = Program("postgres", "postgresql")
+OPENDKIM = Program("opendkim", "opendkim")
 REDIS = Program("redis-server", "redis-server")
 SMTP_SINK = Program("smtp-sink", "postfix")
 SPAMASSASSIN = Program("spamassassin", "spamassassin")
 
-ALL = (INITDB, POSTGRES, REDIS, SMTP_SINK, SPAMASSASSIN)
+ALL = (INITDB, OPENDKIM, POSTGRES, REDIS, SMTP_SINK, SPAMASSASSIN)
 
 
 def install_missing() -> None:

@@ -59,6 +59,16 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, expected: str) -> Non
         load_settings(write(tmp_path, text))
 
 
+@pytest.mark.parametrize("section", ["relays", "dkim"])
+def test_a_variable_that_is_not_json_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, section: str
+) -> None:
+    monkeypatch.setenv(f"NEWSLETTER_{section.upper()}", CANARY)
+    with pytest.raises(ConfigurationError, match=f'"{section}".*expected JSON') as raised:
+        load_settings()
+    assert CANARY not in str(raised.value)
+
+
 def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"nowhere\.toml: cannot be read"):
         load_settings(tmp_path / "nowhere.toml")
