@@ -203,17 +203,13 @@ class _Slice:
     def _relay_failed(self, fault: RelayFaultError) -> None:
         """Our own mistake stops the broadcast for an editor to see; all else is tried again."""
         log.warning("relay.fault", broadcast_id=self.broadcast_id, fault=str(fault))
-        if fault.is_configuration:
+        if reason := outcomes.pause_for(fault):
             with self.runtime.sessions.writing() as session:
-                if control.find_broadcast(session, self.broadcast_id).state is _SENDING:
-                    control.pause(session, self.broadcast_id, str(fault))
+                control.halt(session, self.broadcast_id, reason, str(fault))
 
     @property
     def _lease_seconds(self) -> int:
         return self.runtime.settings.delivery.lease_seconds
-
-
-_SENDING = BroadcastState.SENDING
 
 
 @lru_cache(maxsize=16)

@@ -1,13 +1,15 @@
-"""From what a relay said to what the ledger records."""
+"""From what a relay said to what the ledger records, and whether the broadcast stops for it."""
 
 import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from newsletter.broadcasts.control import QUOTA_PAUSE
 from newsletter.broadcasts.ledger import Outcome
-from newsletter.broadcasts.models import DeliveryState
+from newsletter.broadcasts.models import DeliveryState, PauseReason
 from newsletter.core.clock import now
 from newsletter.mail.replies import Reply, ReplyClass, classify
+from newsletter.sending.transport import RelayFaultError
 
 RELAY_PAUSE_SECONDS = 10
 """How long a row given back by a failing relay rests, so that no row is offered in a tight loop."""
@@ -36,14 +38,25 @@ def outcome_of(
 
 def given_back(delivery_id: int, reply: Reply | None = None) -> Outcome:
     """The relay failed before the dot: the row goes back as if it had not been offered."""
+    verdict = classify(reply) if reply else ReplyClass.RELAY_FAULT
+    if not verdict.concerns_relay:
+        verdict = ReplyClass.RELAY_FAULT
+    rest = QUOTA_PAUSE.total_seconds() if verdict is ReplyClass.QUOTA else RELAY_PAUSE_SECONDS
     return Outcome(
-        delivery_id,
-        DeliveryState.PENDING,
-        ReplyClass.RELAY_FAULT,
-        reply,
-        due_at=_in(RELAY_PAUSE_SECONDS),
-        counts=False,
+        delivery_id, DeliveryState.PENDING, verdict, reply, due_at=_in(rest), counts=False
     )
+
+
+def pause_for(fault: RelayFaultError) -> PauseReason | None:
+    """Why a broadcast stops for this fault; None when trying again, here or elsewhere, helps.
+
+    Our own mistake waits for an editor; a used-up quota for its window.
+    """
+    if fault.is_configuration:
+        return PauseReason.BREAKER
+    if fault.reply and classify(fault.reply) is ReplyClass.QUOTA:
+        return PauseReason.QUOTA
+    return None
 
 
 def in_doubt(delivery_id: int) -> Outcome:

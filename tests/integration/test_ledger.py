@@ -18,6 +18,8 @@ from newsletter.broadcasts.models import (
     Delivery,
     DeliveryLog,
     DeliveryState,
+    PauseReason,
+    Proof,
     SkipReason,
 )
 from newsletter.core.clock import now
@@ -91,7 +93,7 @@ def test_claimed_rows_carry_the_frozen_address(sessions: Sessions) -> None:
 def test_nothing_is_claimed_unless_the_broadcast_is_sending(sessions: Sessions) -> None:
     broadcast_id = factories.sending(sessions, TEN)
     with sessions.writing() as session:
-        control.pause(session, broadcast_id, "test")
+        control.pause(session, broadcast_id, PauseReason.OPERATOR)
     assert claim(sessions, broadcast_id).rows == ()
 
 
@@ -102,7 +104,7 @@ def test_an_intent_needs_the_token_the_lease_and_a_sending_broadcast(sessions: S
     assert intend(sessions, broadcast_id, ours)
     assert not intend(sessions, broadcast_id, ours), "announced already"
     with sessions.writing() as session:
-        control.pause(session, broadcast_id, "test")
+        control.pause(session, broadcast_id, PauseReason.OPERATOR)
     assert not intend(sessions, broadcast_id, ours, 1)
     with sessions.writing() as session:
         control.resume(session, broadcast_id)
@@ -195,7 +197,7 @@ def test_a_reader_proves_that_the_mail_arrived(sessions: Sessions) -> None:
     record(sessions, ours.token, Outcome(ours.rows[0].delivery_id, S.IN_DOUBT, "no reply"))
     with sessions.writing() as session:
         for row in ours.rows:
-            ledger.proved_arrival(session, row.delivery_id)
+            ledger.proved_arrival(session, row.delivery_id, Proof.OPEN)
     assert states(sessions, broadcast_id) == [S.ACCEPTED, S.CLAIMED]
 
 
