@@ -1,6 +1,7 @@
 """The ledger's moves on both databases: who may claim, send and record, and who no longer may."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from itertools import count
 
@@ -22,8 +23,10 @@ from newsletter.broadcasts.models import (
     Proof,
     SkipReason,
 )
+from newsletter.broadcasts.sweep import sweep
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions, connect
+from newsletter.core.errors import RefusedError
 from newsletter.mail.replies import parse_reply
 from newsletter.migrations import schema
 from subscribers import subscriptions, suppressions
@@ -234,6 +237,28 @@ def test_past_its_time_nothing_new_is_offered_and_retries_end(sessions: Sessions
     assert states(sessions, broadcast_id) == [S.FAILED, S.SKIPPED]
 
 
+def test_a_retry_that_would_come_too_late_fails_at_once_with_its_last_reply(
+    sessions: Sessions,
+) -> None:
+    broadcast_id = factories.sending(sessions, TEN[:3])
+    with sessions.reading() as session:
+        not_after = session.get_one(Broadcast, broadcast_id).not_after
+    ours = claim(sessions, broadcast_id, 2)
+    greylisted = parse_reply(451, "4.7.1 Greylisted")
+    for number, minutes in enumerate((-1, 1)):
+        intend(sessions, broadcast_id, ours, number)
+        due_at = not_after + timedelta(minutes=minutes)
+        row = ours.rows[number].delivery_id
+        record(sessions, ours.token, Outcome(row, S.PENDING, "temporary", greylisted, due_at))
+    sweep(sessions)
+    assert states(sessions, broadcast_id) == [S.PENDING, S.FAILED, S.PENDING]
+    late = factories.deliveries(sessions, broadcast_id)[TEN[1]]
+    assert (late.reason, late.reply_code, late.reply_text) == ("temporary", 451, "Greylisted")
+    with sessions.reading() as session:
+        lines = session.scalars(select(DeliveryLog).where(DeliveryLog.delivery_id == late.id))
+        assert [line.reason for line in lines][-1] == "expired after temporary"
+
+
 class LedgerMachine(RuleBasedStateMachine):
     """Workers claim, send, die and come back late, in any order; the books always add up."""
 
@@ -286,6 +311,14 @@ class LedgerMachine(RuleBasedStateMachine):
         expire_leases(self.sessions)
         with self.sessions.writing() as session:
             ledger.reap(session)
+
+    @rule(accept=st.booleans())
+    def resolve_doubts(self, accept: bool) -> None:
+        act = control.accept_doubts if accept else control.resend_doubts
+        with self.sessions.writing() as session, suppress(RefusedError):
+            resolved = act(session, self.broadcast_id)
+            if accept:
+                self.answered |= {found.delivery_id for found in resolved}
 
     @rule()
     def retry_failed(self) -> None:
