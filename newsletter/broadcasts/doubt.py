@@ -89,7 +89,12 @@ def doubts(session: Session, broadcast_id: int, *, limit: int | None = None) -> 
 def accept(session: Session, broadcast_id: int, which: ColumnElement[bool], reason: str) -> int:
     """Believe that the relay took these; returns how many were still in doubt."""
     return ledger.resolve(
-        session, DeliveryState.ACCEPTED, reason, Delivery.broadcast_id == broadcast_id, which
+        session,
+        DeliveryState.ACCEPTED,
+        reason,
+        Delivery.broadcast_id == broadcast_id,
+        _IN_DOUBT,
+        which,
     )
 
 
@@ -103,6 +108,7 @@ def resend(session: Session, broadcast: Broadcast, which: ColumnElement[bool], r
         DeliveryState.PENDING,
         reason,
         Delivery.broadcast_id == broadcast.id,
+        _IN_DOUBT,
         ~_WITH_A_LIVE_WORKER,
         which,
     )

@@ -269,7 +269,7 @@ def end_hopeless_retries(session: Session, broadcast_id: int, not_after: datetim
 def _end_retries(session: Session, *which: ColumnElement[bool]) -> None:
     statement = (
         _move(DeliveryState.FAILED, [DeliveryState.PENDING])
-        .where(Delivery.attempt > 0, *which)
+        .where(_WAITING, Delivery.attempt > 0, *which)
         .values(last_at=now())
         .returning(Delivery.id, Delivery.reason)
     )
@@ -305,6 +305,10 @@ def retry_failed(session: Session, broadcast_id: int) -> int:
     return len(retried)
 
 
+# Written into the statement, not bound: SQLite uses a partial index only for a constant it sees.
+_WAITING = Delivery.state == bindparam(
+    None, DeliveryState.PENDING, Delivery.state.type, literal_execute=True
+)
 _is_suppressed = exists().where(Suppression.address_key == Delivery.address_key)
 _LEASE_ENDED = {"lease_token": null(), "lease_until": null()}
 
