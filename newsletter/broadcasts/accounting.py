@@ -13,6 +13,7 @@ from newsletter.broadcasts.models import (
     BroadcastState,
     Delivery,
     DeliveryState,
+    PauseReason,
 )
 from newsletter.core.clock import now
 
@@ -110,7 +111,8 @@ def finish(session: Session, broadcast_id: int) -> bool:
     accounts = account(session, broadcast_id)
     if accounts.gap:
         broadcast.state = BroadcastState.PAUSED
-        broadcast.pause_reason = f"does not add up: {accounts.line()}"[:300]
+        broadcast.pause_reason = PauseReason.HEALTH
+        broadcast.pause_detail = f"does not add up: {accounts.line()}"[:300]
         return False
     broadcast.state = BroadcastState.DONE
     broadcast.finished_at = now()

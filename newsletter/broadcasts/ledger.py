@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import (
     ColumnElement,
     Update,
-    and_,
+    bindparam,
     case,
     exists,
     insert,
@@ -32,6 +32,7 @@ from newsletter.broadcasts.models import (
     Delivery,
     DeliveryLog,
     DeliveryState,
+    Proof,
     SkipReason,
 )
 from newsletter.core.clock import now
@@ -154,16 +155,29 @@ def renew(session: Session, tokens: Collection[int], *, lease_seconds: int) -> N
     )
 
 
-def proved_arrival(session: Session, delivery_id: int) -> None:
-    """An open, click or unsubscribe with this delivery's token proves that it was accepted."""
+def proved_arrival(session: Session, delivery_id: int, proof: Proof) -> bool:
+    """Whatever bears this delivery's own token proves that the mail was accepted.
+
+    The one function for all proofs, a machine's too. False when there was no doubt.
+    """
+    return resolve(session, DeliveryState.ACCEPTED, proof, Delivery.id == delivery_id) > 0
+
+
+def resolve(session: Session, to: DeliveryState, reason: str, *which: ColumnElement[bool]) -> int:
+    """Move those rows in doubt to `to`, each with its line in the log; returns how many.
+
+    Their token ends here: a reply read later is fenced. PENDING is due at once.
+    """
+    due = {"due_at": now()} if to is DeliveryState.PENDING else {}
     statement = (
-        _move(DeliveryState.ACCEPTED, [DeliveryState.IN_DOUBT])
-        .where(Delivery.id == delivery_id)
-        .values(reason="proved by the reader", **_LEASE_ENDED)
+        _move(to, [DeliveryState.IN_DOUBT])
+        .where(*which)
+        .values(reason=reason, **due, **_LEASE_ENDED)
         .returning(Delivery.id)
     )
-    for found in session.scalars(statement):
-        log_outcomes(session, [Outcome(found, DeliveryState.ACCEPTED, "proved by the reader")])
+    resolved = [Outcome(found, to, reason) for found in session.scalars(statement)]
+    log_outcomes(session, resolved)
+    return len(resolved)
 
 
 def reap(session: Session) -> None:
@@ -186,16 +200,27 @@ def reap(session: Session) -> None:
 
 
 def expire(session: Session, broadcast_id: int) -> None:
-    """Past the broadcast's `not_after`: nothing new is offered, retries end as failures."""
-    waiting = and_(Delivery.broadcast_id == broadcast_id, Delivery.state == DeliveryState.PENDING)
+    """Past the broadcast's `not_after`: nothing new is offered, retries end as failures.
+
+    What is in doubt stays in doubt.
+    """
     session.execute(
         _move(DeliveryState.SKIPPED, [DeliveryState.PENDING])
-        .where(waiting, Delivery.attempt == 0)
+        .where(Delivery.broadcast_id == broadcast_id, Delivery.attempt == 0)
         .values(reason=SkipReason.EXPIRED)
     )
+    _end_retries(session, Delivery.broadcast_id == broadcast_id)
+
+
+def end_hopeless_retries(session: Session, broadcast_id: int, not_after: datetime) -> None:
+    """A retry that would come too late fails now, with its last reply: nobody waits for it."""
+    _end_retries(session, Delivery.broadcast_id == broadcast_id, Delivery.due_at > not_after)
+
+
+def _end_retries(session: Session, *which: ColumnElement[bool]) -> None:
     statement = (
         _move(DeliveryState.FAILED, [DeliveryState.PENDING])
-        .where(waiting, Delivery.attempt > 0)
+        .where(_WAITING, Delivery.attempt > 0, *which)
         .values(last_at=now())
         .returning(Delivery.id, Delivery.reason)
     )
@@ -231,6 +256,10 @@ def retry_failed(session: Session, broadcast_id: int) -> int:
     return len(retried)
 
 
+# Written into the statement, not bound: SQLite uses a partial index only for a constant it sees.
+_WAITING = Delivery.state == bindparam(
+    None, DeliveryState.PENDING, Delivery.state.type, literal_execute=True
+)
 _is_suppressed = exists().where(Suppression.address_key == Delivery.address_key)
 _LEASE_ENDED = {"lease_token": null(), "lease_until": null()}
 _IS_LEASED = text("deliveries.state IN (1, 2)")

@@ -58,6 +58,7 @@ class Conclusion:
 
     token: int
     outcome: Outcome
+    address_key: str
 
 
 def announce(

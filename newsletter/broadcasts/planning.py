@@ -15,7 +15,7 @@ from newsletter.broadcasts.models import (
     Delivery,
     DeliveryState,
 )
-from newsletter.core.config import Settings
+from newsletter.core.config import OnInDoubt, Settings
 from newsletter.core.doorbell import ring_after_commit
 from newsletter.core.errors import ConfigurationError, NewsletterError, RefusedError
 from newsletter.issues.models import Issue, Newsletter
@@ -107,6 +107,7 @@ def schedule(
     *,
     start_at: datetime,
     stale_after: timedelta,
+    on_in_doubt: OnInDoubt = OnInDoubt.HOLD,
     force: bool = False,
 ) -> Broadcast:
     """Create the broadcast with its content frozen; it starts by itself at `start_at`.
@@ -123,6 +124,7 @@ def schedule(
         state=BroadcastState.SCHEDULED,
         start_at=start_at,
         not_after=start_at + stale_after,
+        on_in_doubt=on_in_doubt,
     )
     session.add(broadcast)
     session.flush()

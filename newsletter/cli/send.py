@@ -16,6 +16,7 @@ from newsletter.cli import broadcasts as broadcast_commands
 from newsletter.cli import output, state
 from newsletter.cli.issues import print_findings, store
 from newsletter.core.clock import now
+from newsletter.core.config import OnInDoubt
 from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.runtime import Runtime
 from newsletter.issues import editing
@@ -53,6 +54,10 @@ def send(
     test: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Send one test mail there instead.")
     ] = None,
+    on_in_doubt: Annotated[
+        OnInDoubt | None,
+        typer.Option(help="When nobody can know: hold, assume_accepted or resend."),
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Send again what a list already got.")
@@ -67,7 +72,9 @@ def send(
     if test is not None:
         _send_test(runtime, issue, test, dry_run=dry_run)
         return
-    broadcast_id = schedule_issue(runtime, issue, lists or [], at, force=force, dry_run=dry_run)
+    broadcast_id = schedule_issue(
+        runtime, issue, lists or [], at, on_in_doubt=on_in_doubt, force=force, dry_run=dry_run
+    )
     if broadcast_id is not None:
         _see_it_through(runtime, broadcast_id, at=at, detach=detach)
 
@@ -78,6 +85,7 @@ def schedule_issue(
     list_names: list[str],
     at: datetime | None,
     *,
+    on_in_doubt: OnInDoubt | None = None,
     force: bool = False,
     dry_run: bool = False,
 ) -> int | None:
@@ -91,6 +99,7 @@ def schedule_issue(
             lists,
             start_at=at.astimezone() if at else now(),
             stale_after=timedelta(hours=runtime.settings.delivery.stale_after_hours),
+            on_in_doubt=on_in_doubt or runtime.settings.delivery.on_in_doubt,
             force=force,
         )
         _announce(session, plan, lists, broadcast, dry_run=dry_run)

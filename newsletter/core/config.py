@@ -45,6 +45,17 @@ class TrackingMode(StrEnum):
     INDIVIDUAL = "individual"
 
 
+class OnInDoubt(StrEnum):
+    """What becomes of a recipient of whom nobody can know whether the relay took the mail."""
+
+    HOLD = "hold"
+    """Nothing by itself: a person decides, or the reader proves it."""
+    ASSUME_ACCEPTED = "assume_accepted"
+    """Better left out than mailed twice, and no list to look through."""
+    RESEND = "resend"
+    """Better mailed twice than left out; once, and not after the issue has gone stale."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -148,6 +159,8 @@ class DeliverySettings(_Section):
     """How many connections one process holds at most, to whichever relay."""
     lease_seconds: Annotated[int, Field(ge=5)] = 120
     """How long a claimed row stays with a worker that gives no sign of life."""
+    on_in_doubt: OnInDoubt = OnInDoubt.HOLD
+    """Frozen with each broadcast; `send --on-in-doubt` says otherwise for one."""
 
 
 class DkimSettings(_Section):

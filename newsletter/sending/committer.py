@@ -9,7 +9,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -21,9 +21,7 @@ from newsletter.broadcasts.offers import Conclusion, Intent
 from newsletter.core import logs
 from newsletter.core.db import Sessions
 from newsletter.core.failpoints import failpoint
-
-Consequence = Callable[[Session, Conclusion], None]
-"""What else a recorded outcome means, such as a suppression; runs in the same transaction."""
+from newsletter.sending.suppressing import suppress_the_gone
 
 _AIR_SECONDS = 0.001
 """Left to other writers between two groups on SQLite; back to back, a sender starves them."""
@@ -63,7 +61,6 @@ class Committer:
 
     sessions: Sessions
     lease_seconds: int
-    consequence: Consequence
     loop: asyncio.AbstractEventLoop
     live: set[int] = field(default_factory=set)
     _waiting: deque[_Post] = field(default_factory=deque)
@@ -140,7 +137,7 @@ class Committer:
             written = offers.conclude(session, conclusions)
             for conclusion in conclusions:
                 if conclusion.outcome.delivery_id in written:
-                    self.consequence(session, conclusion)
+                    suppress_the_gone(session, conclusion.outcome, conclusion.address_key)
         intents = [post.intent for post in posts if post.intent]
         if not intents:
             return [Standing.FENCED] * len(posts)

@@ -9,19 +9,20 @@ from pydantic import SecretStr
 from sqlalchemy.exc import DBAPIError
 
 from newsletter.broadcasts import control
-from newsletter.broadcasts.models import BroadcastState
+from newsletter.broadcasts.models import PauseReason
 from newsletter.core import logs
 from newsletter.core.clock import now
 from newsletter.core.config import RelaySettings
 from newsletter.core.runtime import Runtime
+from newsletter.mail.replies import Reply
 from newsletter.sending import relays
 from newsletter.sending.committer import Committer
-from newsletter.sending.consequences import consequence
-from newsletter.sending.feed import Feed
+from newsletter.sending.feed import Course, Feed
 from newsletter.sending.in_thread import InThread
 from newsletter.sending.lane import Lane
 from newsletter.sending.port import RelayPort
 from newsletter.sending.ratelimit import RateLimiter
+from newsletter.sending.refusals import Window, should_pause
 from newsletter.sending.relays import Limits, Usable
 from newsletter.sending.signing import keyring_of
 from newsletter.sending.transport import Transport
@@ -48,7 +49,7 @@ class Crew:
         delivery = runtime.settings.delivery
         self._runtime = runtime
         self._committer = Committer(
-            runtime.sessions, delivery.lease_seconds, consequence, asyncio.get_running_loop()
+            runtime.sessions, delivery.lease_seconds, asyncio.get_running_loop()
         )
         live = self._committer.live
         keyring = keyring_of(runtime.settings)
@@ -60,10 +61,11 @@ class Crew:
         ]
         for port in self._ports:
             port.on_change = self._open_lanes
-            port.on_configuration = self._refused
+            port.on_refusal = self._refused
         self._in_thread = in_thread
         self._looked_at = 0.0
-        self._pausing: set[asyncio.Future[None]] = set()
+        self._halting: set[asyncio.Future[None]] = set()
+        self._windows: dict[int, Window] = {}
         self._lanes: dict[asyncio.Task[None], Lane] = {}
         self._at_work: set[int] = set()
         self._stopping = False
@@ -76,6 +78,8 @@ class Crew:
             await self._look()
             course = self._feed.add(broadcast_id, seconds)
             await course.done.wait()
+            if self._halting:
+                await asyncio.wait(self._halting)
         finally:
             self._at_work.discard(broadcast_id)
         return course.more
@@ -130,18 +134,29 @@ class Crew:
             limits = {relay.name: relays.limits(session, relay, now()) for relay in configured}
         return usable, limits
 
-    def _refused(self, problem: str) -> None:
-        """Our own mistake: if no other relay takes the mail, somebody has to look."""
+    def _refused(self, reason: PauseReason, detail: str) -> None:
+        """Trying on is useless: if no other relay takes the mail, it waits."""
         if not any(port.usable for port in self._ports):
             for broadcast_id in self._at_work:
-                pausing = asyncio.ensure_future(self._in_thread(self._pause, broadcast_id, problem))
-                self._pausing.add(pausing)
-                pausing.add_done_callback(self._pausing.discard)
+                self._halt(broadcast_id, reason, detail)
 
-    def _pause(self, broadcast_id: int, problem: str) -> None:
+    def _judge(self, course: Course, reply: Reply) -> None:
+        """Content or sender refused by many: stop before the whole list has refused."""
+        window = self._windows.setdefault(course.broadcast_id, Window())
+        window.add(reply)
+        if not course.discarded and (why := should_pause(window)):
+            self._windows.pop(course.broadcast_id)
+            self._feed.discard(course)
+            self._halt(course.broadcast_id, PauseReason.HEALTH, why)
+
+    def _halt(self, broadcast_id: int, reason: PauseReason, detail: str) -> None:
+        halting = asyncio.ensure_future(self._in_thread(self._halted, broadcast_id, reason, detail))
+        self._halting.add(halting)
+        halting.add_done_callback(self._halting.discard)
+
+    def _halted(self, broadcast_id: int, reason: PauseReason, detail: str) -> None:
         with self._runtime.sessions.writing() as session:
-            if control.find_broadcast(session, broadcast_id).state is BroadcastState.SENDING:
-                control.pause(session, broadcast_id, problem[:300])
+            control.halt(session, broadcast_id, reason, detail)
 
     def _open_lanes(self) -> None:
         """As many as the waiting rows are worth, to the first relay that may be used now."""
@@ -162,7 +177,12 @@ class Crew:
     def _open(self, port: RelayPort) -> None:
         settings = self._runtime.settings.delivery
         lane = Lane(
-            port, self._feed, self._committer, self._runtime.keys, settings.retry_after_seconds
+            port,
+            self._feed,
+            self._committer,
+            self._runtime.keys,
+            settings.retry_after_seconds,
+            self._judge,
         )
         task = asyncio.create_task(port.carry(lane))
         self._lanes[task] = lane

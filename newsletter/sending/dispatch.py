@@ -24,6 +24,7 @@ from newsletter.sending.crew import Crew
 from newsletter.sending.in_thread import InThread
 from newsletter.sending.ratelimit import RateLimiter
 from newsletter.sending.ratelimit_memory import MemoryLimiter
+from newsletter.sending.signing import keyring_of
 from newsletter.sending.transport import Transport
 
 SLICE_SECONDS = 30
@@ -49,6 +50,7 @@ class Dispatch:
         self._runtime = runtime
         self._transports = transports
         self._limiter = limiter
+        keyring_of(runtime.settings)  # a key that cannot be read is told of before the start
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatch")
 

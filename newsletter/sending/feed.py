@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from newsletter.broadcasts import control, ledger
 from newsletter.broadcasts.ledger import Claim, Claimed
+from newsletter.broadcasts.models import PauseReason
 from newsletter.broadcasts.planning import frozen_content
 from newsletter.core import logs
 from newsletter.core.db import Sessions
@@ -325,7 +326,7 @@ class Feed:
     def _unsendable(self, course: Course, claim: Claim, error: NewsletterError) -> None:
         """What was frozen cannot be made into a mail: nobody's fault but ours, nobody fails."""
         with self._sessions.writing() as session:
-            control.pause(session, course.broadcast_id, str(error)[:300])
+            control.halt(session, course.broadcast_id, PauseReason.HEALTH, str(error))
             ledger.release(session, claim.token, [row.delivery_id for row in claim.rows])
 
 

@@ -9,7 +9,7 @@ Between 3 and the reply read in the next 2 lies the one moment that a crash leav
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -26,7 +26,7 @@ from newsletter.mail.smtp import GO_AHEAD, Envelope, Exchange, SmtpFault
 from newsletter.rendering.message import personalise
 from newsletter.sending import outcomes
 from newsletter.sending.committer import Committer, Standing
-from newsletter.sending.feed import Feed, Work
+from newsletter.sending.feed import Course, Feed, Work
 from newsletter.sending.transport import Connection, Transport
 
 IDLE_SECONDS = 4
@@ -88,6 +88,8 @@ class Lane:
     committer: Committer
     keys: TokenKeys
     retry_after_seconds: Sequence[int]
+    judge: Callable[[Course, Reply], None]
+    """Told of every full reply: a mail that everybody refuses is to be stopped."""
     _parting: bool = False
     _connection: Connection | None = None
     _body: _Offer | None = None
@@ -230,6 +232,7 @@ class Lane:
             row.delivery_id, reply, row.attempt + 1, self.retry_after_seconds
         )
         self._unwritten.append((work, outcome))
+        self.judge(work.course, reply)
         if not self.port.heard(work, reply, self._messages):
             self._parting = True
 
@@ -272,7 +275,9 @@ class Lane:
         if announced:
             number, broadcast_id = announced.row.delivery_id, announced.course.broadcast_id
             intent = Intent(number, announced.token, self.port.transport.name)
-        conclusions = [Conclusion(work.token, outcome) for work, outcome in written]
+        conclusions = [
+            Conclusion(work.token, outcome, work.row.address_key) for work, outcome in written
+        ]
         standing = await self.committer.post(conclusions, intent, broadcast_id)
         for work, _ in written:
             self._conclude_work(work)

@@ -9,13 +9,14 @@ from typing import Any
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from newsletter.broadcasts.models import PauseReason
 from newsletter.core import logs
 from newsletter.core.clock import now
 from newsletter.core.config import RelaySettings
 from newsletter.core.db import Sessions
 from newsletter.mail.replies import Reply, ReplyClass, classify
 from newsletter.mail.smtp import SmtpFault
-from newsletter.sending import relays
+from newsletter.sending import outcomes, relays
 from newsletter.sending.feed import Work
 from newsletter.sending.in_thread import InThread
 from newsletter.sending.lane import Lane
@@ -42,7 +43,7 @@ class RelayPort:
 
     Attributes:
         on_change: called when there may be room for more lanes, or none any more.
-        on_configuration: called with what the relay refused of our own doing.
+        on_refusal: called when trying on at this relay is useless for now, and why.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class RelayPort:
         self.transport = transport
         self.settings = settings
         self.on_change: Callable[[], None] = lambda: None
-        self.on_configuration: Callable[[str], None] = lambda _: None
+        self.on_refusal: Callable[[PauseReason, str], None] = lambda *_: None
         self._sessions = sessions
         self._limiter = limiter
         self._in_thread = in_thread
@@ -162,7 +163,7 @@ class RelayPort:
                 if messages:
                     self._learn(relays.learn_messages_per_connection, name, messages)
                 return False
-            case ReplyClass.RELAY_FAULT | ReplyClass.CONFIGURATION:
+            case ReplyClass.RELAY_FAULT | ReplyClass.CONFIGURATION | ReplyClass.QUOTA:
                 self.failed(SmtpFault.said("refused the message", reply))
                 return False
             case _:
@@ -189,21 +190,22 @@ class RelayPort:
     def _count(self, fault: SmtpFault) -> None:
         loop_now = asyncio.get_running_loop().time()
         self._is_proven = False
-        if loop_now < self._paused_until and not fault.is_configuration:
+        if loop_now < self._paused_until and not outcomes.pause_for(fault):
             return
         self._pause()
         self._do(self._faulted(fault))
 
     async def _faulted(self, fault: SmtpFault) -> None:
+        useless = outcomes.pause_for(fault)
         opened = await self._in_transaction(
-            _faulted, self.settings.name, str(fault), now(), fault.is_configuration
+            _faulted, self.settings.name, str(fault), now(), useless is not None
         )
         if opened:
             self._usable, self._probing = False, False
             for lane in self._lanes:
                 lane.part()
-        if fault.is_configuration:
-            self.on_configuration(f"relay {self.settings.name}: {fault}")
+        if useless:
+            self.on_refusal(useless, f"relay {self.settings.name}: {fault}")
 
     def _pause(self) -> None:
         """No new connection for a moment; those that are open go on."""

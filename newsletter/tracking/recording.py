@@ -6,10 +6,16 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts import ledger
-from newsletter.broadcasts.models import Broadcast, Delivery
+from newsletter.broadcasts.models import Broadcast, Delivery, Proof
 from newsletter.rendering.mail_tokens import TrackingToken
 from newsletter.tracking.models import Event, EventKind
 
+_PROOFS = {
+    EventKind.OPEN: Proof.OPEN,
+    EventKind.CLICK: Proof.CLICK,
+    EventKind.UNSUBSCRIBE: Proof.UNSUBSCRIBE,
+    EventKind.RESUBSCRIBE: Proof.UNSUBSCRIBE,
+}
 MOST_ROWS = 100
 """Per delivery and kind; what comes after is counted on the last row."""
 
@@ -49,7 +55,7 @@ def record_event(
 ) -> None:
     """Write the event; a recipient's own token proves that the mail arrived."""
     if delivery_id is not None:
-        ledger.proved_arrival(session, delivery_id)
+        ledger.proved_arrival(session, delivery_id, _PROOFS[kind])
         if _counted_on_last_row(session, kind, delivery_id):
             return
     session.add(

@@ -13,7 +13,7 @@ import time_machine
 
 from newsletter.broadcasts import accounting, control
 from newsletter.broadcasts.accounting import Accounting
-from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState
+from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState, PauseReason
 from newsletter.core.clock import now
 from newsletter.core.config import DeliverySettings
 from newsletter.core.db import Sessions
@@ -148,7 +148,8 @@ def test_our_own_mistake_pauses_for_somebody_to_see(runtime: Runtime, moment: st
     with runtime.sessions.reading() as session:
         broadcast = session.get_one(Broadcast, broadcast_id)
     assert broadcast.state is BroadcastState.PAUSED
-    assert "Authentication failed" in broadcast.pause_reason
+    assert broadcast.pause_reason is PauseReason.BREAKER
+    assert "Authentication failed" in broadcast.pause_detail
     with runtime.sessions.writing() as session:
         control.resume(session, broadcast_id)
         for row in factories.deliveries(runtime.sessions, broadcast_id).values():
@@ -206,7 +207,7 @@ def test_a_pause_in_the_middle_stops_at_once(runtime: Runtime) -> None:
     class Pausing(MemoryTransport):
         async def connect(self) -> Connection:
             with runtime.sessions.writing() as session:
-                control.pause(session, broadcast_id, "operator")
+                control.pause(session, broadcast_id, PauseReason.OPERATOR)
             return await super().connect()
 
     relay = Pausing()

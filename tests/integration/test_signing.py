@@ -10,7 +10,6 @@ from newsletter.core.db import Sessions
 from newsletter.core.errors import ConfigurationError
 from newsletter.core.tokens import TokenKeys
 from newsletter.sending.confirmation import ask_to_confirm
-
 from newsletter.sending.smtp_transport import SmtpTransport
 from newsletter.sending.system_mail import deliver_outbox
 from tests import factories
