@@ -11,6 +11,7 @@ from newsletter.broadcasts.models import (
     OPEN_STATES,
     Broadcast,
     BroadcastState,
+    BroadcastTotals,
     Delivery,
     DeliveryState,
 )
@@ -84,19 +85,26 @@ class Accounting:
 
 
 def account(session: Session, broadcast_id: int) -> Accounting:
-    """Count one broadcast's recipients from its rows."""
+    """Count one broadcast's recipients from its rows, or from the totals they left."""
     broadcast = session.get_one(Broadcast, broadcast_id)
+    states: Counter[DeliveryState] = Counter()
+    reasons: Counter[tuple[DeliveryState, str]] = Counter()
+    for state, reason, count in _outcomes(session, broadcast_id):
+        states[state] += count
+        reasons[state, reason] += count
+    return Accounting(broadcast.candidates, broadcast.exclusions, states, reasons)
+
+
+def _outcomes(session: Session, broadcast_id: int) -> list[tuple[DeliveryState, str, int]]:
+    totals = session.get(BroadcastTotals, broadcast_id)
+    if totals is not None:
+        return [(DeliveryState(state), reason, n) for state, reason, n in totals.outcomes]
     rows = session.execute(
         select(Delivery.state, Delivery.reason, func.count())
         .where(Delivery.broadcast_id == broadcast_id)
         .group_by(Delivery.state, Delivery.reason)
     )
-    states: Counter[DeliveryState] = Counter()
-    reasons: Counter[tuple[DeliveryState, str]] = Counter()
-    for state, reason, count in rows:
-        states[state] += count
-        reasons[state, reason] += count
-    return Accounting(broadcast.candidates, broadcast.exclusions, states, reasons)
+    return [(state, reason, n) for state, reason, n in rows]
 
 
 def finish(session: Session, broadcast_id: int) -> bool:

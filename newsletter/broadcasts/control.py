@@ -4,7 +4,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts import ledger
-from newsletter.broadcasts.models import BROADCAST_MOVES, Broadcast, BroadcastState
+from newsletter.broadcasts.models import (
+    BROADCAST_MOVES,
+    Broadcast,
+    BroadcastState,
+    BroadcastTotals,
+)
 from newsletter.core.clock import now
 from newsletter.core.doorbell import ring_after_commit
 from newsletter.core.errors import NotFoundError, RefusedError
@@ -62,6 +67,8 @@ def retry_failed(session: Session, broadcast_id: int, *, force: bool = False) ->
     broadcast = _locked(session, broadcast_id)
     if broadcast.state not in (BroadcastState.SENDING, BroadcastState.PAUSED, BroadcastState.DONE):
         raise RefusedError(f"broadcast {broadcast_id} is {broadcast.state}: nothing to retry")
+    if is_pruned(session, broadcast_id):
+        raise RefusedError(f"broadcast {broadcast_id} is pruned: who failed is not known any more")
     if broadcast.not_after < now():
         if not force:
             raise RefusedError(
@@ -75,6 +82,11 @@ def retry_failed(session: Session, broadcast_id: int, *, force: bool = False) ->
         broadcast.finished_at = None
     ring_after_commit(session, broadcast_id)
     return retried
+
+
+def is_pruned(session: Session, broadcast_id: int) -> bool:
+    """Its recipients' rows are gone or going; only the figures stay."""
+    return session.get(BroadcastTotals, broadcast_id) is not None
 
 
 def _moved(session: Session, broadcast_id: int, to: BroadcastState) -> Broadcast:

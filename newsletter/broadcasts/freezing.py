@@ -66,7 +66,9 @@ def _freeze_chunk(sessions: Sessions, broadcast_id: int, unknown: TrackingMode) 
         return True
 
 
-def _deliveries(session: Session, broadcast: Broadcast, chunk: CTE, unknown: TrackingMode) -> Insert:
+def _deliveries(
+    session: Session, broadcast: Broadcast, chunk: CTE, unknown: TrackingMode
+) -> Insert:
     """Write the rows of those in the chunk who are mailed."""
     mode = _mode(session, broadcast.id)
     forms = {consent: wire_form(mode, consent, unknown) for consent in TrackingConsent}

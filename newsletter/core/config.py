@@ -129,6 +129,13 @@ class DeliverySettings(_Section):
     """How long a claimed row stays with a worker that gives no sign of life."""
 
 
+class RetentionSettings(_Section):
+    """How long it is kept who got what."""
+
+    deliveries_days: Annotated[int, Field(ge=1)] = 365
+    """After its end, before `newsletter db prune` takes a broadcast's rows; figures stay."""
+
+
 class TemplateSettings(_Section):
     """An operator's own templates, looked at before the shipped ones."""
 
@@ -161,6 +168,7 @@ class Settings(BaseSettings):
     sender: SenderSettings = SenderSettings()
     tracking: TrackingSettings = TrackingSettings()
     delivery: DeliverySettings = DeliverySettings()
+    retention: RetentionSettings = RetentionSettings()
     templates: TemplateSettings = TemplateSettings()
     log: LogSettings = LogSettings()
 
