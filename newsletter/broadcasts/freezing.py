@@ -1,11 +1,24 @@
 """Freeze the audience: one ledger row per recipient, in chunks that can stop and go on."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Insert, Row, case, func, insert, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    CreateTableAs,
+    FromClause,
+    Insert,
+    Row,
+    Select,
+    case,
+    func,
+    insert,
+    literal,
+    select,
+)
 from sqlalchemy.orm import Session
+from sqlalchemy.schema import DropTable
 
 from newsletter.broadcasts.models import (
     Broadcast,
@@ -51,8 +64,8 @@ def _freeze_chunk(sessions: Sessions, broadcast_id: int, unknown: TrackingMode) 
             .where(BroadcastList.broadcast_id == broadcast_id)
             .order_by(BroadcastList.position)
         ).all()
-        chunk = audience_chunk(lists, broadcast.freeze_cursor, CHUNK_ROWS).cte("chunk")
-        counts = _decide(session, chunk, _deliveries(session, broadcast, chunk, unknown))
+        people = audience_chunk(lists, broadcast.freeze_cursor, CHUNK_ROWS)
+        counts = _decide(session, broadcast, people, unknown)
         if not counts:
             broadcast.state = BroadcastState.SENDING
             broadcast.frozen_at = now()
@@ -66,12 +79,32 @@ def _freeze_chunk(sessions: Sessions, broadcast_id: int, unknown: TrackingMode) 
         return True
 
 
+def _decide(
+    session: Session, broadcast: Broadcast, people: Select[Any], unknown: TrackingMode
+) -> Sequence[Row[Any]]:
+    """Write the deliveries of a chunk and count it by exclusion: the people are read once.
+
+    Read twice, who changes in between would be counted in both or in neither. SQLite cannot write
+    in the middle of a question, so there the chunk is kept for a moment.
+    """
+    mode = _mode(session, broadcast.id)
+    forms = {consent: int(wire_form(mode, consent, unknown)) for consent in TrackingConsent}
+    if session.get_bind().dialect.name == "postgresql":
+        chunk = people.cte("chunk")
+        frozen = _deliveries(broadcast, chunk, forms).cte("frozen")
+        return session.execute(_counts(chunk).add_cte(frozen)).all()
+    kept = CreateTableAs(people, "frozen_chunk", temporary=True)
+    session.execute(kept)
+    session.execute(_deliveries(broadcast, kept.table, forms))
+    counts = session.execute(_counts(kept.table)).all()
+    session.execute(DropTable(kept.table))
+    return counts
+
+
 def _deliveries(
-    session: Session, broadcast: Broadcast, chunk: CTE, unknown: TrackingMode
+    broadcast: Broadcast, chunk: FromClause, forms: Mapping[TrackingConsent, int]
 ) -> Insert:
     """Write the rows of those in the chunk who are mailed."""
-    mode = _mode(session, broadcast.id)
-    forms = {consent: wire_form(mode, consent, unknown) for consent in TrackingConsent}
     columns: dict[str, ColumnElement[Any]] = {
         "broadcast_id": literal(broadcast.id),
         "subscriber_id": chunk.c.subscriber_id,
@@ -79,9 +112,7 @@ def _deliveries(
         "address": chunk.c.email,
         "address_key": chunk.c.address_key,
         "domain_key": chunk.c.domain_key,
-        "wire_form": case(
-            *((chunk.c.tracking_consent == consent, int(form)) for consent, form in forms.items())
-        ),
+        "wire_form": case(forms, value=chunk.c.tracking_consent),
         "state": literal(DeliveryState.PENDING, Delivery.state.type),
         "due_at": literal(broadcast.start_at, UtcDateTime),
     }
@@ -89,19 +120,9 @@ def _deliveries(
     return insert(Delivery).from_select(list(columns), mailed.order_by(chunk.c.subscriber_id))
 
 
-def _decide(session: Session, chunk: CTE, deliveries: Insert) -> Sequence[Row[Any]]:
-    """Write the deliveries and count the chunk by exclusion, nobody in both and nobody in neither.
-
-    Who changes meanwhile must look alike to both. On PostgreSQL one statement sees the chunk once;
-    SQLite cannot write in the middle of one, but there nobody changes anything meanwhile.
-    """
+def _counts(chunk: FromClause) -> Select[Any]:
     people, last_id = func.count().label("people"), func.max(chunk.c.subscriber_id).label("last_id")
-    counts = select(chunk.c.exclusion, people, last_id).group_by(chunk.c.exclusion)
-    if session.get_bind().dialect.name == "postgresql":
-        return session.execute(counts.add_cte(deliveries.cte("frozen"))).all()
-    counted = session.execute(counts).all()
-    session.execute(deliveries)
-    return counted
+    return select(chunk.c.exclusion, people, last_id).group_by(chunk.c.exclusion)
 
 
 def wire_form(mode: TrackingMode, consent: TrackingConsent, unknown: TrackingMode) -> WireForm:
