@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.models import (
+    LEASED,
     OPEN_STATES,
     Broadcast,
     BroadcastState,
@@ -126,14 +127,14 @@ def finish(session: Session, broadcast_id: int) -> bool:
 
 
 def _any_open(session: Session, broadcast_id: int) -> bool:
-    """Asked state by state, so that each question is answered by its partial index."""
+    """Asked one after the other, so that each question is answered by its partial index."""
+    waiting = Delivery.state == DeliveryState.PENDING
+    leased = and_(LEASED, Delivery.lease_until.is_not(None))
     return any(
         session.scalar(
-            select(Delivery.id)
-            .where(Delivery.broadcast_id == broadcast_id, Delivery.state == state)
-            .limit(1)
+            select(Delivery.id).where(Delivery.broadcast_id == broadcast_id, is_open).limit(1)
         )
-        for state in OPEN_STATES
+        for is_open in (waiting, leased)
     )
 
 

@@ -30,6 +30,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.models import (
     DELIVERY_MOVES,
+    LEASED,
     Broadcast,
     BroadcastList,
     BroadcastState,
@@ -162,7 +163,7 @@ def release(session: Session, claim: Claim) -> None:
     """Give back what was claimed and never offered."""
     session.execute(
         _move(DeliveryState.PENDING, [DeliveryState.CLAIMED])
-        .where(Delivery.lease_token == claim.token)
+        .where(LEASED, Delivery.lease_until.is_not(None), Delivery.lease_token == claim.token)
         .values(**_LEASE_ENDED)
     )
 
@@ -171,10 +172,7 @@ def renew(session: Session, claim: Claim, *, lease_seconds: int) -> None:
     """Keep what is left of the claim for another lease."""
     session.execute(
         update(Delivery)
-        .where(
-            Delivery.lease_token == claim.token,
-            Delivery.state.in_([DeliveryState.CLAIMED, DeliveryState.SENDING]),
-        )
+        .where(LEASED, Delivery.lease_until.is_not(None), Delivery.lease_token == claim.token)
         .values(lease_until=database_now(lease_seconds))
     )
 
@@ -217,7 +215,7 @@ def proved_arrival(session: Session, delivery_id: int) -> None:
 
 def reap(session: Session) -> None:
     """End expired leases: what was never offered goes back, what was is in doubt."""
-    expired = Delivery.lease_until < database_now()
+    expired = and_(LEASED, Delivery.lease_until < database_now())
     session.execute(
         _move(DeliveryState.PENDING, [DeliveryState.CLAIMED]).where(expired).values(**_LEASE_ENDED)
     )

@@ -76,6 +76,9 @@ DELIVERY_MOVES: dict[DeliveryState, frozenset[DeliveryState]] = {
     DeliveryState.SKIPPED: frozenset(),
 }
 
+LEASED = text("state IN (1, 2)")
+"""Claimed or sending, in the words of the index of leases: SQLite uses it for these alone."""
+
 OPEN_STATES = (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.SENDING)
 
 
@@ -175,8 +178,8 @@ class Delivery(Base):
         Index(
             "ix_deliveries_leased",
             "lease_until",
-            postgresql_where=text("state IN (1, 2)"),
-            sqlite_where=text("state IN (1, 2)"),
+            postgresql_where=LEASED,
+            sqlite_where=LEASED,
         ),
         {"sqlite_autoincrement": True},
     )
