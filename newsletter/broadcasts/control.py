@@ -12,6 +12,7 @@ from newsletter.broadcasts.models import (
     BROADCAST_MOVES,
     Broadcast,
     BroadcastState,
+    BroadcastTotals,
     Delivery,
     PauseReason,
 )
@@ -105,6 +106,8 @@ def retry_failed(session: Session, broadcast_id: int, *, force: bool = False) ->
     broadcast = _locked(session, broadcast_id)
     if broadcast.state not in (BroadcastState.SENDING, BroadcastState.PAUSED, BroadcastState.DONE):
         raise RefusedError(f"broadcast {broadcast_id} is {broadcast.state}: nothing to retry")
+    if is_pruned(session, broadcast_id):
+        raise RefusedError(f"broadcast {broadcast_id} is pruned: who failed is not known any more")
     _refuse_if_stale(broadcast, force=force)
     retried = ledger.retry_failed(session, broadcast_id)
     if retried and broadcast.state is BroadcastState.DONE:
@@ -138,6 +141,8 @@ def resend_doubts(
             the mail is alive; or the broadcast is past its `not_after` and `force` is not given.
     """
     broadcast = _locked(session, broadcast_id)
+    if is_pruned(session, broadcast_id):
+        raise RefusedError(f"broadcast {broadcast_id} is pruned: who was in doubt is not known")
     if broadcast.state not in doubt.RESENDABLE:
         raise RefusedError(f"broadcast {broadcast_id} is {broadcast.state}: nothing is resent")
     chosen = _in_doubt(session, broadcast_id, address_keys)
@@ -188,6 +193,11 @@ def _forget_pause(broadcast: Broadcast) -> None:
     broadcast.pause_reason = None
     broadcast.pause_detail = ""
     broadcast.resume_at = None
+
+
+def is_pruned(session: Session, broadcast_id: int) -> bool:
+    """Its recipients' rows are gone or going; only the figures stay."""
+    return session.get(BroadcastTotals, broadcast_id) is not None
 
 
 def _moved(session: Session, broadcast_id: int, to: BroadcastState) -> Broadcast:

@@ -13,19 +13,20 @@ from datetime import datetime, timedelta
 from sqlalchemy import (
     ColumnElement,
     Update,
+    and_,
     bindparam,
     case,
     exists,
     insert,
     null,
     select,
-    text,
     update,
 )
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.models import (
     DELIVERY_MOVES,
+    LEASED,
     Broadcast,
     BroadcastList,
     BroadcastState,
@@ -182,7 +183,7 @@ def resolve(session: Session, to: DeliveryState, reason: str, *which: ColumnElem
 
 def reap(session: Session) -> None:
     """End expired leases: what was never offered goes back, what was is in doubt."""
-    expired = Delivery.lease_until < database_now()
+    expired = and_(LEASED, Delivery.lease_until < database_now())
     session.execute(
         _move(DeliveryState.PENDING, [DeliveryState.CLAIMED]).where(expired).values(**_LEASE_ENDED)
     )
@@ -262,8 +263,8 @@ _WAITING = Delivery.state == bindparam(
 )
 _is_suppressed = exists().where(Suppression.address_key == Delivery.address_key)
 _LEASE_ENDED = {"lease_token": null(), "lease_until": null()}
-_IS_LEASED = text("deliveries.state IN (1, 2)")
-"""Spelled as the partial index of leased rows is, so that it is used whatever is prepared."""
+_IS_LEASED = and_(LEASED, Delivery.lease_until.is_not(None))
+"""Spelled as the partial index of leased rows is: SQLite and a prepared plan use it only then."""
 
 
 def _move(to: DeliveryState, sources: Sequence[DeliveryState]) -> Update:

@@ -89,6 +89,9 @@ DELIVERY_MOVES: dict[DeliveryState, frozenset[DeliveryState]] = {
     DeliveryState.SKIPPED: frozenset(),
 }
 
+LEASED = text("state IN (1, 2)")
+"""Claimed or sending, in the words of the index of leases: SQLite uses it for these alone."""
+
 OPEN_STATES = (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.SENDING)
 
 
@@ -164,6 +167,23 @@ class Content(Base):
     """`rendering.compiled.SenderIdentity` as JSON: sender, List-Id, base URL, Date, mode."""
 
 
+class BroadcastTotals(Base):
+    """The figures of a broadcast whose rows are pruned or being pruned; then they alone count."""
+
+    __tablename__ = "broadcast_totals"
+
+    broadcast_id: Mapped[int] = mapped_column(ForeignKey("broadcasts.id"), primary_key=True)
+    reached: Mapped[int]
+    """How many have the mail or may have it: accepted and in doubt."""
+    outcomes: Mapped[list[list[Any]]] = mapped_column(Json)
+    """DeliveryState, reason, count."""
+    readership: Mapped[dict[str, Any]] = mapped_column(Json)
+    """`tracking.readership.Readership` as JSON, by the rules that were in force when written."""
+    written_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    pruned_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Empty while there are rows to delete."""
+
+
 class Delivery(Base):
     """One recipient's row: the ledger. The address, not the subscriber, is the idempotency key."""
 
@@ -181,8 +201,8 @@ class Delivery(Base):
         Index(
             "ix_deliveries_leased",
             "lease_until",
-            postgresql_where=text("state IN (1, 2)"),
-            sqlite_where=text("state IN (1, 2)"),
+            postgresql_where=LEASED,
+            sqlite_where=LEASED,
         ),
         Index(
             "ix_deliveries_in_doubt",

@@ -11,6 +11,7 @@ from newsletter.broadcasts.models import (
     Broadcast,
     BroadcastList,
     BroadcastState,
+    BroadcastTotals,
     Content,
     Delivery,
     DeliveryState,
@@ -169,7 +170,10 @@ def _reached_somebody() -> ColumnElement[bool]:
         Delivery.broadcast_id == Broadcast.id,
         Delivery.state.in_([DeliveryState.SENDING, DeliveryState.ACCEPTED, DeliveryState.IN_DOUBT]),
     )
-    return or_(Broadcast.state != BroadcastState.CANCELLED, reached)
+    had_reached = exists().where(
+        BroadcastTotals.broadcast_id == Broadcast.id, BroadcastTotals.reached > 0
+    )
+    return or_(Broadcast.state != BroadcastState.CANCELLED, reached, had_reached)
 
 
 def _lists_fit(issue: Issue, lists: Sequence[SubscriberList]) -> None:

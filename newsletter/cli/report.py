@@ -8,8 +8,9 @@ from newsletter.broadcasts import control
 from newsletter.cli import output, state
 from newsletter.core.runtime import Runtime
 from newsletter.reports import figures
-from newsletter.reports.figures import Readers, Report
+from newsletter.reports.figures import Report
 from newsletter.tracking.classification import Reader
+from newsletter.tracking.readership import Readers
 
 _WHO_IS_IN_DOUBT = "nobody can know whether they got it; see `newsletter broadcasts show "
 

@@ -182,6 +182,13 @@ class DkimSettings(_Section):
         return self
 
 
+class RetentionSettings(_Section):
+    """How long it is kept who got what."""
+
+    deliveries_days: Annotated[int, Field(ge=1)] = 365
+    """After its end, before `newsletter db prune` takes a broadcast's rows; figures stay."""
+
+
 class TemplateSettings(_Section):
     """An operator's own templates, looked at before the shipped ones."""
 
@@ -215,6 +222,7 @@ class Settings(BaseSettings):
     tracking: TrackingSettings = TrackingSettings()
     delivery: DeliverySettings = DeliverySettings()
     dkim: tuple[DkimSettings, ...] = ()
+    retention: RetentionSettings = RetentionSettings()
     templates: TemplateSettings = TemplateSettings()
     log: LogSettings = LogSettings()
 

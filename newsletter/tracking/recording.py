@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts import ledger
+from newsletter.broadcasts import control, ledger
 from newsletter.broadcasts.models import Broadcast, Delivery, Proof
 from newsletter.rendering.mail_tokens import TrackingToken
 from newsletter.tracking.models import Event, EventKind
@@ -38,7 +38,8 @@ def record(
     link: int | None = None,
 ) -> None:
     """One hit of a pixel or link; a token of a pruned broadcast or delivery records nothing."""
-    if session.get(Broadcast, token.broadcast_id) is None:
+    known = session.get(Broadcast, token.broadcast_id)
+    if known is None or control.is_pruned(session, token.broadcast_id):
         return
     if token.delivery_id is not None and not _is_of(session, token):
         return

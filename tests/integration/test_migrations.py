@@ -95,3 +95,16 @@ def test_a_fresh_postgresql_is_the_operators_to_upgrade(postgresql_database: str
     schema.upgrade(sessions)
     schema.prepare(sessions)
     sessions.engine.dispose()
+
+
+def test_the_ledger_is_vacuumed_long_before_a_fifth_of_it_changed(postgresql_database: str) -> None:
+    sessions = connect(postgresql_database)
+    schema.upgrade(sessions)
+    with sessions.reading() as session:
+        found = session.execute(
+            text("SELECT relname, reloptions FROM pg_class WHERE reloptions IS NOT NULL")
+        )
+        settings = {table: dict(option.split("=") for option in of) for table, of in found}
+    sessions.engine.dispose()
+    for table in ("deliveries", "events", "outbox"):
+        assert float(settings[table]["autovacuum_vacuum_scale_factor"]) <= 0.02
