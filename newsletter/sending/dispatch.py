@@ -22,6 +22,7 @@ from newsletter.broadcasts.planning import frozen_content
 from newsletter.core import logs
 from newsletter.core.db import Sessions
 from newsletter.core.errors import NewsletterError
+from newsletter.core.failpoints import failpoint
 from newsletter.core.runtime import Runtime
 from newsletter.mail.address import Address
 from newsletter.mail.replies import suppresses
@@ -103,9 +104,12 @@ class _Slice:
     def _claim(self) -> Claim:
         self.leased_at = time.monotonic()
         with self.runtime.sessions.writing() as session:
-            return ledger.claim(
+            claim = ledger.claim(
                 session, self.broadcast_id, limit=CLAIM_ROWS, lease_seconds=self._lease_seconds
             )
+        if claim.rows:
+            failpoint("after_claim")
+        return claim
 
     def _work(self, claim: Claim) -> None:
         recipients = self._recipients(claim)
@@ -118,6 +122,7 @@ class _Slice:
                 intended = self._commit(claim, outcome, row)
                 outcome = None
                 if intended:
+                    failpoint("after_intent")
                     outcome = self._offer(connection, row, recipients[row.delivery_id])
         finally:
             self._close(claim, outcome)
@@ -158,6 +163,7 @@ class _Slice:
             )
             if not intended:
                 ledger.skip_unmailable(session, self.broadcast_id, claim, row.delivery_id)
+            failpoint("inside_commit")
             return intended
 
     def _renew(self, session: Session, claim: Claim) -> None:
@@ -172,6 +178,7 @@ class _Slice:
         try:
             wire = personalise(mail, recipient, row.delivery_id, keys)
             reply = connection.send(_envelope(mail, recipient), wire)
+            failpoint("after_250")
         except RelayFaultError as fault:
             self.fault = fault
             return outcomes.given_back(row.delivery_id, fault.reply)

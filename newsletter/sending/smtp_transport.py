@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from newsletter.core.config import RelaySettings
 from newsletter.core.errors import ConfigurationError
+from newsletter.core.failpoints import failpoint
 from newsletter.mail.replies import Reply, classify, parse_reply
 from newsletter.sending.relay_url import RelayUrl
 from newsletter.sending.transport import (
@@ -166,6 +167,7 @@ class _SmtpConnection:
         try:
             self._set_timeout(self._timeouts.after_dot)
             self._client.send(b".\r\n")
+            failpoint("after_dot")
             return self._full_reply()
         except (smtplib.SMTPException, OSError) as error:
             self._client.close()

@@ -27,11 +27,13 @@ class Program:
 
 INITDB = Program("initdb", "postgresql")
 POSTGRES = Program("postgres", "postgresql")
+PG_DUMP = Program("pg_dump", "postgresql-client")
+PSQL = Program("psql", "postgresql-client")
 REDIS = Program("redis-server", "redis-server")
 SMTP_SINK = Program("smtp-sink", "postfix")
 SPAMASSASSIN = Program("spamassassin", "spamassassin")
 
-ALL = (INITDB, POSTGRES, REDIS, SMTP_SINK, SPAMASSASSIN)
+ALL = (INITDB, POSTGRES, PG_DUMP, PSQL, REDIS, SMTP_SINK, SPAMASSASSIN)
 
 
 def install_missing() -> None:
