@@ -8,11 +8,9 @@ from newsletter.broadcasts.sweep import PERIOD_SECONDS, sweep
 from newsletter.core import logs
 from newsletter.core.runtime import Runtime
 from newsletter.sending import leases
-from newsletter.sending.dispatch import SLICE_SECONDS, deliver_slice
+from newsletter.sending.dispatch import deliver_slice
 from newsletter.sending.system_mail import deliver_outbox
 from newsletter.sending.transport import Transport
-
-LEASE_SECONDS = 2 * SLICE_SECONDS
 
 log = logs.get(__name__)
 
@@ -61,12 +59,13 @@ class _Sender:
             self._rest()
 
     def _hold_and_send(self) -> None:
-        with leases.hold(self._runtime.sessions, [leases.SENDER], LEASE_SECONDS) as held:
+        seconds = self._runtime.settings.delivery.lease_seconds
+        with leases.hold(self._runtime.sessions, [leases.SENDER], seconds) as held:
             while held and not self._stopping.is_set():
                 self._bell.clear()
                 if not self._round():
                     self._rest()
-                if not leases.renew(self._runtime.sessions, held, LEASE_SECONDS):
+                if not leases.renew(self._runtime.sessions, held, seconds):
                     return
 
     def _round(self) -> bool:

@@ -16,7 +16,6 @@ from newsletter.sending import dispatch, leases, system_mail
 from newsletter.sending.smtp_transport import transport_for
 from newsletter.sending.transport import Transport
 
-_SLOT_SECONDS = 2 * dispatch.SLICE_SECONDS
 _stopping = threading.Event()
 
 settings = load_settings()
@@ -41,7 +40,7 @@ def deliver_slice(work: int) -> None:
     """Send system mail, then a slice of one broadcast, over one of the relay's connections."""
     runtime = running()
     transport = transport_for(settings.relays)
-    with leases.hold(runtime.sessions, _slots(transport), _SLOT_SECONDS) as slot:
+    with leases.hold(runtime.sessions, _slots(transport), settings.delivery.lease_seconds) as slot:
         if slot is None:
             return
         stop = _stopping.is_set

@@ -5,19 +5,24 @@ connection to a relay, over all workers.
 """
 
 import secrets
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import delete, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from newsletter.core import logs
 from newsletter.core.db import Sessions, database_now
 from newsletter.sending.models import Lease
 
 SENDER = "sender"
 _TOKEN_BITS = 63
+
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +37,25 @@ class Held:
 def hold(
     sessions: Sessions, names: Iterator[str] | list[str], seconds: int
 ) -> Iterator[Held | None]:
-    """Hold the first of `names` that is free, or None when none is; given back at the end."""
+    """Hold the first of `names` that is free, or None when none is; given back at the end.
+
+    Meanwhile it is renewed by a timer of its own, so that it can be short: when we die, somebody
+    else has the right after `seconds`, however long the work is that we held it for.
+    """
     held = next((h for name in names if (h := _take(sessions, name, seconds))), None)
+    if held is None:
+        yield None
+        return
+    ended = threading.Event()
+    keeper = threading.Thread(target=_keep, args=(sessions, held, seconds, ended), daemon=True)
+    keeper.start()
     try:
         yield held
     finally:
-        if held:
-            with sessions.writing() as session:
-                _release(session, held)
+        ended.set()
+        keeper.join()
+        with sessions.writing() as session:
+            _release(session, held)
 
 
 def renew(sessions: Sessions, held: Held, seconds: int) -> bool:
@@ -52,6 +68,15 @@ def renew(sessions: Sessions, held: Held, seconds: int) -> bool:
             .returning(Lease.name)
         )
         return renewed.one_or_none() is not None
+
+
+def _keep(sessions: Sessions, held: Held, seconds: int, ended: threading.Event) -> None:
+    while not ended.wait(seconds / 3):
+        try:
+            renew(sessions, held, seconds)
+        except SQLAlchemyError as error:
+            # The database is away or busy; the next turn may come in time.
+            log.warning("lease.not_renewed", name=held.name, error=type(error).__name__)
 
 
 def _take(sessions: Sessions, name: str, seconds: int) -> Held | None:
