@@ -9,7 +9,7 @@ from celery import Celery
 
 from newsletter.jobs.celery import DELIVER_SLICE, SWEEP
 from tests.acceptance.installation import NEWSLETTER
-from tests.faults.cases import BOTH, FULL, Mode, fault
+from tests.faults.cases import EMBEDDED, FULL, Mode, fault
 from tests.faults.harness import Run
 from tests.faults.servers import Redis
 from tests.faults.templates import ISSUE_DATE
@@ -51,7 +51,7 @@ def redis_frozen(run: Run) -> None:
     _redis(run).send_signal(signal.SIGCONT)
 
 
-@fault("FLUSHALL", modes=FULL, quick=FULL)
+@fault("FLUSHALL", modes=FULL)
 def flushed(run: Run) -> None:
     run.start()
     for number in range(run.form.times):
@@ -60,7 +60,7 @@ def flushed(run: Run) -> None:
             client.flushall()
 
 
-@fault("rings doubled a hundredfold", modes=FULL, sending_seconds=6, short=FULL)
+@fault("rings doubled a hundredfold", modes=FULL, sending_seconds=6)
 def rings_doubled(run: Run) -> None:
     run.start()
     for number in range(run.form.times):
@@ -92,7 +92,7 @@ def two_beats(run: Run) -> None:
         _ring(run, SWEEP, [], times=100)
 
 
-@fault('two "send" clicks', quick=FULL, short=BOTH)
+@fault('two "send" clicks', quick=EMBEDDED, short=EMBEDDED)
 def two_clicks(run: Run) -> None:
     """One of them is refused; which, does not matter."""
     run.start_workers()

@@ -20,7 +20,7 @@ def kill_one_worker(run: Run) -> None:
     run.start_worker()
 
 
-@fault("kill -9 of all workers", modes=FULL, short=FULL)
+@fault("kill -9 of all workers", modes=FULL)
 def kill_all_workers(run: Run) -> None:
     run.start()
     run.reach(run.random.uniform(0.1, 0.6))
@@ -52,7 +52,7 @@ def _at_failpoint(point: str) -> Injection:
 
 
 for _point in NAMES:
-    _in_quick = EMBEDDED if _point in ("after_dot", "after_250") else ()
+    _in_quick = EMBEDDED if _point == "after_dot" else ()
     fault(f"kill -9 at {_point}", quick=_in_quick)(_at_failpoint(_point))
 
 
@@ -73,11 +73,10 @@ def _stopped_at(point: str) -> Injection:
 
 
 for _point in ("after_intent", "after_dot", "after_250"):
-    _in_quick = FULL if _point == "after_intent" else ()
-    fault(f"SIGSTOP at {_point} for two leases", quick=_in_quick)(_stopped_at(_point))
+    fault(f"SIGSTOP at {_point} for two leases")(_stopped_at(_point))
 
 
-@fault("SIGSTOP for two leases", short=FULL)
+@fault("SIGSTOP for two leases")
 def stopped_at_random(run: Run) -> None:
     run.start()
     if run.mode is Mode.EMBEDDED:
@@ -90,7 +89,7 @@ def stopped_at_random(run: Run) -> None:
     asleep.send_signal(signal.SIGCONT)
 
 
-@fault("SIGTERM every few seconds", sending_seconds=20, quick=EMBEDDED, short=FULL)
+@fault("SIGTERM every few seconds", sending_seconds=20, short=FULL)
 def deployed_again_and_again(run: Run) -> None:
     """A deploy takes one worker after the other; none may leave anything behind."""
     run.start()

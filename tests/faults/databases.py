@@ -4,6 +4,7 @@ import resource
 import signal
 import sqlite3
 import time
+from functools import partial
 
 from tests.faults.cases import EMBEDDED, FULL, fault
 from tests.faults.harness import Run
@@ -11,7 +12,7 @@ from tests.faults.proxy import PostgresProxy
 from tests.faults.servers import Postgres, wait_until
 
 
-@fault("PostgreSQL restarted fast", modes=FULL, quick=FULL, short=FULL)
+@fault("PostgreSQL restarted fast", modes=FULL)
 def restarted_fast(run: Run) -> None:
     _restart(run, signal.SIGINT)
 
@@ -33,7 +34,7 @@ def backends_killed(run: Run) -> None:
     for number in range(run.form.times):
         run.reach((number + 1) / run.form.times * 0.9)
         _server(run).sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "  # noqa: S608 - our own name
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             f"WHERE datname = '{run.database}' AND pid <> pg_backend_pid()"
         )
         run.crashes += 1
@@ -45,9 +46,8 @@ def commit_reply_lost(run: Run) -> None:
     run.start()
     for number in range(run.form.times):
         run.reach((number + 1) / run.form.times * 0.9)
-        before = proxy.lost
         proxy.lose_commit_replies(1)
-        wait_until(lambda before=before: proxy.lost > before, "a commit's reply is lost")
+        wait_until(partial(_lost_more_than, proxy, number), "a commit's reply is lost")
         run.crashes += 1
 
 
@@ -94,6 +94,10 @@ def disk_full(run: Run) -> None:
     time.sleep(run.form.outage_seconds)
     resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (hard, hard))
     run.crashes += 1
+
+
+def _lost_more_than(proxy: PostgresProxy, number: int) -> bool:
+    return proxy.lost > number
 
 
 def _locks(connection: sqlite3.Connection) -> bool:

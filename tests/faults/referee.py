@@ -133,6 +133,7 @@ class Session(asyncio.Protocol):
         self._pass(Stage.BANNER, _TAKEN[Stage.BANNER])
 
     def connection_lost(self, error: Exception | None) -> None:
+        del error
         self._over = True
         self._referee.open.discard(self)
         self._write("closed", messages=self._messages)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from newsletter.broadcasts.models import BroadcastState
-from tests.faults.cases import BOTH, EMBEDDED, FULL, Injection, fault
+from tests.faults.cases import EMBEDDED, FULL, Injection, fault
 from tests.faults.harness import CONNECTIONS, LEASE_SECONDS, Run
 from tests.faults.plans import Act, Rule, Stage
 from tests.faults.servers import wait_until
@@ -17,7 +17,7 @@ _SOME = 0.02
 def _with(*rules: Rule, **limits: object) -> Injection:
     def inject(run: Run) -> None:
         run.misbehave(*rules, **limits)
-        run.start()
+        run.send_in_the_foreground()
 
     return inject
 
@@ -48,7 +48,6 @@ _misbehaving(
     Rule(Stage.MAIL, Act.DROP, times=2),
     Rule(Stage.EHLO, Act.DROP, times=2),
     Rule(Stage.BANNER, Act.DROP, times=2),
-    short=True,
 )
 _misbehaving(
     "resets before the body",
@@ -88,9 +87,7 @@ def _for_a_while(
     def inject(run: Run) -> None:
         seconds = LEASE_SECONDS + run.form.outage_seconds
         few = tuple(run.random.sample(run.recipients, 4))
-        run.misbehave(
-            Rule(stage, act, reply, recipients=few, seconds=seconds, accepts=accepts)
-        )
+        run.misbehave(Rule(stage, act, reply, recipients=few, seconds=seconds, accepts=accepts))
         run.start()
 
     fault(name)(inject)
@@ -210,7 +207,7 @@ def replies_about_recipients(run: Run) -> None:
             run.broken.append(f"{row.address}: {row.state} ({row.reason})")
 
 
-@fault("every reply about the relay", short=EMBEDDED)
+@fault("every reply about the relay")
 def replies_about_the_relay(run: Run) -> None:
     """Nobody fails for it: each gets the mail once the relay takes it."""
     few = iter(run.random.sample(run.recipients, 60))
@@ -255,7 +252,7 @@ def _everywhere(replies: Sequence[str]) -> Iterator[tuple[str, Stage]]:
 # The relay dies.
 
 
-@fault("relay killed, and back", quick=EMBEDDED, short=FULL)
+@fault("relay killed, and back")
 def relay_killed(run: Run) -> None:
     run.start()
     run.reach(run.random.uniform(0.2, 0.6))
@@ -264,7 +261,7 @@ def relay_killed(run: Run) -> None:
     run.referee.start()
 
 
-@fault("relay A dies while B lives", short=BOTH, modes=(*EMBEDDED, *FULL))
+@fault("relay A dies while B lives")
 def failover(run: Run) -> None:
     """Nothing that is in doubt at A may be offered to B."""
     other = run.second_relay()

@@ -1,15 +1,16 @@
 """People steer, leave, and restore backups while mail goes out."""
 
 import shutil
-import sqlite3
 import time
 import urllib.request
-from typing import Any
+
+from sqlalchemy import update
 
 from newsletter.core.tokens import TokenKeys
 from newsletter.rendering.mail_tokens import Door, LeaveToken
+from subscribers.models import Subscriber
 from tests.acceptance.installation import NEWSLETTER
-from tests.faults.cases import BOTH, EMBEDDED, fault
+from tests.faults.cases import EMBEDDED, fault
 from tests.faults.harness import CONNECTIONS, Run
 from tests.faults.servers import wait_until
 from tests.servers.processes import free_port
@@ -17,7 +18,7 @@ from tests.servers.processes import free_port
 _REACTION_SECONDS = 2.0
 
 
-@fault("pause and resume at random", sending_seconds=30, short=EMBEDDED)
+@fault("pause and resume at random", sending_seconds=30)
 def paused_and_resumed(run: Run) -> None:
     """I7: what comes later than the pause was on the wire: one message per connection."""
     run.start()
@@ -33,7 +34,7 @@ def paused_and_resumed(run: Run) -> None:
         run.steer("resume")
 
 
-@fault("cancelled", quick=EMBEDDED, short=BOTH)
+@fault("cancelled", quick=EMBEDDED, short=EMBEDDED)
 def cancelled(run: Run) -> None:
     run.start()
     run.reach(run.random.uniform(0.2, 0.6))
@@ -47,7 +48,7 @@ def cancelled(run: Run) -> None:
     wait_until(lambda: not _open(run), "nothing is open", seconds=run.form.patience_seconds)
 
 
-@fault("5 % unsubscribe while it is sent", sending_seconds=10, short=BOTH)
+@fault("5 % unsubscribe while it is sent", sending_seconds=10, short=EMBEDDED)
 def unsubscribed(run: Run) -> None:
     """I7, by one-click POST as mail programs send it."""
     port = free_port()
@@ -71,18 +72,21 @@ def unsubscribed(run: Run) -> None:
         run.broken.append(f"I7 {len(later)} mailed after they had left")
 
 
-@fault("a poisoned merge value", short=EMBEDDED)
+@fault("a poisoned merge value")
 def poisoned(run: Run) -> None:
     """Whatever stands in one person's name, the others get their mail, and nobody gets two."""
-    values = ["{{ subscriber.email }}", "a\r\nBcc: x@example.org\r\n\r\n.\r\n", "\ud800", "x" * 9999]
+    values = [
+        "{{ subscriber.email }}",
+        "a\r\nBcc: x@example.org\r\n\r\n.\r\n",
+        "\ud800",
+        "x" * 9999,
+    ]
     sessions = run.sessions()
-    from sqlalchemy import update
-
-    from subscribers.models import Subscriber
-
     with sessions.writing() as session:
         for address, value in zip(run.recipients, values, strict=False):
-            session.execute(update(Subscriber).where(Subscriber.email == address).values(name=value))
+            session.execute(
+                update(Subscriber).where(Subscriber.email == address).values(name=value)
+            )
     sessions.engine.dispose()
     run.start()
 
@@ -123,6 +127,3 @@ def _leave(run: Run, port: int, address: str) -> None:
 
 def _subscriber_id(run: Run, address: str) -> int:
     return run.recipients.index(address) + 1
-
-
-Unused = Any | sqlite3.Connection

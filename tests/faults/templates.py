@@ -1,7 +1,9 @@
 """Installations made ready once and copied for every run: people imported, an issue stored."""
 
 import shutil
+import signal
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +12,6 @@ from itertools import count
 from pathlib import Path
 
 from tests.acceptance.installation import ISSUE, Installation, write_subscribers
-from tests.faults.cases import Mode
 from tests.faults.servers import Postgres, running
 from tests.servers.packages import PG_DUMP, PSQL
 
@@ -91,9 +92,22 @@ class Templates:
             _move(shared, own, database)
             yield own
 
-    def close(self) -> None:
+    @classmethod
+    @contextmanager
+    def temporary(cls, where: Path | None) -> Iterator["Templates"]:
+        """In a folder under `where` that goes with the block, and the shared server with it."""
+        with tempfile.TemporaryDirectory(prefix="newsletter-faults-", dir=where) as folder:
+            # PostgreSQL runs as another user than root, and has to come in.
+            Path(folder).chmod(0o755)
+            made = cls(Path(folder))
+            try:
+                yield made
+            finally:
+                made._close()
+
+    def _close(self) -> None:
         if self._shared is not None:
-            self._shared.stop()
+            self._shared.stop(signal.SIGINT)
 
     def _server(self) -> Postgres:
         with self._turn("server"):
