@@ -11,7 +11,8 @@ from pathlib import Path
 
 from tests.faults import report
 from tests.faults.cases import Fault, Mode, all_faults, chosen
-from tests.faults.harness import LONG, QUICK, Form, Row, in_memory, perform
+from tests.faults.harness import Row, in_memory, perform
+from tests.faults.runs import LONG, QUICK, Form
 from tests.faults.templates import Templates
 from tests.servers import packages
 

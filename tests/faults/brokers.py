@@ -10,7 +10,7 @@ from celery import Celery
 from newsletter.jobs.celery import DELIVER_SLICE, SWEEP
 from tests.acceptance.installation import NEWSLETTER
 from tests.faults.cases import EMBEDDED, FULL, Mode, fault
-from tests.faults.harness import Run
+from tests.faults.runs import Run
 from tests.faults.servers import Redis
 from tests.faults.templates import ISSUE_DATE
 

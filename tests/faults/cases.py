@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.faults.harness import Run
+    from tests.faults.runs import Run
 
 
 class Mode(StrEnum):

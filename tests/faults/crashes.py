@@ -8,7 +8,7 @@ from pathlib import Path
 
 from newsletter.core.failpoints import NAMES, VARIABLE
 from tests.faults.cases import BOTH, EMBEDDED, FULL, Injection, Mode, fault
-from tests.faults.harness import LEASE_SECONDS, Run
+from tests.faults.runs import LEASE_SECONDS, Run
 from tests.faults.servers import wait_until
 
 

@@ -7,8 +7,8 @@ import time
 from functools import partial
 
 from tests.faults.cases import EMBEDDED, FULL, fault
-from tests.faults.harness import Run
 from tests.faults.proxy import PostgresProxy
+from tests.faults.runs import Run
 from tests.faults.servers import Postgres, wait_until
 
 

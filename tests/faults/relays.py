@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from newsletter.broadcasts.models import BroadcastState
 from tests.faults.cases import EMBEDDED, FULL, Injection, fault
-from tests.faults.harness import CONNECTIONS, LEASE_SECONDS, Run
 from tests.faults.plans import Act, Rule, Stage
+from tests.faults.runs import CONNECTIONS, LEASE_SECONDS, Run
 from tests.faults.servers import wait_until
 
 _SOME = 0.02

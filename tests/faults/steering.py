@@ -11,7 +11,7 @@ from newsletter.rendering.mail_tokens import Door, LeaveToken
 from subscribers.models import Subscriber
 from tests.acceptance.installation import NEWSLETTER
 from tests.faults.cases import EMBEDDED, fault
-from tests.faults.harness import CONNECTIONS, Run
+from tests.faults.runs import CONNECTIONS, Run
 from tests.faults.servers import wait_until
 from tests.servers.processes import free_port
 

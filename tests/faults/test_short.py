@@ -6,7 +6,8 @@ import pytest
 
 from tests.conftest import need
 from tests.faults.cases import Fault, Mode, all_faults, chosen
-from tests.faults.harness import SHORT, in_memory, perform
+from tests.faults.harness import in_memory, perform
+from tests.faults.runs import SHORT
 from tests.faults.templates import Templates
 from tests.servers import packages
 
