@@ -98,7 +98,7 @@ def two_clicks(run: Run) -> None:
     run.start_workers()
     wait = ["--detach"] if run.mode is Mode.FULL else []
     clicks = [run.process(str(NEWSLETTER), "send", ISSUE_DATE, *wait) for _ in range(2)]
-    codes = sorted(_end_of(click, run.form.patience_seconds) for click in clicks)
+    codes = sorted(_end_of(click, run.patience) for click in clicks)
     if codes != [0, 1]:
         run.broken.append(f'two "send" clicks ended with {codes}: expected [0, 1]')
 

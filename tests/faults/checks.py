@@ -1,6 +1,7 @@
 """The invariants: what the fault server's log and the ledger must say together after a run."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ class Observed:
         accepted: at the fault servers, in order, one entry per message taken.
         shown: `newsletter broadcasts show --json`; empty when it could not be had.
         bound: how many rows in doubt the fault allows.
+        history_lost: the ledger was replaced by an older one, which cannot agree with the log.
     """
 
     recipients: Sequence[str]
@@ -36,6 +38,7 @@ class Observed:
     ledger: Sequence[LedgerRow]
     shown: Mapping[str, Any] = field(default_factory=dict)
     bound: int = 0
+    history_lost: bool = False
 
     def doubled(self) -> list[str]:
         """Addresses that a server took more than one message for."""
@@ -57,6 +60,8 @@ class Observed:
 
     def violations(self) -> list[str]:
         """Each broken invariant by its number, with how far it is broken and an example."""
+        if self.history_lost:
+            return [_said("I1 accepted twice", self.doubled())] if self.doubled() else []
         taken = set(self.accepted)
         certain = self._in("accepted")
         broken = {
@@ -90,6 +95,16 @@ def read_events(*logs: Path) -> list[dict[str, Any]]:
     """What the fault servers wrote, in the order of time."""
     lines = [line for log in logs if log.exists() for line in log.read_text().splitlines()]
     return sorted((json.loads(line) for line in lines), key=lambda event: float(event["at"]))
+
+
+def beyond_rate(times: Iterable[float], *, per_second: float, burst: int) -> int:
+    """By how many messages a bucket of `burst`, filled at that rate, was ever overdrawn."""
+    level, before, lowest = float(burst), None, 0.0
+    for at in times:
+        gained = (at - before) * per_second if before is not None else 0.0
+        level = min(float(burst), level + gained) - 1
+        lowest, before = min(lowest, level), at
+    return math.ceil(-lowest)
 
 
 def _said(name: str, who: Iterable[str]) -> str:

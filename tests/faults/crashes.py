@@ -44,7 +44,7 @@ def _at_failpoint(point: str) -> Injection:
         run.worker_env = {VARIABLE: f"{point}:{passage}"}
         run.start()
         armed = run.workers[0]
-        wait_until(lambda: armed.poll() is not None, f"the worker dies at {point}")
+        wait_until(lambda: armed.poll() is not None, f"the worker dies at {point}", run.patience)
         run.crashes += 1
         run.start_worker()
 
@@ -64,7 +64,7 @@ def _stopped_at(point: str) -> Injection:
         if run.mode is Mode.EMBEDDED:
             run.start_worker()
         asleep = run.workers[0]
-        wait_until(lambda: _is_stopped(asleep), f"the worker stops at {point}")
+        wait_until(lambda: _is_stopped(asleep), f"the worker stops at {point}", run.patience)
         run.crashes += 1
         time.sleep(2 * LEASE_SECONDS)
         asleep.send_signal(signal.SIGCONT)

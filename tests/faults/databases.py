@@ -47,7 +47,9 @@ def commit_reply_lost(run: Run) -> None:
     for number in range(run.form.times):
         run.reach((number + 1) / run.form.times * 0.9)
         proxy.lose_commit_replies(1)
-        wait_until(partial(_lost_more_than, proxy, number), "a commit's reply is lost")
+        wait_until(
+            partial(_lost_more_than, proxy, number), "a commit's reply is lost", run.patience
+        )
         run.crashes += 1
 
 

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from newsletter.broadcasts.models import BroadcastState
+from newsletter.core.config import RelaySettings
 from tests.faults.cases import EMBEDDED, FULL, Injection, fault
+from tests.faults.checks import beyond_rate
 from tests.faults.plans import Act, Rule, Stage
 from tests.faults.runs import CONNECTIONS, LEASE_SECONDS, Run
 from tests.faults.servers import wait_until
@@ -128,6 +130,20 @@ def throttled(run: Run) -> None:
         run.broken.append(f"I8 {refused} offers above the rate for {len(run.recipients)} messages")
 
 
+@fault("a rate of 50 per second over all workers", recipients=400, sending_seconds=1)
+def rate_kept(run: Run) -> None:
+    """I8: judged by the times at which the server took the messages."""
+    if "rate" not in RelaySettings.model_fields:
+        run.broken.append("I8 a relay's rate cannot be set")
+        return
+    run.set_relays(rate=50, burst=10)
+    run.send_in_the_foreground()
+    run.wait_until_ended()
+    times = [float(event["at"]) for event in run.events() if event["event"] == "accepted"]
+    if too_many := beyond_rate(times, per_second=50, burst=10):
+        run.broken.append(f"I8 {too_many} messages beyond rate and burst")
+
+
 # Replies: every row of the table, at every stage.
 
 
@@ -230,7 +246,7 @@ def _refused_as_a_whole(name: str, reply: str, stage: Stage) -> None:
         run.misbehave(Rule(stage, reply=reply, times=0))
         run.start()
         paused = f"paused by {reply[:10]}"
-        wait_until(lambda: run.state() is BroadcastState.PAUSED, paused, seconds=30)
+        wait_until(lambda: run.state() is BroadcastState.PAUSED, paused, run.patience)
         failed = sum(row.state == "failed" for row in run.ledger())
         if failed > len(run.recipients) // 2:
             run.broken.append(f"{failed} failed before the broadcast paused")

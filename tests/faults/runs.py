@@ -81,7 +81,8 @@ class Run:
     worker_env: dict[str, str] = field(default_factory=dict)
     """For the next worker that is started, and only for it."""
     broadcast_id: int = 1
-    may_end_paused: bool = False
+    history_lost: bool = False
+    """The fault replaces the ledger by an older one."""
 
     # Before the sending.
 
@@ -103,8 +104,12 @@ class Run:
         made = Referee(self.folder / "referee-b", plan=plan)
         self.stack.enter_context(running(made))
         self.referees.append(made)
-        self.installation.env.update(relays_environment(self.referees))
+        self.set_relays()
         return made
+
+    def set_relays(self, **settings: object) -> None:
+        """Every fault server as a relay, with these settings besides."""
+        self.installation.env.update(relays_environment(self.referees, **settings))
 
     def set(self, **settings: object) -> None:
         """Settings of the installation, such as `delivery__lease_seconds=5`."""
@@ -119,6 +124,11 @@ class Run:
         self.postgres = own
         self.set(database__url=own.plain_url(self.database))
         return own
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which the run counts as stuck."""
+        return self.form.patience_seconds
 
     # The sending.
 
@@ -167,10 +177,10 @@ class Run:
     def send(self) -> None:
         self.installation.run("send", ISSUE_DATE, "--detach")
 
-    def reach(self, share: float, seconds: float = 60) -> None:
+    def reach(self, share: float) -> None:
         """Wait until that share of the recipients has been mailed."""
         wanted = share * len(self.recipients)
-        wait_until(lambda: self.accepted() >= wanted, f"{share:.0%} accepted", seconds)
+        wait_until(lambda: self.accepted() >= wanted, f"{share:.0%} accepted", self.patience)
 
     def accepted(self) -> int:
         return sum(referee.accepted() for referee in self.referees)
@@ -249,6 +259,7 @@ class Run:
             ledger=self.ledger(),
             shown=self._shown(),
             bound=CONNECTIONS * self.crashes + unanswered + self.may_be_in_doubt,
+            history_lost=self.history_lost,
         )
 
     def _shown(self) -> dict[str, Any]:
@@ -256,13 +267,14 @@ class Run:
         return json.loads(done.stdout) if done.returncode == 0 else {}
 
 
-def relays_environment(referees: Sequence[Referee]) -> dict[str, str]:
+def relays_environment(referees: Sequence[Referee], **settings: object) -> dict[str, str]:
     """The relays' setting: the fault servers in their order."""
     relays = [
         {
             "name": f"relay-{'ab'[number]}",
             "url": f"smtp://127.0.0.1:{referee.port}?tls=none",
             "connections": CONNECTIONS,
+            **settings,
         }
         for number, referee in enumerate(referees)
     ]

@@ -1,8 +1,11 @@
 """People steer, leave, and restore backups while mail goes out."""
 
 import shutil
+import sqlite3
 import time
 import urllib.request
+from contextlib import closing
+from pathlib import Path
 
 from sqlalchemy import update
 
@@ -16,6 +19,8 @@ from tests.faults.servers import wait_until
 from tests.servers.processes import free_port
 
 _REACTION_SECONDS = 2.0
+_STALE_SECONDS = 25
+_INJECTED = "a\r\nBcc: x@example.org\r\n.\r\nMAIL FROM:<x@example.org>\r\nRCPT TO:<x@example.org>"
 
 
 @fault("pause and resume at random", sending_seconds=30)
@@ -45,7 +50,7 @@ def cancelled(run: Run) -> None:
     after = sum(_later(run, "accepted", cancelled_at))
     if after > CONNECTIONS:
         run.broken.append(f"I7 {after} accepted after the end")
-    wait_until(lambda: not _open(run), "nothing is open", seconds=run.form.patience_seconds)
+    wait_until(lambda: not _open(run), "nothing is open", seconds=run.patience)
 
 
 @fault("5 % unsubscribe while it is sent", sending_seconds=10, short=EMBEDDED)
@@ -75,12 +80,7 @@ def unsubscribed(run: Run) -> None:
 @fault("a poisoned merge value")
 def poisoned(run: Run) -> None:
     """Whatever stands in one person's name, the others get their mail, and nobody gets two."""
-    values = [
-        "{{ subscriber.email }}",
-        "a\r\nBcc: x@example.org\r\n\r\n.\r\n",
-        "\ud800",
-        "x" * 9999,
-    ]
+    values = ["{{ subscriber.email }}", _INJECTED, "\u202e\u2028\u0085", "x" * 200]
     sessions = run.sessions()
     with sessions.writing() as session:
         for address, value in zip(run.recipients, values, strict=False):
@@ -93,19 +93,31 @@ def poisoned(run: Run) -> None:
 
 @fault("an old backup restored", modes=EMBEDDED, sending_seconds=6)
 def backup_restored(run: Run) -> None:
-    """A backup taken before the broadcast: what it knows nothing of, it cannot send again."""
-    database = run.installation.folder / "newsletter.db"
-    backup = run.folder / "backup.db"
-    shutil.copy(database, backup)
+    """It knows nothing of what was sent since; past `not_after`, it sends nothing by itself."""
+    run.history_lost = True
+    run.set(delivery__stale_after_hours=_STALE_SECONDS / 3600)
+    database, backup = run.installation.folder / "newsletter.db", run.folder / "backup.db"
     run.start()
-    run.reach(0.3)
+    stale_at = time.monotonic() + _STALE_SECONDS
+    run.reach(0.2)
+    _back_up(database, backup)
+    run.reach(0.6)
     for worker in run.workers:
         run.kill(worker)
+    time.sleep(max(0.0, stale_at - time.monotonic()))
     for name in ("newsletter.db-wal", "newsletter.db-shm"):
         (run.installation.folder / name).unlink(missing_ok=True)
     shutil.copy(backup, database)
     run.start_worker()
-    time.sleep(run.form.outage_seconds)
+
+
+def _back_up(database: Path, backup: Path) -> None:
+    """As `sqlite3 newsletter.db .backup` does, while others write."""
+    with (
+        closing(sqlite3.connect(database, timeout=30)) as source,
+        closing(sqlite3.connect(backup)) as target,
+    ):
+        source.backup(target)
 
 
 def _later(run: Run, event: str, at: float) -> list[bool]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.faults.checks import LedgerRow, Observed
+from tests.faults.checks import LedgerRow, Observed, beyond_rate
 
 _ADA, _BOB, _CYD = "ada@example.org", "bob@example.org", "cyd@example.org"
 
@@ -62,3 +62,11 @@ def test_a_recipient_without_a_row_is_noticed() -> None:
     run = observed([_ADA, _BOB, _CYD])
     fewer = Observed(run.recipients, run.accepted, run.ledger[:2], run.shown)
     assert f"I5 not in the ledger: 1, such as {_CYD}" in fewer.violations()
+
+
+def test_a_rate_is_kept_with_its_burst_and_not_without() -> None:
+    steady = [n / 10 for n in range(50)]
+    assert beyond_rate(steady, per_second=10, burst=1) == 0
+    at_once = [0.0] * 5
+    assert beyond_rate(at_once, per_second=10, burst=5) == 0
+    assert beyond_rate(at_once, per_second=10, burst=3) == 2
