@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 _TERMINAL = frozenset({"accepted", "failed", "skipped", "in_doubt"})
+_ROUNDING = 1e-6
 _WITH_A_REASON = frozenset({"failed", "skipped", "in_doubt"})
 
 
@@ -104,7 +105,7 @@ def beyond_rate(times: Iterable[float], *, per_second: float, burst: int) -> int
         gained = (at - before) * per_second if before is not None else 0.0
         level = min(float(burst), level + gained) - 1
         lowest, before = min(lowest, level), at
-    return math.ceil(-lowest)
+    return max(0, math.ceil(-lowest - _ROUNDING))
 
 
 def _said(name: str, who: Iterable[str]) -> str:
