@@ -2,7 +2,6 @@
 
 import os
 import random
-import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
@@ -10,7 +9,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from tests.faults.cases import Fault, Mode
+from tests.faults.checks import Observed
 from tests.faults.plans import Plan
 from tests.faults.runs import Form, Run, relays_environment
 from tests.faults.servers import Redis, Referee, running
@@ -52,9 +54,9 @@ def perform(fault: Fault, mode: Mode, seed: int, form: Form, templates: Template
         try:
             fault.inject(run)
             run.wait_until_ended()
-        except (TimeoutError, AssertionError, subprocess.SubprocessError) as error:
+        except Exception as error:  # noqa: BLE001 - one run that goes wrong ends no other
             run.broken.append(f"I9 {type(error).__name__}: {str(error)[:300]}")
-        observed = run.observed()
+        observed = _observed(run)
     return Row(
         fault.name,
         fault.subject,
@@ -68,6 +70,14 @@ def perform(fault: Fault, mode: Mode, seed: int, form: Form, templates: Template
         time.monotonic() - started,
         (*run.broken, *observed.violations()),
     )
+
+
+def _observed(run: Run) -> Observed:
+    try:
+        return run.observed()
+    except SQLAlchemyError as error:
+        run.broken.append(f"I2 the ledger cannot be read: {type(error).__name__}")
+        return Observed(run.recipients, (), ())
 
 
 def _prepare(
