@@ -55,7 +55,10 @@ class PostgresProxy:
         self._started.set()
         await self._ended.wait()
         server.close()
+        self._open.set()
         self._cut()
+        while self._writers:  # each connection ends by itself once it is cut
+            await asyncio.sleep(0.01)
 
     def _add(self, count: int) -> None:
         self._to_lose += count
