@@ -50,15 +50,15 @@ class PostgresProxy:
         self._open = asyncio.Event()
         self._open.set()
         self._writers: set[asyncio.StreamWriter] = set()
-        server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
+        self._tasks: set[asyncio.Task[None]] = set()
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = server.sockets[0].getsockname()[1]
         self._started.set()
         await self._ended.wait()
         server.close()
         self._open.set()
         self._cut()
-        while self._writers:  # each connection ends by itself once it is cut
-            await asyncio.sleep(0.01)
+        await asyncio.gather(*self._tasks)  # each ends by itself once it is cut
 
     def _add(self, count: int) -> None:
         self._to_lose += count
@@ -70,6 +70,11 @@ class PostgresProxy:
     def _stall(self, seconds: float) -> None:
         self._open.clear()
         self._loop.call_later(seconds, self._open.set)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(self._connected(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -39,7 +39,7 @@ def paused_and_resumed(run: Run) -> None:
         run.steer("resume")
 
 
-@fault("cancelled", quick=EMBEDDED, short=EMBEDDED)
+@fault("cancelled", sending_seconds=6, quick=EMBEDDED, short=EMBEDDED)
 def cancelled(run: Run) -> None:
     run.start()
     run.reach(run.random.uniform(0.2, 0.6))
