@@ -55,7 +55,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--only", action="append", default=[], help="whose name contains this")
     parser.add_argument("--mode", type=Mode, choices=list(Mode))
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--together", type=int, default=4, help="runs at a time")
+    parser.add_argument("--together", type=int, default=6, help="runs at a time")
     parser.add_argument("--patience", type=float, help="seconds until a run counts as stuck")
     parser.add_argument("--write", type=Path, help="a document to write the table into")
     return parser.parse_args()

@@ -12,7 +12,7 @@ from tests.faults.runs import LEASE_SECONDS, Run
 from tests.faults.servers import wait_until
 
 
-@fault("kill -9 of one worker", quick=BOTH, short=BOTH)
+@fault("kill -9 of one worker", quick=FULL, short=BOTH)
 def kill_one_worker(run: Run) -> None:
     run.start()
     run.reach(run.random.uniform(0.1, 0.6))

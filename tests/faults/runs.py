@@ -50,7 +50,7 @@ class Form:
 
 
 LONG = Form("long", 5_000, 8, 30, 400, 20)
-QUICK = Form("quick", 400, 2, 2, 38, 4)
+QUICK = Form("quick", 400, 2, 2, 30, 4)
 SHORT = Form("short", 400, 2, 3, 90, 4)
 
 
