@@ -207,5 +207,5 @@ def _send_test(runtime: Runtime, issue_text: str, address: str, *, dry_run: bool
         output.say(f"Would send a test of {plan.email.subject!r} to {to.typed}.")
         return
     if runtime.settings.embedded:
-        system_mail.deliver_outbox(runtime, transports_for(runtime.settings.relays)[0])
+        system_mail.deliver_outbox(runtime, *transports_for(runtime.settings.relays))
     output.say(f"Test of {plan.email.subject!r} handed over for {to.typed}.")

@@ -56,7 +56,14 @@ class Crew:
         self._feed = Feed(runtime.sessions, delivery.lease_seconds, live, keyring, in_thread)
         self._feed.on_filled = self._open_lanes
         self._ports = [
-            RelayPort(t, _settings_of(t.name, runtime), runtime.sessions, limiter, in_thread)
+            RelayPort(
+                t,
+                _settings_of(t.name, runtime),
+                delivery.lease_seconds,
+                runtime.sessions,
+                limiter,
+                in_thread,
+            )
             for t in transports
         ]
         for port in self._ports:
@@ -83,6 +90,10 @@ class Crew:
         finally:
             self._at_work.discard(broadcast_id)
         return course.more
+
+    def suspend(self) -> None:
+        """Give back what is on no connection; the next sweep will ask again."""
+        self._feed.suspend()
 
     def share(self) -> float:
         """This process's part of the connections that all workers together may hold."""

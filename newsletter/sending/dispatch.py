@@ -9,7 +9,8 @@ import asyncio
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,7 +21,7 @@ from newsletter.broadcasts.models import Broadcast, BroadcastState
 from newsletter.core import logs
 from newsletter.core.runtime import Runtime
 from newsletter.sending import system_mail
-from newsletter.sending.crew import Crew
+from newsletter.sending.crew import STOP_SECONDS, Crew
 from newsletter.sending.in_thread import InThread
 from newsletter.sending.ratelimit import RateLimiter
 from newsletter.sending.ratelimit_memory import MemoryLimiter
@@ -75,7 +76,11 @@ class Dispatch:
 
     def stop(self) -> None:
         """Claim nothing more, wait for replies under way, end; returns at once."""
-        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._call(self._stopping.set)
+
+    def suspend(self) -> None:
+        """Give back what is on no connection; returns at once."""
+        self._call(self._crew.suspend)
 
     def deliver(self, broadcast_id: int, *, seconds: float = SLICE_SECONDS) -> bool:
         """Send what is due until it is empty or time is up; blocks until the outcomes are written.
@@ -92,16 +97,28 @@ class Dispatch:
             broadcast = session.get(Broadcast, broadcast_id)
             if broadcast is None or broadcast.state is not BroadcastState.SENDING:
                 return False
-        work = self._deliver(broadcast_id, seconds)
-        more = asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        more = self._sent(broadcast_id, seconds)
         if not more:
             with sessions.writing() as session:
                 accounting.finish(session, broadcast_id)
         return more
 
+    def _sent(self, broadcast_id: int, seconds: float) -> bool:
+        work = self._deliver(broadcast_id, seconds)
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        except (RuntimeError, CancelledError):
+            work.close()  # the loop has ended: what is left is for the next process
+            return True
+
     def deliver_outbox(self) -> None:
         """Send the system mail that is due, beside whatever else is being sent; returns at once."""
-        self._loop.call_soon_threadsafe(self._outbox.set)
+        self._call(self._outbox.set)
+
+    def _call(self, act: Callable[[], None]) -> None:
+        """On the loop, soon; one that has ended needs nothing any more."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(act)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -122,8 +139,9 @@ class Dispatch:
             try:
                 await self._crew.work_until(self._stopping)
             finally:
+                self._outbox.set()
+                await asyncio.wait([outbox], timeout=STOP_SECONDS)
                 outbox.cancel()
-                await asyncio.gather(outbox, return_exceptions=True)
                 await limiter.aclose()
 
     def _share(self) -> float:
@@ -133,11 +151,13 @@ class Dispatch:
         return await self._crew.deliver(broadcast_id, seconds)
 
     async def _send_outbox(self, in_thread: InThread) -> None:
-        while True:
+        while not self._stopping.is_set():
             await self._outbox.wait()
             self._outbox.clear()
             try:
-                await system_mail.deliver(self._runtime, self._transports[0], in_thread)
+                await system_mail.deliver(
+                    self._runtime, self._transports, in_thread, self._stopping.is_set
+                )
             except Exception:
                 # The edge of this task: the mail is still in the outbox for the next round.
                 log.exception("outbox.failed")

@@ -50,6 +50,7 @@ class RelayPort:
         self,
         transport: Transport,
         settings: RelaySettings,
+        lease_seconds: int,
         sessions: Sessions,
         limiter: RateLimiter,
         in_thread: InThread,
@@ -64,7 +65,7 @@ class RelayPort:
         self._limits = Limits(settings.connections, settings.messages_per_connection)
         self._rights = Rights(limiter, relay_bucket(settings.name), Limit.of(settings))
         self._slowed: dict[str, Rights] = {}
-        self._slots = Slots(settings.name, sessions, in_thread)
+        self._slots = Slots(settings.name, lease_seconds, sessions, in_thread)
         self._lanes: dict[Lane, Held] = {}
         self._paused_until = 0.0
         self._usable = True

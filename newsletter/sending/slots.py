@@ -8,7 +8,6 @@ from newsletter.sending import leases
 from newsletter.sending.in_thread import InThread
 from newsletter.sending.leases import Held
 
-SLOT_SECONDS = 60
 _RENEWALS_PER_LEASE = 4
 _ASK_AGAIN_SECONDS = 1
 
@@ -18,10 +17,12 @@ class Slots:
     """This process's slots to one relay; lives on the event loop.
 
     Attributes:
+        seconds: how long a slot stays with a process that gives no sign of life.
         free: held, and used by no lane.
     """
 
     relay: str
+    seconds: int
     sessions: Sessions
     in_thread: InThread
     free: list[Held] = field(default_factory=list)
@@ -36,7 +37,7 @@ class Slots:
             return False
         self._asked_at = now
         names = [f"relay/{self.relay}/{number}" for number in range(connections)]
-        taken = await self.in_thread(leases.take, self.sessions, names, count, SLOT_SECONDS)
+        taken = await self.in_thread(leases.take, self.sessions, names, count, self.seconds)
         self._renewed_at = self._renewed_at or now
         self.free += taken
         if taken:
@@ -57,9 +58,9 @@ class Slots:
         """Renew in time; returns used slots that somebody else has taken over meanwhile."""
         held = [*self.free, *self._used]
         now = asyncio.get_running_loop().time()
-        if not held or now - self._renewed_at < SLOT_SECONDS / _RENEWALS_PER_LEASE:
+        if not held or now - self._renewed_at < self.seconds / _RENEWALS_PER_LEASE:
             return set()
-        kept = set(await self.in_thread(leases.renew, self.sessions, held, SLOT_SECONDS))
+        kept = set(await self.in_thread(leases.renew, self.sessions, held, self.seconds))
         self._renewed_at = now
         self.free = [slot for slot in self.free if slot in kept]
         lost = self._used - kept
