@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import time_machine
 from sqlalchemy import event, select, update
+from sqlalchemy.orm import Session
 
-from newsletter.broadcasts import accounting, control, doubt, ledger
+from newsletter.broadcasts import accounting, control, doubt, ledger, offers
 from newsletter.broadcasts.ledger import Outcome
 from newsletter.broadcasts.models import (
     Broadcast,
@@ -18,6 +19,7 @@ from newsletter.broadcasts.models import (
     DeliveryState,
     Proof,
 )
+from newsletter.broadcasts.offers import Conclusion, Intent
 from newsletter.broadcasts.sweep import sweep
 from newsletter.core.clock import now
 from newsletter.core.config import OnInDoubt
@@ -46,16 +48,20 @@ def offer(sessions: Sessions, broadcast_id: int, doubtful: Collection[str]) -> i
     """Offer what is due to a relay that falls silent for the doubtful; returns the token."""
     with sessions.writing() as session:
         claim = ledger.claim(session, broadcast_id, limit=3, lease_seconds=60)
+        intents = [Intent(row.delivery_id, claim.token, "main") for row in claim.rows]
+        ours = {intent.delivery_id for intent in intents}
+        assert offers.announce(session, intents, lease_seconds=60) == ours
         for row in claim.rows:
-            assert ledger.intend(
-                session, broadcast_id, claim, row.delivery_id, relay="main", lease_seconds=60
-            )
             came = Outcome(row.delivery_id, S.ACCEPTED, reply=OK)
             if row.address in doubtful:
                 came = Outcome(row.delivery_id, S.IN_DOUBT, "no reply after the dot")
-            assert ledger.record(session, claim.token, came)
+            assert record(session, claim.token, came)
         accounting.finish(session, broadcast_id)
     return claim.token
+
+
+def record(session: Session, token: int, outcome: Outcome) -> bool:
+    return bool(offers.conclude(session, [Conclusion(token, outcome, "")]))
 
 
 def states(sessions: Sessions, broadcast_id: int) -> list[DeliveryState]:
@@ -113,7 +119,7 @@ def test_accepted_by_hand_is_accepted_and_nothing_else_changes(sessions: Session
     assert (accounts.accepted, accounts.in_doubt, accounts.gap) == (3, 0, 0)
     with sessions.writing() as session:
         late = Outcome(row.id, S.FAILED, "gone", parse_reply(550, "5.1.1 No"))
-        assert not ledger.record(session, token, late), "decided is decided"
+        assert not record(session, token, late), "decided is decided"
 
 
 def test_resent_by_hand_is_offered_once_more_and_the_broadcast_goes_on(sessions: Sessions) -> None:
@@ -128,7 +134,7 @@ def test_resent_by_hand_is_offered_once_more_and_the_broadcast_goes_on(sessions:
     bob = factories.deliveries(sessions, broadcast_id)[BOB]
     with sessions.writing() as session:
         late = Outcome(bob.id, S.ACCEPTED, reply=OK)
-        assert not ledger.record(session, token, late), "its token has ended"
+        assert not record(session, token, late), "its token has ended"
     offer(sessions, broadcast_id, [])
     assert states(sessions, broadcast_id) == [S.IN_DOUBT, S.ACCEPTED, S.ACCEPTED]
     assert factories.deliveries(sessions, broadcast_id)[BOB].attempt == 2

@@ -2,28 +2,36 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from celery import Celery
 from pydantic import SecretStr
+from sqlalchemy import event
 
 from newsletter.broadcasts.models import DeliveryState
 from newsletter.core.config import BrokerSettings, RelaySettings
-from newsletter.core.db import Sessions
+from newsletter.core.db import Sessions, connect
+from newsletter.core.doorbell import OUTBOX
 from newsletter.core.tokens import TokenKeys
 from newsletter.jobs import bell
 from newsletter.jobs.celery import DELIVER_SLICE, create_app
 from newsletter.jobs.embedded import sending
+from newsletter.mail.replies import parse_reply
+from newsletter.sending import system_mail
 from newsletter.sending.memory import MemoryTransport
 from newsletter.sending.transport import Connection
 from tests import factories
+from tests.odd_relays import Counting
 
 RELAYS = (RelaySettings(name="main", url=SecretStr("smtp://127.0.0.1?tls=none"), connections=3),)
 
 
-def test_a_ring_is_one_small_message_per_connection(
-    sessions: Sessions, keys: TokenKeys, redis_url: str
+@pytest.mark.parametrize(("work", "rings"), [(7, 4), (OUTBOX, 1)])
+def test_a_ring_is_a_few_small_messages_for_several_workers_to_hear(
+    sessions: Sessions, keys: TokenKeys, redis_url: str, work: int, rings: int
 ) -> None:
     broker = BrokerSettings(url=SecretStr(redis_url))
     runtime = factories.runtime(sessions, keys, broker=broker, relays=RELAYS)
@@ -32,15 +40,15 @@ def test_a_ring_is_one_small_message_per_connection(
     with app.connection_for_read() as connection:
         queue = connection.SimpleQueue("celery")
         queue.clear()
-        bell.ring(app, runtime, 7)
-        for _ in range(3):
+        bell.ring(app, work)
+        for _ in range(rings):
             message = queue.get(timeout=5)
             heard.append((message.headers["task"], message.payload[0]))
             message.ack()
         with pytest.raises(queue.Empty):
             queue.get(block=False)
         queue.close()
-    assert heard == [(DELIVER_SLICE, [7])] * 3
+    assert heard == [(DELIVER_SLICE, [work])] * rings
 
 
 def test_a_broker_that_is_away_does_not_stop_the_work(sessions: Sessions, keys: TokenKeys) -> None:
@@ -56,10 +64,10 @@ def test_no_secret_travels_with_a_task(keys: TokenKeys, sessions: Sessions) -> N
     app: Celery = create_app(settings)
     assert app.conf.accept_content == ["json"]
     assert app.conf.task_ignore_result
-    assert app.conf.worker_concurrency == 5
+    assert app.conf.worker_concurrency == 16
 
 
-def wait_until(done: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(done: Callable[[], bool], seconds: float = 50) -> None:
     end = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < end
@@ -71,7 +79,7 @@ def test_the_embedded_sender_hears_of_new_work_at_once(
 ) -> None:
     monkeypatch.setattr("newsletter.jobs.embedded.PERIOD_SECONDS", 60)  # only the bell can tell
     relay, runtime = MemoryTransport(), factories.runtime(sessions, keys)
-    with sending(runtime, relay):
+    with sending(runtime, [relay]):
         time.sleep(0.3)
         factories.sending(sessions, ["ada@example.org", "bob@example.org"])
         wait_until(lambda: len(relay.accepted) == 2)
@@ -82,7 +90,7 @@ def test_of_two_embedded_senders_one_sends(sessions: Sessions, keys: TokenKeys) 
     runtime = factories.runtime(sessions, keys)
     relays = [MemoryTransport(), MemoryTransport()]
     broadcast_id = factories.sending(sessions, [f"r{n}@example.org" for n in range(50)])
-    with sending(runtime, relays[0]), sending(runtime, relays[1]):
+    with sending(runtime, relays[:1]), sending(runtime, relays[1:]):
         wait_until(
             lambda: all(
                 row.state is DeliveryState.ACCEPTED
@@ -99,14 +107,75 @@ def test_a_sender_that_fails_once_goes_on(
     failed = threading.Event()
 
     class Flaky(MemoryTransport):
-        def connect(self) -> Connection:
+        async def connect(self) -> Connection:
             if not failed.is_set():
                 failed.set()
                 raise ValueError("a defect of ours")
-            return super().connect()
+            return await super().connect()
 
     relay = Flaky()
     factories.sending(sessions, ["ada@example.org"])
-    with sending(factories.runtime(sessions, keys), relay):
+    with sending(factories.runtime(sessions, keys), [relay]):
         wait_until(lambda: len(relay.accepted) == 1)
     assert failed.is_set()
+
+
+@contextmanager
+def lease_statements(sessions: Sessions) -> Iterator[list[str]]:
+    """What is asked and written about leases meanwhile, over these connections."""
+    asked: list[str] = []
+
+    def keep(*details: Any) -> None:
+        if "leases" in details[2]:
+            asked.append(details[2])
+
+    event.listen(sessions.engine, "before_cursor_execute", keep)
+    yield asked
+    event.remove(sessions.engine, "before_cursor_execute", keep)
+
+
+def test_a_process_that_may_not_send_waits_without_asking_on_and_on(
+    sessions: Sessions, keys: TokenKeys
+) -> None:
+    """Another process is the sender; its own bell may have it ask once more."""
+    other = connect(sessions.engine.url.render_as_string(hide_password=False))
+    relays = [MemoryTransport(), MemoryTransport()]
+    with sending(factories.runtime(sessions, keys), relays[:1]):
+        factories.sending(sessions, ["ada@example.org"])
+        wait_until(lambda: len(relays[0].accepted) == 1)
+        with lease_statements(other) as asked, sending(factories.runtime(other, keys), relays[1:]):
+            factories.sending(
+                other,
+                ["bob@example.org"],
+                factories.MARKDOWN.replace("field-notes", "night-notes"),
+                "Evenings",
+            )
+            time.sleep(2)
+            assert 1 <= len(asked) <= 6, "three times at most: a look and a try each"
+        wait_until(lambda: len(relays[0].accepted) == 2)
+    assert relays[1].accepted == []
+    other.engine.dispose()
+
+
+@pytest.mark.parametrize("work", ["broadcast", "outbox"])
+def test_a_dead_relay_is_not_connected_to_in_a_tight_loop(
+    sessions: Sessions, keys: TokenKeys, monkeypatch: pytest.MonkeyPatch, work: str
+) -> None:
+    monkeypatch.setattr("newsletter.jobs.embedded.PERIOD_SECONDS", 60)
+    relay = Counting(refuse_connections=parse_reply(421, "4.3.2 later"))
+    with sending(factories.runtime(sessions, keys), [relay]):
+        if work == "broadcast":
+            factories.sending(sessions, ["ada@example.org"])
+        else:
+            with sessions.writing() as session:
+                system_mail.enqueue(
+                    session,
+                    key="x",
+                    kind="test",
+                    sender="editor@example.org",
+                    to="ada@example.org",
+                    wire=b"Subject: x\r\n\r\nx\r\n",
+                )
+        wait_until(lambda: relay.connects > 0)
+        time.sleep(3)
+        assert relay.connects <= 3

@@ -283,7 +283,7 @@ def test_a_retry_that_would_come_too_late_fails_at_once_with_its_last_reply(
     ours = claim(sessions, broadcast_id, 2)
     greylisted = parse_reply(451, "4.7.1 Greylisted")
     for number, minutes in enumerate((-1, 1)):
-        intend(sessions, broadcast_id, ours, number)
+        intend(sessions, ours, number)
         due_at = not_after + timedelta(minutes=minutes)
         row = ours.rows[number].delivery_id
         record(sessions, ours.token, Outcome(row, S.PENDING, "temporary", greylisted, due_at))

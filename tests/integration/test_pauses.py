@@ -1,5 +1,6 @@
 """Pauses: who or what stopped a broadcast, and the one kind that ends by itself."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -13,8 +14,10 @@ from newsletter.core.db import Sessions
 from newsletter.core.errors import RefusedError
 from newsletter.core.tokens import TokenKeys
 from newsletter.mail.replies import parse_reply
-from newsletter.sending.dispatch import deliver_slice, prepared_mail
+from newsletter.sending.feed import prepared_mail
+from newsletter.sending.refusals import REFUSALS_TO_PAUSE
 from tests import factories
+from tests.odd_relays import refusing
 
 B, P = BroadcastState, PauseReason
 ADA, BOB = "ada@example.org", "bob@example.org"
@@ -89,15 +92,44 @@ def test_a_quota_used_up_stops_the_broadcast_until_the_window_reopens(
     runtime = factories.runtime(sessions, keys)
     broadcast_id = factories.sending(sessions, [ADA, BOB])
     relay = factories.memory(ada=[USED_UP])
-    assert not deliver_slice(runtime, relay, broadcast_id)
+    assert not factories.deliver(runtime, relay, broadcast_id)
     assert "Daily message quota exceeded" in kept(sessions, broadcast_id).why_paused
     row = factories.deliveries(sessions, broadcast_id)[ADA]
     assert (row.state, row.attempt, row.reason) == (DeliveryState.PENDING, 0, "quota")
-    with time_machine.travel(now() + 2 * control.QUOTA_PAUSE):
+    with time_machine.travel(now() + 2 * control.QUOTA_PAUSE, tick=True):
         assert sweep(sessions) == [broadcast_id]
-        deliver_slice(runtime, relay, broadcast_id)
+        factories.deliver(runtime, relay, broadcast_id)
     assert sorted(to for to, _ in relay.accepted) == [ADA, BOB]
     assert kept(sessions, broadcast_id).state is B.DONE
+
+
+def test_a_mail_that_everybody_refuses_stops_before_the_whole_list_has_refused(
+    sessions: Sessions, keys: TokenKeys
+) -> None:
+    prepared_mail.cache_clear()
+    people = [f"reader{number}@example.org" for number in range(100)]
+    broadcast_id = factories.sending(sessions, people)
+    relay = refusing(parse_reply(554, "5.7.1 Spam message rejected"), *people)
+    runtime = factories.runtime(sessions, keys)
+    assert not factories.deliver(runtime, relay, broadcast_id, connections=4)
+    broadcast = kept(sessions, broadcast_id)
+    assert (broadcast.state, broadcast.pause_reason) == (B.PAUSED, P.HEALTH)
+    assert "20 of the last 20 recipients refused the mail: 554" in broadcast.pause_detail
+    states = Counter(row.state for row in factories.deliveries(sessions, broadcast_id).values())
+    assert states.keys() == {DeliveryState.FAILED, DeliveryState.PENDING}
+    assert REFUSALS_TO_PAUSE <= states[DeliveryState.FAILED] <= REFUSALS_TO_PAUSE + 4
+    assert relay.accepted == []
+
+
+def test_a_few_refusals_among_many_stop_nothing(sessions: Sessions, keys: TokenKeys) -> None:
+    prepared_mail.cache_clear()
+    people = [f"reader{number}@example.org" for number in range(100)]
+    broadcast_id = factories.sending(sessions, people)
+    relay = refusing(parse_reply(554, "5.7.1 Spam message rejected"), *people[::6])
+    runtime = factories.runtime(sessions, keys)
+    factories.deliver(runtime, relay, broadcast_id, connections=4)
+    assert kept(sessions, broadcast_id).state is B.DONE
+    assert len(relay.accepted) == 100 - len(people[::6])
 
 
 def test_a_quota_used_up_till_the_end_leaves_nothing_open(sessions: Sessions) -> None:

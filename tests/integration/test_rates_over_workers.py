@@ -253,7 +253,7 @@ def test_a_restarted_redis_starts_empty(tmp_path: Path) -> None:
     need(packages.REDIS)
 
     async def test() -> None:
-        clock, port = Clock(), processes._free_port()
+        clock, port = Clock(), processes.free_port()
         limiter = RedisLimiter(f"redis://127.0.0.1:{port}/0", lambda: 1.0, clock=clock)
         with redis_on(port, tmp_path):
             await limiter.take(MAIN, SLOWLY, 10)

@@ -1,7 +1,8 @@
 """Which failures end the mail to an address for good: certainty at once, a disabled box twice."""
 
-from newsletter.broadcasts import ledger
+from newsletter.broadcasts import ledger, offers
 from newsletter.broadcasts.history import times_failed_with
+from newsletter.broadcasts.offers import Conclusion, Intent
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.mail.replies import Reply, parse_reply
@@ -20,11 +21,10 @@ def fail(sessions: Sessions, broadcast_id: int, reply: Reply) -> bool:
         ledger.retry_failed(session, broadcast_id)
         claim = ledger.claim(session, broadcast_id, limit=1, lease_seconds=60)
         (row,) = claim.rows
-        assert ledger.intend(
-            session, broadcast_id, claim, row.delivery_id, relay="main", lease_seconds=60
-        )
+        intent = Intent(row.delivery_id, claim.token, "main")
+        assert offers.announce(session, [intent], lease_seconds=60)
         outcome = outcome_of(row.delivery_id, reply, row.attempt + 1, [1])
-        assert ledger.record(session, claim.token, outcome)
+        assert offers.conclude(session, [Conclusion(claim.token, outcome, row.address_key)])
         return suppress_the_gone(session, outcome, row.address_key)
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from newsletter.broadcasts.models import DeliveryState, PauseReason
 from newsletter.core.clock import now
 from newsletter.mail.replies import Reply, ReplyClass, classify, parse_reply, suppresses
+from newsletter.mail.smtp import SmtpFault
 from newsletter.sending.outcomes import given_back, outcome_of, pause_for
-from newsletter.sending.transport import RelayFaultError
 
 C = ReplyClass
 
@@ -227,8 +227,8 @@ def test_a_connection_lost_before_the_dot_burns_no_attempt() -> None:
     ],
 )
 def test_which_faults_stop_a_broadcast(reply: Reply, reason: PauseReason | None) -> None:
-    assert pause_for(RelayFaultError.said("main", "MAIL", reply)) is reason
+    assert pause_for(SmtpFault.said("MAIL", reply)) is reason
 
 
 def test_a_lost_connection_stops_no_broadcast() -> None:
-    assert pause_for(RelayFaultError("main", "connection lost")) is None
+    assert pause_for(SmtpFault("connection lost")) is None

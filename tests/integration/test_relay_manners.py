@@ -1,0 +1,234 @@
+"""What a relay can bear: connections over all workers, a rate, slow domains, short connections."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import select
+
+from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState
+from newsletter.core.clock import now
+from newsletter.core.config import RelaySettings
+from newsletter.core.db import Sessions
+from newsletter.core.runtime import Runtime
+from newsletter.core.tokens import TokenKeys
+from newsletter.mail.replies import parse_reply
+from newsletter.sending import relays
+from newsletter.sending.dispatch import Dispatch
+from newsletter.sending.feed import prepared_mail
+from newsletter.sending.memory import MemoryTransport
+from newsletter.sending.models import Lease
+from newsletter.sending.ratelimit import Grant, Limit
+from newsletter.sending.ratelimit_memory import MemoryLimiter
+from newsletter.sending.smtp_transport import SmtpTransport
+from tests import factories
+from tests.odd_relays import Counting, Stingy, refusing
+from tests.smtp_server import Moment, SmtpServer, Step
+
+TOO_FAST = parse_reply(451, "4.7.1 rate limited, slow down")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_prepared() -> None:
+    prepared_mail.cache_clear()
+
+
+def a_runtime(sessions: Sessions, keys: TokenKeys, **of_relay: object) -> Runtime:
+    relay = RelaySettings.model_validate({"name": "memory", "url": SecretStr("x"), **of_relay})
+    return factories.runtime(sessions, keys, relays=(relay,))
+
+
+def readers(count: int, domain: str = "example.org") -> list[str]:
+    return [f"reader{number}@{domain}" for number in range(count)]
+
+
+def reached(*transports: MemoryTransport) -> Counter[str]:
+    return Counter(to for transport in transports for to, _ in transport.accepted)
+
+
+def is_done(sessions: Sessions, broadcast_id: int) -> bool:
+    with sessions.reading() as session:
+        return session.get_one(Broadcast, broadcast_id).state is BroadcastState.DONE
+
+
+def poll(done: Callable[[], bool], act: Callable[[], object], seconds: float = 50) -> None:
+    """Act until it is done."""
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end
+        act()
+        time.sleep(0.05)
+
+
+# Connections.
+
+
+def test_two_processes_together_hold_no_more_connections_than_the_relay_allows(
+    sessions: Sessions, keys: TokenKeys
+) -> None:
+    broadcast_id = factories.sending(sessions, readers(300))
+    runtime = a_runtime(sessions, keys, connections=3)
+    relay = Counting(pace_seconds=0.01)
+    with (
+        Dispatch(runtime, [relay]) as one,
+        Dispatch(runtime, [relay]) as other,
+        ThreadPoolExecutor(2) as pool,
+    ):
+
+        def both() -> None:
+            list(pool.map(lambda dispatch: dispatch.deliver(broadcast_id), (one, other)))
+
+        poll(lambda: is_done(sessions, broadcast_id), both)
+    assert reached(relay) == Counter(readers(300))
+    assert 1 < relay.most <= 3
+    assert relay.open == 0
+    with sessions.reading() as session:
+        assert session.scalars(select(Lease.name)).all() == [], "slots are given back"
+
+
+def test_one_process_opens_no_more_than_its_own_share(sessions: Sessions, keys: TokenKeys) -> None:
+    broadcast_id = factories.sending(sessions, readers(100))
+    relay = Counting(pace_seconds=0.005)
+    runtime = a_runtime(sessions, keys, connections=50)
+    factories.deliver(runtime, relay, broadcast_id, connections=2)
+    assert reached(relay) == Counter(readers(100))
+    assert relay.most <= 2
+
+
+def test_too_many_messages_on_a_connection_is_learned_and_everybody_gets_the_mail_once(
+    sessions: Sessions, keys: TokenKeys
+) -> None:
+    broadcast_id = factories.sending(sessions, readers(20))
+    relay, runtime = Stingy(), a_runtime(sessions, keys)
+    with Dispatch(runtime, [relay]) as dispatch:
+        poll(lambda: is_done(sessions, broadcast_id), lambda: dispatch.deliver(broadcast_id))
+    assert reached(relay) == Counter(readers(20))
+    assert max(connection.taken for connection in relay.connections) == 3
+    rows = factories.deliveries(sessions, broadcast_id).values()
+    assert {(row.state, row.attempt) for row in rows} == {(DeliveryState.ACCEPTED, 1)}
+    (settings,) = runtime.settings.relays
+    with sessions.reading() as session:
+        assert relays.limits(session, settings, now()).messages_per_connection == 3
+        (status,) = relays.list_relays(session, [settings], now())
+    assert status.state == "closed", "a used-up connection is no fault"
+
+
+@pytest.mark.parametrize(
+    "step", [Step(Moment.RCPT, "421 4.7.0 Go away"), Step(Moment.RCPT)], ids=["421", "silence"]
+)
+def test_one_recipient_at_whom_the_relay_hangs_up_holds_nobody_else_up(
+    sessions: Sessions, keys: TokenKeys, step: Step
+) -> None:
+    people = readers(5)
+    broadcast_id = factories.sending(sessions, people)
+    with SmtpServer() as server:
+        server.always(people[0], step)
+        url = SecretStr(f"smtp://127.0.0.1:{server.port}?tls=none")
+        transport = SmtpTransport(RelaySettings(name="main", url=url))
+        factories.deliver(factories.runtime(sessions, keys), transport, broadcast_id)
+    assert sorted(to for to, _ in server.accepted) == people[1:]
+    row = factories.deliveries(sessions, broadcast_id)[people[0]]
+    assert (row.state, row.attempt) == (DeliveryState.PENDING, 0)
+
+
+# Rate.
+
+
+@dataclass
+class Recorded(MemoryLimiter):
+    """A limiter whose grants are written down, with its own clock's time."""
+
+    grants: list[tuple[float, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(time.monotonic)
+
+    async def take(self, bucket: str, limit: Limit, want: int) -> Grant:
+        moment = time.monotonic()
+        grant = await super().take(bucket, limit, want)
+        self.grants += [(moment, 1)] * grant.granted
+        return grant
+
+
+def assert_within(times: list[float], per_second: float, burst: int) -> None:
+    """In every window between two of them."""
+    for first, began in enumerate(times):
+        for last in range(first, len(times)):
+            seconds = times[last] - began
+            # What is granted came into being before it was asked for: a hundredth for rounding.
+            assert last - first + 1 <= per_second * seconds + burst + 0.01 * per_second, seconds
+
+
+def test_in_no_window_goes_more_than_the_rate_and_one_burst(
+    sessions: Sessions, keys: TokenKeys
+) -> None:
+    broadcast_id = factories.sending(sessions, readers(70))
+    runtime = a_runtime(sessions, keys, rate=20, burst=5, connections=4)
+    relay, limiter = Counting(), Recorded()
+    began = time.monotonic()
+    with Dispatch(runtime, [relay], lambda _: limiter) as dispatch:
+        poll(lambda: is_done(sessions, broadcast_id), lambda: dispatch.deliver(broadcast_id))
+    assert reached(relay) == Counter(readers(70))
+    granted, offered = [at for at, _ in limiter.grants], [at for at, _ in relay.envelopes]
+    assert_within(granted, 20, 5)
+    assert_within([began, *offered], 20, 5 + 5)  # a grant in hand, at most a burst, goes on top
+    for number, at in enumerate(offered, start=1):
+        assert number <= 20 * (at - began) + 5
+        assert number <= sum(1 for given in granted if given <= at), "no offer without its right"
+
+
+def test_a_relay_that_says_slow_down_is_offered_less_and_burns_no_attempt(
+    sessions: Sessions, keys: TokenKeys
+) -> None:
+    people = readers(12)
+    broadcast_id = factories.sending(sessions, people)
+    relay = refusing(parse_reply(454, "Throttling failure: Maximum sending rate"), people[0])
+    runtime = a_runtime(sessions, keys)
+    with Dispatch(runtime, [relay]) as dispatch:
+        poll(lambda: is_done(sessions, broadcast_id), lambda: dispatch.deliver(broadcast_id))
+    assert reached(relay) == Counter(people)
+    assert factories.deliveries(sessions, broadcast_id)[people[0]].attempt == 1
+
+
+# Domains.
+
+
+def test_a_domain_that_says_slow_down_waits_while_the_others_go_on(
+    sessions: Sessions, keys: TokenKeys
+) -> None:
+    slow, others = readers(4, "slow.example"), readers(30)
+    people = [slow[0], *others[:10], *slow[1:], *others[10:]]
+    broadcast_id = factories.sending(sessions, people)
+    relay = Counting()
+    relay.script(slow[0], TOO_FAST)
+    runtime = a_runtime(sessions, keys, connections=1)
+    with Dispatch(runtime, [relay]) as dispatch:
+        began = now()
+        dispatch.deliver(broadcast_id)
+        rows = factories.deliveries(sessions, broadcast_id)
+        assert {rows[who].state for who in others} == {DeliveryState.ACCEPTED}
+        assert [rows[who].attempt for who in slow] == [0] * 4, "nobody's attempt is burnt"
+        assert {rows[who].state for who in slow} == {DeliveryState.PENDING}
+        assert all(rows[who].due_at > began for who in slow)
+        asked = [to for _, to in relay.envelopes if to in slow]
+        assert asked == slow[:1], "the others of that domain were not even offered"
+        poll(lambda: is_done(sessions, broadcast_id), lambda: dispatch.deliver(broadcast_id))
+    assert reached(relay) == Counter(people)
+
+
+def test_several_domains_that_say_slow_down_mean_the_relay(
+    sessions: Sessions, keys: TokenKeys
+) -> None:
+    slow = [f"ada@slow{number}.example" for number in range(3)]
+    people = [*slow, *readers(10)]
+    broadcast_id = factories.sending(sessions, people)
+    relay, limiter = refusing(TOO_FAST, *slow), Recorded()
+    runtime = a_runtime(sessions, keys, connections=1)
+    with Dispatch(runtime, [relay], lambda _: limiter) as dispatch:
+        poll(lambda: is_done(sessions, broadcast_id), lambda: dispatch.deliver(broadcast_id))
+    assert reached(relay) == Counter(people)
+    assert limiter.grants, "from then on the relay has a rate"
