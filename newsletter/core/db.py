@@ -35,7 +35,7 @@ from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from newsletter.core.errors import ConfigurationError
+from newsletter.core.errors import BusyError, ConfigurationError
 
 BUSY_TIMEOUT_SECONDS = 10
 
@@ -144,14 +144,27 @@ class _FairLock:
         self._held = False
         self._waiting: deque[threading.Event] = deque()
 
-    def acquire(self) -> None:
+    def acquire(self, timeout_seconds: float) -> None:
+        """Wait for our turn.
+
+        Raises:
+            BusyError: it did not come in time.
+        """
         with self._guard:
             if not self._held:
                 self._held = True
                 return
             turn = threading.Event()
             self._waiting.append(turn)
-        turn.wait()
+        if turn.wait(timeout_seconds):
+            return
+        with self._guard:
+            if turn.is_set():  # handed over in the very last moment: it is ours
+                return
+            self._waiting.remove(turn)
+        raise BusyError(
+            f"the database was busy for {timeout_seconds:g} seconds: somebody else is writing"
+        )
 
     def release(self) -> None:
         with self._guard:
@@ -188,9 +201,12 @@ class Sessions:
 
         Functions registered by `after_commit` run once the commit is known to have succeeded.
         Rehearsed, it rolls back at the end; what was read in it stays readable.
+
+        Raises:
+            BusyError: other threads kept the database for longer than the busy timeout.
         """
         if self._turn:
-            self._turn.acquire()
+            self._turn.acquire(BUSY_TIMEOUT_SECONDS)
         try:
             with Session(self._writer, expire_on_commit=False) as session:
                 session.info[_RING] = self.ring

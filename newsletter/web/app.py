@@ -1,12 +1,15 @@
 """The web application: public pages now; every answer carries the same strict headers."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 from newsletter.core.runtime import Runtime
+from newsletter.tracking.links import Links
+from newsletter.tracking.recorder import Recorder
 from newsletter.web import problems
 from newsletter.web.public import archive, confirmation, health, leaving, tracking
 
@@ -24,8 +27,10 @@ _HEADERS = {
 
 def create_app(runtime: Runtime) -> FastAPI:
     """The ASGI application for this runtime; no cookie, no script, nothing from elsewhere."""
-    app = FastAPI(title="Newsletter", openapi_url=None)
+    app = FastAPI(title="Newsletter", openapi_url=None, lifespan=_until_recorded)
     app.state.runtime = runtime
+    app.state.links = Links(runtime.sessions)
+    app.state.recorder = Recorder(runtime.sessions)
     app.middleware("http")(_with_headers)
     problems.install(app)
     for part in (health, tracking, leaving, confirmation, archive):
@@ -33,6 +38,13 @@ def create_app(runtime: Runtime) -> FastAPI:
     static = Path(__file__).parent / "static"
     app.mount("/static", StaticFiles(directory=static), name="static")
     return app
+
+
+@asynccontextmanager
+async def _until_recorded(app: FastAPI) -> AsyncIterator[None]:
+    """The application ends when the last hit is written."""
+    yield
+    app.state.recorder.close()
 
 
 async def _with_headers(
