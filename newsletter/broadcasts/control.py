@@ -30,7 +30,7 @@ def list_broadcasts(session: Session) -> list[Broadcast]:
 def pause(session: Session, broadcast_id: int, reason: str) -> None:
     """Stop offering; what is on the wire this moment still gets its outcome."""
     broadcast = _moved(session, broadcast_id, BroadcastState.PAUSED)
-    broadcast.pause_reason = reason
+    broadcast.pause_reason = reason[:300]
 
 
 def resume(session: Session, broadcast_id: int) -> None:

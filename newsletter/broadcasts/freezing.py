@@ -5,6 +5,7 @@ from collections import Counter
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
+from newsletter.broadcasts import ledger
 from newsletter.broadcasts.models import (
     Broadcast,
     BroadcastList,
@@ -55,6 +56,8 @@ def _freeze_chunk(sessions: Sessions, broadcast_id: int, unknown: TrackingMode) 
         if not chunk:
             broadcast.state = BroadcastState.SENDING
             broadcast.frozen_at = now()
+            if broadcast.not_after <= now():  # everybody is accounted for, nobody is mailed
+                ledger.expire(session, broadcast_id)
             ring_after_commit(session, broadcast_id)
             return False
         exclusions = Counter(broadcast.exclusions)

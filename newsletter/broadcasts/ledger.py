@@ -95,7 +95,7 @@ def claim(session: Session, broadcast_id: int, *, limit: int, lease_seconds: int
             Delivery.broadcast_id == broadcast_id,
             Delivery.state == DeliveryState.PENDING,
             Delivery.due_at <= now(),
-            _is_sending(broadcast_id),
+            _is_sending(broadcast_id, now()),
         )
         .order_by(Delivery.due_at, Delivery.id)
         .limit(limit)
@@ -219,11 +219,13 @@ def reap(session: Session) -> None:
     """End expired leases: what was never offered goes back, what was is in doubt."""
     expired = Delivery.lease_until < database_now()
     session.execute(
-        _move(DeliveryState.PENDING, [DeliveryState.CLAIMED]).where(expired).values(**_LEASE_ENDED)
+        _move(DeliveryState.PENDING, [DeliveryState.CLAIMED])
+        .where(_free(Delivery.state == DeliveryState.CLAIMED, expired))
+        .values(**_LEASE_ENDED)
     )
     statement = (
         _move(DeliveryState.IN_DOUBT, [DeliveryState.SENDING])
-        .where(expired)
+        .where(_free(Delivery.state == DeliveryState.SENDING, expired))
         .values(reason="worker lost", lease_until=null(), last_at=now())
         .returning(Delivery.id)
     )
@@ -236,11 +238,27 @@ def reap(session: Session) -> None:
 
 def expire(session: Session, broadcast_id: int) -> None:
     """Past the broadcast's `not_after`: nothing new is offered, retries end as failures."""
+    _end_waiting(session, broadcast_id, SkipReason.EXPIRED)
+
+
+def cancel(session: Session, broadcast_id: int) -> None:
+    """As `expire`, because somebody said so; rows on the wire right now still get their outcome."""
+    ours = Delivery.broadcast_id == broadcast_id
+    session.execute(
+        _move(DeliveryState.PENDING, [DeliveryState.CLAIMED])
+        .where(_free(Delivery.state == DeliveryState.CLAIMED, ours))
+        .values(**_LEASE_ENDED)
+    )
+    _end_waiting(session, broadcast_id, SkipReason.CANCELLED)
+
+
+def _end_waiting(session: Session, broadcast_id: int, why: SkipReason) -> None:
+    """Skip what was never offered; what was keeps the last thing a relay said about it."""
     waiting = and_(Delivery.broadcast_id == broadcast_id, Delivery.state == DeliveryState.PENDING)
     session.execute(
         _move(DeliveryState.SKIPPED, [DeliveryState.PENDING])
         .where(waiting, Delivery.attempt == 0)
-        .values(reason=SkipReason.EXPIRED)
+        .values(reason=why)
     )
     statement = (
         _move(DeliveryState.FAILED, [DeliveryState.PENDING])
@@ -249,19 +267,10 @@ def expire(session: Session, broadcast_id: int) -> None:
         .returning(Delivery.id, Delivery.reason)
     )
     ended = [
-        Outcome(found, DeliveryState.FAILED, f"expired after {reason}")
+        Outcome(found, DeliveryState.FAILED, f"{why} after {reason}")
         for found, reason in session.execute(statement)
     ]
     _log(session, ended)
-
-
-def cancel(session: Session, broadcast_id: int) -> None:
-    """Drop what was never offered; rows being offered right now still get their outcome."""
-    session.execute(
-        _move(DeliveryState.SKIPPED, [DeliveryState.PENDING, DeliveryState.CLAIMED])
-        .where(Delivery.broadcast_id == broadcast_id)
-        .values(reason=SkipReason.CANCELLED, **_LEASE_ENDED)
-    )
 
 
 def retry_failed(session: Session, broadcast_id: int) -> int:
@@ -291,8 +300,25 @@ def _move(to: DeliveryState, sources: Sequence[DeliveryState]) -> Update:
     return statement.execution_options(synchronize_session=False)
 
 
-def _is_sending(broadcast_id: int | BindParameter[int]) -> ColumnElement[bool]:
-    return exists().where(Broadcast.id == broadcast_id, Broadcast.state == BroadcastState.SENDING)
+def _is_sending(
+    broadcast_id: int | BindParameter[int], at: datetime | BindParameter[datetime]
+) -> ColumnElement[bool]:
+    """It is sending, and not yet stale: whoever finds it late mails nobody."""
+    return exists().where(
+        Broadcast.id == broadcast_id,
+        Broadcast.state == BroadcastState.SENDING,
+        Broadcast.not_after > at,
+    )
+
+
+def _free(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Of these rows those that nobody else moves this moment.
+
+    Senders lock a few rows at a time in an order of their own. Who takes many waits for none of
+    them, or two would wait for each other; the next sweep finds what was left.
+    """
+    free = select(Delivery.id).where(*conditions).with_for_update(skip_locked=True)
+    return Delivery.id.in_(free)
 
 
 def _still_mailable(broadcast_id: int | BindParameter[int]) -> ColumnElement[bool]:
@@ -307,13 +333,13 @@ _INTEND = (
         Delivery.id == bindparam("ours"),
         Delivery.lease_token == bindparam("token"),
         Delivery.lease_until > database_now(),
-        _is_sending(bindparam("broadcast", type_=BigId)),
+        _is_sending(bindparam("broadcast", type_=BigId), bindparam("at", type_=UtcDateTime)),
         _still_mailable(bindparam("broadcast", type_=BigId)),
     )
     .values(
         attempt=Delivery.attempt + 1,
         relay=bindparam("relay"),
-        last_at=bindparam("at"),
+        last_at=bindparam("at", type_=UtcDateTime),
         lease_until=database_now(bindparam("lease", type_=Integer)),
     )
     .returning(Delivery.id)
