@@ -31,10 +31,12 @@ def leave(token: str, request: Request, runtime: Running, visit: Visiting) -> Re
 
 @router.post("/u/{token}/undo")
 def undo(token: str, request: Request, runtime: Running, visit: Visiting) -> Response:
-    """It was a mistake: everything as it was."""
+    """It was a mistake: everything as it was, within a day."""
     with runtime.sessions.writing() as session:
         read, leaver = _who(token, runtime, session)
-        leaving.undo(session, read, visit)
+        came_back = leaving.undo(session, read, visit)
+    if not came_back:
+        return render(request, "too_late.html", status=409, leaver=leaver)
     return render(request, "back.html", leaver=leaver, token=token)
 
 
