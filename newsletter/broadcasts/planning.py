@@ -157,17 +157,21 @@ def frozen_content(session: Session, broadcast_id: int) -> Frozen:
 
 def was_sent(session: Session, issue: Issue) -> bool:
     """Somebody has the issue or is about to get it: its text may not change any more."""
-    sent = select(Broadcast.id).where(Broadcast.issue_id == issue.id, _reached_somebody())
+    sent = select(Broadcast.id).where(Broadcast.issue_id == issue.id, _counts_as_sent())
     return session.scalar(sent.limit(1)) is not None
 
 
-def _reached_somebody() -> ColumnElement[bool]:
-    """Not cancelled, or cancelled too late for some."""
-    reached = exists().where(
+def reached_somebody() -> ColumnElement[bool]:
+    """Of a Broadcast: at least one mail of it is, or may be, out."""
+    return exists().where(
         Delivery.broadcast_id == Broadcast.id,
         Delivery.state.in_([DeliveryState.SENDING, DeliveryState.ACCEPTED, DeliveryState.IN_DOUBT]),
     )
-    return or_(Broadcast.state != BroadcastState.CANCELLED, reached)
+
+
+def _counts_as_sent() -> ColumnElement[bool]:
+    """Not cancelled, or cancelled too late for some."""
+    return or_(Broadcast.state != BroadcastState.CANCELLED, reached_somebody())
 
 
 def _lists_fit(issue: Issue, lists: Sequence[SubscriberList]) -> None:
@@ -189,7 +193,7 @@ def _not_sent_before(session: Session, issue: Issue, lists: Sequence[SubscriberL
         .join(SubscriberList, SubscriberList.id == BroadcastList.list_id)
         .where(
             Broadcast.issue_id == issue.id,
-            _reached_somebody(),
+            _counts_as_sent(),
             BroadcastList.list_id.in_([chosen.id for chosen in lists]),
         )
     ).first()

@@ -7,7 +7,8 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts.models import Broadcast, BroadcastState, Content
+from newsletter.broadcasts.models import Broadcast, Content
+from newsletter.broadcasts.planning import reached_somebody
 from newsletter.issues.models import Issue, Newsletter
 from newsletter.rendering.compiled import CompiledEmail
 from newsletter.web.deps import Running
@@ -18,7 +19,7 @@ router = APIRouter()
 
 @router.api_route("/archive/{slug}", methods=["GET", "HEAD"])
 def index(slug: str, request: Request, runtime: Running) -> Response:
-    """Every issue of a newsletter that was sent, the newest first."""
+    """Every issue of a newsletter that somebody got, the newest first."""
     with runtime.sessions.reading() as session:
         newsletter = session.scalar(select(Newsletter).where(Newsletter.slug == slug))
         if newsletter is None:
@@ -29,14 +30,14 @@ def index(slug: str, request: Request, runtime: Running) -> Response:
 
 @router.api_route("/archive/{slug}/{day}", methods=["GET", "HEAD"])
 def issue(slug: str, day: date, runtime: Running) -> Response:
-    """One issue as it was frozen when it was sent last; no pixel, nobody's data."""
+    """One issue as it was frozen when somebody got it last; no pixel, nobody's data."""
     with runtime.sessions.reading() as session:
         compiled = session.scalars(
             select(Content.compiled)
             .join(Broadcast, Broadcast.id == Content.broadcast_id)
             .join(Issue)
             .join(Newsletter)
-            .where(Newsletter.slug == slug, Issue.date == day, Broadcast.frozen_at.is_not(None))
+            .where(Newsletter.slug == slug, Issue.date == day, reached_somebody())
             .order_by(Broadcast.id.desc())
         ).first()
     if compiled is None:
@@ -45,14 +46,13 @@ def issue(slug: str, day: date, runtime: Running) -> Response:
 
 
 def _sent(session: Session, newsletter_id: int) -> list[Row[date, str]]:
-    """(date, subject) of the issues whose sending has begun."""
+    """(date, subject) of the issues that somebody got."""
     rows = session.execute(
         select(Issue.date, Issue.subject)
         .join(Broadcast)
         .where(
             Issue.newsletter_id == newsletter_id,
-            Broadcast.frozen_at.is_not(None),
-            Broadcast.state != BroadcastState.SCHEDULED,
+            reached_somebody(),
         )
         .distinct()
         .order_by(Issue.date.desc())
