@@ -246,7 +246,9 @@ def connect(url: str) -> Sessions:
     backend = parsed.get_backend_name()
     if backend == "postgresql":
         psycopg_url = parsed.set(drivername="postgresql+psycopg")
-        return Sessions(create_engine(psycopg_url, pool_pre_ping=True, pool_size=10))
+        return Sessions(
+            create_engine(psycopg_url, pool_pre_ping=True, pool_size=10, hide_parameters=True)
+        )
     if backend != "sqlite":
         raise ConfigurationError(f"database.url: expected sqlite or postgresql, got {backend!r}")
     if parsed.database:
@@ -254,6 +256,7 @@ def connect(url: str) -> Sessions:
     engine = create_engine(
         parsed,
         connect_args={"timeout": BUSY_TIMEOUT_SECONDS},
+        hide_parameters=True,  # an error names its statement; addresses stay out of logs
         json_serializer=lambda value: json.dumps(value, ensure_ascii=False, sort_keys=True),
     )
     event.listen(engine, "connect", _prepare_sqlite)

@@ -70,6 +70,7 @@ def deliver_outbox(
     """
     with runtime.sessions.writing() as session:
         _reap(session)
+        _expire(session)
         if not has_due(session):
             return
     try:
@@ -150,6 +151,15 @@ def _record(session: Session, mail: SystemMail, outcome: Outcome) -> None:
             lease_token=None if terminal else mail.lease_token,
             lease_until=None,
         )
+    )
+
+
+def _expire(session: Session) -> None:
+    """What nobody could send in time is of no more use to anybody."""
+    session.execute(
+        update(SystemMail)
+        .where(SystemMail.state == DeliveryState.PENDING, SystemMail.not_after <= now())
+        .values(state=DeliveryState.FAILED, reason="expired", wire=None, lease_token=None)
     )
 
 

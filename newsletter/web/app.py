@@ -10,19 +10,10 @@ from fastapi.staticfiles import StaticFiles
 from newsletter.core.runtime import Runtime
 from newsletter.tracking.links import Links
 from newsletter.tracking.recorder import Recorder
-from newsletter.web import problems
+from newsletter.web import headers, problems
 from newsletter.web.public import archive, confirmation, health, leaving, tracking
 
 MAX_BODY_BYTES = 8_192
-
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self' https:; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 def create_app(runtime: Runtime) -> FastAPI:
@@ -54,6 +45,6 @@ async def _with_headers(
         response: Response = problems.page(request, 413, "That is more than we can take.")
     else:
         response = await answer(request)
-    for name, value in _HEADERS.items():
+    for name, value in headers.STRICT.items():
         response.headers.setdefault(name, value)
     return response

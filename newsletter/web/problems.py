@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 
 from newsletter.core import logs
 from newsletter.core.errors import BusyError
+from newsletter.web import headers
 from newsletter.web.pages import render
 
 log = logs.get(__name__)
@@ -54,10 +55,12 @@ def _route(request: Request) -> str:
 
 
 def page(request: Request, status: int, sentence: str = "") -> HTMLResponse:
-    """The page for an HTTP status."""
-    return render(
+    """The page for an HTTP status; complete by itself, since a 500 passes no middleware."""
+    response = render(
         request,
         "problem.html",
         status=status,
         sentence=sentence or _SENTENCES.get(status, "Something is not right with this request."),
     )
+    response.headers.update(headers.STRICT)
+    return response
