@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts import accounting, freezing
+from newsletter.broadcasts import accounting, freezing, planning
 from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery
 from newsletter.core.config import TrackingMode
 from newsletter.core.db import Sessions
@@ -60,8 +60,10 @@ def both(act: Callable[[int], object]) -> list[object]:
 def test_of_two_sends_of_an_issue_one_is_refused(sessions: Sessions) -> None:
     """Both have looked at the issue before either says send."""
     with sessions.writing() as session:
-        issue_id = factories.stored_issue(session).id
-        readers = factories.a_list(session, issue=session.get_one(Issue, issue_id)).id
+        issue = factories.stored_issue(session)
+        issue_id, readers = issue.id, factories.a_list(session, issue=issue).id
+        # The first ever also writes the newsletter's List-Id, and would wait for that row.
+        planning.prepare(issue, factories.settings(), today=factories.DAY)
     looked = threading.Barrier(2)
 
     def send(number: int) -> int:
@@ -159,7 +161,10 @@ def test_two_processes_write_one_sqlite_file_in_turn(sessions: Sessions) -> None
     for process in started:
         assert process.stdout.readline() == "ready\n"
     for process in started:
-        process.communicate("go\n", timeout=60)
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in started:
+        process.communicate(timeout=60)
     assert [process.returncode for process in started] == [0, 0]
     with sessions.reading() as session:
         assert session.scalars(select(Subscriber.name)).one() == str(2 * STEPS)
