@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -19,6 +20,11 @@ from subscribers.models import (
     SubscriptionStatus,
     TrackingConsent,
 )
+
+UNDO_WITHIN = timedelta(hours=24)
+"""How long a leaving can be taken back without confirming anew."""
+
+_LINKS = ("one-click", "page")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +131,18 @@ def end(session: Session, subscription: Subscription, evidence: Evidence) -> Non
 def undo_leave(
     session: Session, subscriber_id: int, newsletter_id: int, evidence: Evidence
 ) -> list[Subscription]:
-    """Take back the last `leave`: exactly the subscriptions that it ended are as they were."""
+    """Take back the person's own last `leave`: what it ended, and nothing else, is as it was.
+
+    What an operator or an import ended stays ended, and so does what was left longer ago than
+    `UNDO_WITHIN`: an old or forwarded mail is no consent.
+    """
     gone = [
         subscription
         for subscription in _of_newsletter(session, subscriber_id, newsletter_id)
-        if subscription.status is SubscriptionStatus.UNSUBSCRIBED and subscription.unsubscribed_at
+        if subscription.status is SubscriptionStatus.UNSUBSCRIBED
+        and subscription.unsubscribed_at
+        and subscription.unsubscribed_at > now() - UNDO_WITHIN
+        and _left_by_link(session, subscription)
     ]
     if not gone:
         return []
@@ -142,6 +155,12 @@ def undo_leave(
         subscription.unsubscribed_at = None
         _witness(session, subscription, ConsentChange.RESUMED, evidence)
     return back
+
+
+def has_any(session: Session, subscriber_id: int, newsletter_id: int) -> bool:
+    """The person has a subscription to the newsletter that is not ended."""
+    standing = _of_newsletter(session, subscriber_id, newsletter_id)
+    return any(found.status is not SubscriptionStatus.UNSUBSCRIBED for found in standing)
 
 
 def set_tracking_consent(
@@ -203,6 +222,21 @@ def _of_newsletter(
         )
         .with_for_update(of=Subscription)
     ).all()
+
+
+def _left_by_link(session: Session, subscription: Subscription) -> bool:
+    """The person ended it, by a link of a mail."""
+    method = session.scalar(
+        select(ConsentEvent.method)
+        .where(
+            ConsentEvent.subscriber_id == subscription.subscriber_id,
+            ConsentEvent.list_id == subscription.list_id,
+            ConsentEvent.change == ConsentChange.UNSUBSCRIBED,
+        )
+        .order_by(ConsentEvent.id.desc())
+        .limit(1)
+    )
+    return method in _LINKS
 
 
 def _only_requested(session: Session, subscription: Subscription) -> bool:

@@ -1,6 +1,7 @@
 """Addresses that must not be mailed: add, lift, ask."""
 
 from sqlalchemy import delete, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from subscribers.models import Suppression, SuppressionReason
@@ -11,11 +12,14 @@ def suppress(session: Session, address_key: str, *, reason: SuppressionReason, s
 
     `address_key` is `Address.key`; `source` says who or what asked for it.
     """
-    if is_suppressed(session, address_key):
-        return False
-    session.add(Suppression(address_key=address_key, reason=reason, source=source))
-    session.flush()
-    return True
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    added = session.scalars(
+        insert(Suppression)
+        .values(address_key=address_key, reason=reason, source=source[:300])
+        .on_conflict_do_nothing(index_elements=[Suppression.address_key])
+        .returning(Suppression.id)
+    )
+    return added.one_or_none() is not None
 
 
 def lift(session: Session, address_key: str) -> bool:

@@ -20,6 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 from sqlalchemy.schema import DropTable
 
+from newsletter.broadcasts import ledger
 from newsletter.broadcasts.models import (
     Broadcast,
     BroadcastList,
@@ -69,6 +70,8 @@ def _freeze_chunk(sessions: Sessions, broadcast_id: int, unknown: TrackingMode) 
         if not counts:
             broadcast.state = BroadcastState.SENDING
             broadcast.frozen_at = now()
+            if broadcast.not_after <= now():  # everybody is accounted for, nobody is mailed
+                ledger.expire(session, broadcast_id)
             ring_after_commit(session, broadcast_id)
             return False
         exclusions = Counter(broadcast.exclusions)

@@ -93,7 +93,7 @@ def claim(session: Session, broadcast_id: int, *, limit: int, lease_seconds: int
             Delivery.broadcast_id == broadcast_id,
             Delivery.state == DeliveryState.PENDING,
             Delivery.due_at <= now(),
-            _is_sending(broadcast_id),
+            _is_sending(broadcast_id, now()),
         )
         .order_by(Delivery.due_at, Delivery.id)
         .limit(limit)
@@ -185,11 +185,13 @@ def reap(session: Session) -> None:
     """End expired leases: what was never offered goes back, what was is in doubt."""
     expired = and_(LEASED, Delivery.lease_until < database_now())
     session.execute(
-        _move(DeliveryState.PENDING, [DeliveryState.CLAIMED]).where(expired).values(**_LEASE_ENDED)
+        _move(DeliveryState.PENDING, [DeliveryState.CLAIMED])
+        .where(_free(Delivery.state == DeliveryState.CLAIMED, expired))
+        .values(**_LEASE_ENDED)
     )
     statement = (
         _move(DeliveryState.IN_DOUBT, [DeliveryState.SENDING])
-        .where(expired)
+        .where(_free(Delivery.state == DeliveryState.SENDING, expired))
         .values(reason="worker lost", lease_until=null(), last_at=now())
         .returning(Delivery.id)
     )
@@ -205,20 +207,37 @@ def expire(session: Session, broadcast_id: int) -> None:
 
     What is in doubt stays in doubt.
     """
+    _end_waiting(session, broadcast_id, SkipReason.EXPIRED)
+
+
+def cancel(session: Session, broadcast_id: int) -> None:
+    """As `expire`, because somebody said so; rows on the wire right now still get their outcome."""
+    ours = Delivery.broadcast_id == broadcast_id
+    session.execute(
+        _move(DeliveryState.PENDING, [DeliveryState.CLAIMED])
+        .where(_free(Delivery.state == DeliveryState.CLAIMED, ours))
+        .values(**_LEASE_ENDED)
+    )
+    _end_waiting(session, broadcast_id, SkipReason.CANCELLED)
+
+
+def _end_waiting(session: Session, broadcast_id: int, why: SkipReason) -> None:
+    """Skip what was never offered; what was keeps the last thing a relay said about it."""
     session.execute(
         _move(DeliveryState.SKIPPED, [DeliveryState.PENDING])
-        .where(Delivery.broadcast_id == broadcast_id, Delivery.attempt == 0)
-        .values(reason=SkipReason.EXPIRED)
+        .where(_WAITING, Delivery.broadcast_id == broadcast_id, Delivery.attempt == 0)
+        .values(reason=why)
     )
-    _end_retries(session, Delivery.broadcast_id == broadcast_id)
+    _end_retries(session, why, Delivery.broadcast_id == broadcast_id)
 
 
 def end_hopeless_retries(session: Session, broadcast_id: int, not_after: datetime) -> None:
     """A retry that would come too late fails now, with its last reply: nobody waits for it."""
-    _end_retries(session, Delivery.broadcast_id == broadcast_id, Delivery.due_at > not_after)
+    late = Delivery.due_at > not_after
+    _end_retries(session, SkipReason.EXPIRED, Delivery.broadcast_id == broadcast_id, late)
 
 
-def _end_retries(session: Session, *which: ColumnElement[bool]) -> None:
+def _end_retries(session: Session, why: SkipReason, *which: ColumnElement[bool]) -> None:
     statement = (
         _move(DeliveryState.FAILED, [DeliveryState.PENDING])
         .where(_WAITING, Delivery.attempt > 0, *which)
@@ -226,19 +245,10 @@ def _end_retries(session: Session, *which: ColumnElement[bool]) -> None:
         .returning(Delivery.id, Delivery.reason)
     )
     ended = [
-        Outcome(found, DeliveryState.FAILED, f"expired after {reason}")
+        Outcome(found, DeliveryState.FAILED, f"{why} after {reason}")
         for found, reason in session.execute(statement)
     ]
     log_outcomes(session, ended)
-
-
-def cancel(session: Session, broadcast_id: int) -> None:
-    """Drop what was never offered; rows being offered right now still get their outcome."""
-    session.execute(
-        _move(DeliveryState.SKIPPED, [DeliveryState.PENDING, DeliveryState.CLAIMED])
-        .where(Delivery.broadcast_id == broadcast_id)
-        .values(reason=SkipReason.CANCELLED, **_LEASE_ENDED)
-    )
 
 
 def retry_failed(session: Session, broadcast_id: int) -> int:
@@ -274,8 +284,23 @@ def _move(to: DeliveryState, sources: Sequence[DeliveryState]) -> Update:
     return statement.execution_options(synchronize_session=False)
 
 
-def _is_sending(broadcast_id: int) -> ColumnElement[bool]:
-    return exists().where(Broadcast.id == broadcast_id, Broadcast.state == BroadcastState.SENDING)
+def _is_sending(broadcast_id: int, at: datetime) -> ColumnElement[bool]:
+    """It is sending, and not yet stale: whoever finds it late mails nobody."""
+    return exists().where(
+        Broadcast.id == broadcast_id,
+        Broadcast.state == BroadcastState.SENDING,
+        Broadcast.not_after > at,
+    )
+
+
+def _free(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Of these rows those that nobody else moves this moment.
+
+    Senders lock a few rows at a time in an order of their own. Who takes many waits for none of
+    them, or two would wait for each other; the next sweep finds what was left.
+    """
+    free = select(Delivery.id).where(*conditions).with_for_update(skip_locked=True)
+    return Delivery.id.in_(free)
 
 
 def _still_mailable(broadcast_id: int) -> ColumnElement[bool]:

@@ -160,12 +160,12 @@ def frozen_content(session: Session, broadcast_id: int) -> Frozen:
 
 def was_sent(session: Session, issue: Issue) -> bool:
     """Somebody has the issue or is about to get it: its text may not change any more."""
-    sent = select(Broadcast.id).where(Broadcast.issue_id == issue.id, _reached_somebody())
+    sent = select(Broadcast.id).where(Broadcast.issue_id == issue.id, _counts_as_sent())
     return session.scalar(sent.limit(1)) is not None
 
 
-def _reached_somebody() -> ColumnElement[bool]:
-    """Not cancelled, or cancelled too late for some."""
+def reached_somebody() -> ColumnElement[bool]:
+    """Of a Broadcast: at least one mail of it is, or may be, out."""
     reached = exists().where(
         Delivery.broadcast_id == Broadcast.id,
         Delivery.state.in_([DeliveryState.SENDING, DeliveryState.ACCEPTED, DeliveryState.IN_DOUBT]),
@@ -173,7 +173,12 @@ def _reached_somebody() -> ColumnElement[bool]:
     had_reached = exists().where(
         BroadcastTotals.broadcast_id == Broadcast.id, BroadcastTotals.reached > 0
     )
-    return or_(Broadcast.state != BroadcastState.CANCELLED, reached, had_reached)
+    return or_(reached, had_reached)
+
+
+def _counts_as_sent() -> ColumnElement[bool]:
+    """Not cancelled, or cancelled too late for some."""
+    return or_(Broadcast.state != BroadcastState.CANCELLED, reached_somebody())
 
 
 def _lists_fit(issue: Issue, lists: Sequence[SubscriberList]) -> None:
@@ -195,7 +200,7 @@ def _not_sent_before(session: Session, issue: Issue, lists: Sequence[SubscriberL
         .join(SubscriberList, SubscriberList.id == BroadcastList.list_id)
         .where(
             Broadcast.issue_id == issue.id,
-            _reached_somebody(),
+            _counts_as_sent(),
             BroadcastList.list_id.in_([chosen.id for chosen in lists]),
         )
     ).first()

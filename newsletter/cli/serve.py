@@ -17,6 +17,9 @@ from newsletter.jobs.embedded import sending
 from newsletter.sending.signing import ready_to_sign
 from newsletter.sending.smtp_transport import transports_for
 
+_END = (signal.SIGTERM, signal.SIGINT)
+_LAST_ANSWERS_SECONDS = 10
+
 
 def serve(
     *,
@@ -33,9 +36,8 @@ def serve(
     attach_bell(runtime)
     site = runtime.settings.site
     host, port = host or site.host, site.port if port is None else port
-    with background(runtime):
-        output.say(f"Serving on http://{host}:{port} · Ctrl-C ends it")
-        uvicorn.run(
+    server = uvicorn.Server(
+        uvicorn.Config(
             create_app(runtime),
             host=host,
             port=port,
@@ -43,7 +45,16 @@ def serve(
             access_log=False,
             server_header=False,
             proxy_headers=False,
+            timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
         )
+    )
+    # Ours stay in force when the server has ended: it raises the signal once more for whoever
+    # started it, and by default that kills the sender in the middle of a message.
+    for number in _END:
+        signal.signal(number, server.handle_exit)
+    with background(runtime):
+        output.say(f"Serving on http://{host}:{port} · Ctrl-C ends it")
+        server.run()
 
 
 def worker() -> None:
@@ -55,7 +66,7 @@ def worker() -> None:
         )
     ready_to_sign(runtime.settings)
     ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _END:
         signal.signal(number, lambda *_: ended.set())
     with sending(runtime, transports_for(runtime.settings.relays)):
         output.say("Sending what is due · Ctrl-C ends it")

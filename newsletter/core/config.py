@@ -35,6 +35,8 @@ SELECTOR = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
 SELECTOR_CHARACTERS = 63
 _PEM_LINE_CHARACTERS = 16
 """A shorter line of a key tells nothing, and might be masked where it means something else."""
+_SHORTEST_PASSWORD = 4
+_SHORTEST_USER_KEY = 16
 
 
 class TrackingMode(StrEnum):
@@ -95,14 +97,18 @@ class SiteSettings(_Section):
     """Read where `secret_key` is not set; made, once, by the process that comes first."""
     secret_keys_old: tuple[SecretStr, ...] = ()
 
-    @field_validator("secret_key")
+    @field_validator("secret_key", "secret_keys_old")
     @classmethod
-    def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and len(key.get_secret_value()) < 32:  # noqa: PLR2004
-            raise ValueError(
-                "expected at least 32 characters, such as `openssl rand -hex 32` makes"
-            )
-        return key
+    def _long_enough(
+        cls, keys: SecretStr | tuple[SecretStr, ...] | None
+    ) -> SecretStr | tuple[SecretStr, ...] | None:
+        """An old key verifies links just as the current one does, so it is to be as good."""
+        for key in keys if isinstance(keys, tuple) else (keys,):
+            if key is not None and len(key.get_secret_value()) < 32:  # noqa: PLR2004
+                raise ValueError(
+                    "expected at least 32 characters, such as `openssl rand -hex 32` makes"
+                )
+        return keys
 
     @property
     def public_url(self) -> str:
@@ -241,16 +247,15 @@ class Settings(BaseSettings):
         return not self.broker.url.get_secret_value()
 
     def secrets(self) -> tuple[str, ...]:
-        """Every secret value, for masking in logs."""
-        maybe = [
-            self.database.url if not self.database.is_sqlite else None,
-            self.broker.url,
-            self.site.secret_key,
-            *self.site.secret_keys_old,
-            *(relay.url for relay in self.relays),
-        ]
-        whole = (s.get_secret_value() for s in maybe if s is not None and s.get_secret_value())
-        return (*whole, *self._key_lines())
+        """Every secret value, for masking in logs: keys, URLs, and the credentials in these."""
+        keys = [self.site.secret_key, *self.site.secret_keys_old]
+        urls = [self.broker.url, *(relay.url for relay in self.relays)]
+        if not self.database.is_sqlite:
+            urls.append(self.database.url)
+        secrets = [secret.get_secret_value() for secret in (*keys, *urls) if secret is not None]
+        for url in urls:
+            secrets += _credentials(url.get_secret_value())
+        return tuple(filter(None, [*secrets, *self._key_lines()]))
 
     def _key_lines(self) -> Iterator[str]:
         """Keys line by line: a log may write their line breaks in other ways."""
@@ -271,6 +276,24 @@ class Settings(BaseSettings):
         """The environment first, then the file; nothing else is read."""
         del settings_cls, dotenv_settings, file_secret_settings
         return env_settings, init_settings
+
+
+def _credentials(url: str) -> list[str]:
+    """Password and user of a URL, as they stand there.
+
+    A name short enough to be a word, such as `newsletter`, is none of a secret's business; some
+    providers' user names are keys.
+    """
+    _, found, rest = url.partition("://")
+    userinfo, at, _ = rest.rpartition("@")
+    user, _, password = userinfo.partition(":")
+    if not (found and at):
+        return []
+    return [
+        part
+        for part, shortest in ((password, _SHORTEST_PASSWORD), (user, _SHORTEST_USER_KEY))
+        if len(part) >= shortest
+    ]
 
 
 def load_settings(file: Path | None = None) -> Settings:

@@ -39,7 +39,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from newsletter.core.errors import ConfigurationError
+from newsletter.core.errors import BusyError, ConfigurationError
 
 BUSY_TIMEOUT_SECONDS = 10
 _PING_AFTER_SECONDS = 2
@@ -150,14 +150,27 @@ class _FairLock:
         self._held = False
         self._waiting: deque[threading.Event] = deque()
 
-    def acquire(self) -> None:
+    def acquire(self, timeout_seconds: float) -> None:
+        """Wait for our turn.
+
+        Raises:
+            BusyError: it did not come in time.
+        """
         with self._guard:
             if not self._held:
                 self._held = True
                 return
             turn = threading.Event()
             self._waiting.append(turn)
-        turn.wait()
+        if turn.wait(timeout_seconds):
+            return
+        with self._guard:
+            if turn.is_set():  # handed over in the very last moment: it is ours
+                return
+            self._waiting.remove(turn)
+        raise BusyError(
+            f"the database was busy for {timeout_seconds:g} seconds: somebody else is writing"
+        )
 
     def release(self) -> None:
         with self._guard:
@@ -194,9 +207,12 @@ class Sessions:
 
         Functions registered by `after_commit` run once the commit is known to have succeeded.
         Rehearsed, it rolls back at the end; what was read in it stays readable.
+
+        Raises:
+            BusyError: other threads kept the database for longer than the busy timeout.
         """
         if self._turn:
-            self._turn.acquire()
+            self._turn.acquire(BUSY_TIMEOUT_SECONDS)
         try:
             with Session(self._writer, expire_on_commit=False) as session:
                 session.info[_RING] = self.ring
@@ -236,7 +252,7 @@ def connect(url: str) -> Sessions:
     backend = parsed.get_backend_name()
     if backend == "postgresql":
         psycopg_url = parsed.set(drivername="postgresql+psycopg")
-        engine = create_engine(psycopg_url, pool_size=10)
+        engine = create_engine(psycopg_url, pool_size=10, hide_parameters=True)
         event.listen(engine, "checkin", _note_idle)
         event.listen(engine, "checkout", _ping_if_idle)
         return Sessions(engine)
@@ -247,6 +263,7 @@ def connect(url: str) -> Sessions:
     engine = create_engine(
         parsed,
         connect_args={"timeout": BUSY_TIMEOUT_SECONDS},
+        hide_parameters=True,  # an error names its statement; addresses stay out of logs
         json_serializer=lambda value: json.dumps(value, ensure_ascii=False, sort_keys=True),
     )
     event.listen(engine, "connect", _prepare_sqlite)

@@ -37,6 +37,10 @@ class RefusedError(NewsletterError):
     """A well-formed request that the present state of things forbids, such as sending twice."""
 
 
+class BusyError(NewsletterError):
+    """The database is held by somebody else for longer than anybody should wait."""
+
+
 class ConfigurationError(NewsletterError):
     """The settings or the environment do not allow the system to start or to send."""
 

@@ -1,9 +1,11 @@
 """Structured logs on standard error: ids, never addresses; a known secret never gets through."""
 
+import json
 import logging
 import sys
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote, unquote
 
 import structlog
 
@@ -46,13 +48,31 @@ class _Masking(logging.Formatter):
     def __init__(self, formatter: logging.Formatter, secrets: Iterable[str]) -> None:
         super().__init__()
         self._formatter = formatter
-        self._secrets = sorted(set(secrets), key=len, reverse=True)
+        forms = {form for secret in secrets for form in _forms(secret)}
+        self._forms = sorted(forms, key=len, reverse=True)
 
     def format(self, record: logging.LogRecord) -> str:
         line = self._formatter.format(record)
-        for secret in self._secrets:
-            line = line.replace(secret, MASK)
+        for form in self._forms:
+            line = line.replace(form, MASK)
         return line
+
+
+def _forms(secret: str) -> set[str]:
+    """How a secret may look once it is written: with `%XX` read or written, escaped up to twice."""
+    forms = {secret, unquote(secret), quote(secret, safe="")}
+    for _ in range(2):
+        forms |= {escaped for text in forms for escaped in _escaped(text)}
+    return forms
+
+
+def _escaped(text: str) -> tuple[str, str, str]:
+    """As Python's repr shows it, and as JSON does."""
+    return (
+        repr(text)[1:-1],
+        json.dumps(text)[1:-1],
+        json.dumps(text, ensure_ascii=False)[1:-1],
+    )
 
 
 def get(name: str) -> Any:

@@ -4,7 +4,9 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date
+from ipaddress import ip_address
 from itertools import pairwise
+from urllib.parse import urlsplit
 
 from newsletter.issues.source import IssueSource
 from newsletter.rendering.compiled import CompiledEmail, SenderIdentity, placeholder_pattern
@@ -109,6 +111,33 @@ def _of_settings(identity: SenderIdentity) -> Iterator[Finding]:
             "no postal address: set `postal_address` under [sender] in newsletter.toml",
             is_about_settings=True,
         )
+    yield from _of_base_url(identity.base_url)
+
+
+def _of_base_url(base_url: str) -> Iterator[Finding]:
+    """One-click unsubscribe has to be https (RFC 8058 section 3.1), and reachable."""
+    parts = urlsplit(base_url)
+    if parts.scheme == "https":
+        return
+    here_only = _is_loopback(parts.hostname or "")
+    text = (
+        f"the links lead to {base_url}, to this machine only"
+        if here_only
+        else f"the links lead to {base_url}, and mail programs want https to unsubscribe by"
+    )
+    yield Finding(
+        "base-url-local" if here_only else "base-url-insecure",
+        Severity.WARNING if here_only else Severity.ERROR,
+        f"{text}: set `base_url` under [site] in newsletter.toml",
+        is_about_settings=True,
+    )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
 
 
 def largest_bytes(email: CompiledEmail) -> int:

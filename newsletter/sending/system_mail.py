@@ -191,4 +191,14 @@ def _reap(runtime: Runtime) -> bool:
             )
             .values(state=DeliveryState.IN_DOUBT, reason="worker lost", lease_until=None)
         )
+        _expire(session)
         return has_due(session)
+
+
+def _expire(session: Session) -> None:
+    """What nobody could send in time is of no more use to anybody."""
+    session.execute(
+        update(SystemMail)
+        .where(SystemMail.state == DeliveryState.PENDING, SystemMail.not_after <= now())
+        .values(state=DeliveryState.FAILED, reason="expired", wire=None, lease_token=None)
+    )

@@ -40,13 +40,15 @@ def leave(session: Session, token: LeaveToken, visit: Visit) -> int:
     return len(ended)
 
 
-def undo(session: Session, token: LeaveToken, visit: Visit) -> int:
-    """Take the last leaving back; returns how many subscriptions are as they were."""
+def undo(session: Session, token: LeaveToken, visit: Visit) -> bool:
+    """Take the person's last leaving back; False when it is too late and they stay away."""
     back = subscriptions.undo_leave(
         session, token.subscriber_id, token.newsletter_id, _evidence(token, visit)
     )
-    _record(session, EventKind.RESUBSCRIBE, token, visit)
-    return len(back)
+    if back:
+        _record(session, EventKind.RESUBSCRIBE, token, visit)
+        return True
+    return subscriptions.has_any(session, token.subscriber_id, token.newsletter_id)
 
 
 def masked(address: str) -> str:

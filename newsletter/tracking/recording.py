@@ -1,12 +1,23 @@
 """Record what readers did: a row per hit, then its consequence."""
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ARRAY, func, literal, select, update
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts import control, ledger
-from newsletter.broadcasts.models import Broadcast, Delivery, Proof
+from newsletter.broadcasts import ledger
+from newsletter.broadcasts.models import (
+    Broadcast,
+    BroadcastTotals,
+    Delivery,
+    DeliveryState,
+    Proof,
+)
+from newsletter.core.clock import now
+from newsletter.core.db import BigId
 from newsletter.rendering.mail_tokens import TrackingToken
 from newsletter.tracking.models import Event, EventKind
 
@@ -28,65 +39,131 @@ class Visit:
     ip: str = ""
     user_agent: str = ""
     is_prefetch: bool = False
+    at: datetime = field(default_factory=now)
 
 
-def record(
-    session: Session,
-    kind: EventKind,
-    token: TrackingToken,
-    visit: Visit,
-    link: int | None = None,
-) -> None:
-    """One hit of a pixel or link; a token of a pruned broadcast or delivery records nothing."""
-    known = session.get(Broadcast, token.broadcast_id)
-    if known is None or control.is_pruned(session, token.broadcast_id):
-        return
-    if token.delivery_id is not None and not _is_of(session, token):
-        return
-    record_event(session, kind, token.broadcast_id, token.delivery_id, visit, link)
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """One fetch of a pixel, or of the link with this number."""
+
+    kind: EventKind
+    token: TrackingToken
+    visit: Visit
+    link: int | None = None
+
+
+def record(session: Session, fetches: Sequence[Fetch]) -> None:
+    """Hits of pixels and links; a token of a pruned broadcast or delivery records nothing."""
+    known = _known(session, [fetch.token for fetch in fetches])
+    _write(
+        session,
+        [
+            _event(f.kind, f.token.broadcast_id, f.token.delivery_id, f.visit, f.link)
+            for f in fetches
+            if f.token in known
+        ],
+    )
 
 
 def record_event(
-    session: Session,
+    session: Session, kind: EventKind, broadcast_id: int, delivery_id: int, visit: Visit
+) -> None:
+    """Something else that a recipient did by the mail's own token."""
+    _write(session, [_event(kind, broadcast_id, delivery_id, visit)])
+
+
+def _known(session: Session, tokens: Iterable[TrackingToken]) -> set[TrackingToken]:
+    """Those whose broadcast is there, and whose delivery is one of it."""
+    tokens = set(tokens)
+    pruned = select(BroadcastTotals.broadcast_id)
+    broadcasts = select(Broadcast.id).where(
+        Broadcast.id.in_({t.broadcast_id for t in tokens}), Broadcast.id.not_in(pruned)
+    )
+    deliveries = select(Delivery.broadcast_id, Delivery.id).where(
+        Delivery.id.in_({t.delivery_id for t in tokens if t.delivery_id}),
+        Delivery.broadcast_id.not_in(pruned),
+    )
+    found = {TrackingToken(broadcast_id, None) for broadcast_id in session.scalars(broadcasts)}
+    found |= {TrackingToken(*row) for row in session.execute(deliveries)}
+    return tokens & found
+
+
+def _event(
     kind: EventKind,
     broadcast_id: int,
     delivery_id: int | None,
     visit: Visit,
     link: int | None = None,
-) -> None:
-    """Write the event; a recipient's own token proves that the mail arrived."""
-    if delivery_id is not None:
-        ledger.proved_arrival(session, delivery_id, _PROOFS[kind])
-        if _counted_on_last_row(session, kind, delivery_id):
-            return
-    session.add(
-        Event(
-            broadcast_id=broadcast_id,
-            delivery_id=delivery_id,
-            kind=kind,
-            link=link,
-            method=visit.method,
-            ip=visit.ip,
-            user_agent=visit.user_agent[:300],
-            is_prefetch=visit.is_prefetch,
-        )
+) -> Event:
+    return Event(
+        broadcast_id=broadcast_id,
+        delivery_id=delivery_id,
+        kind=kind,
+        link=link,
+        at=visit.at,
+        method=visit.method,
+        ip=visit.ip,
+        user_agent=visit.user_agent[:300],
+        is_prefetch=visit.is_prefetch,
     )
 
 
-def _is_of(session: Session, token: TrackingToken) -> bool:
-    delivery = select(Delivery.id).where(
-        Delivery.id == token.delivery_id, Delivery.broadcast_id == token.broadcast_id
+def _write(session: Session, events: Sequence[Event]) -> None:
+    """Write the events; a recipient's own token proves that the mail arrived."""
+    deliveries = sorted({event.delivery_id for event in events if event.delivery_id})
+    _wait_for_turn(session, deliveries)
+    _prove_arrival(session, {e.delivery_id: e.kind for e in events if e.delivery_id})
+    rows = _rows(session, deliveries)
+    beyond: Counter[tuple[int, EventKind]] = Counter()
+    for event in events:
+        if event.delivery_id is None:
+            session.add(event)
+            continue
+        key = (event.delivery_id, event.kind)
+        if rows[key] < MOST_ROWS:
+            rows[key] += 1
+            session.add(event)
+        else:
+            beyond[key] += 1
+    session.flush()
+    for (delivery_id, kind), hits in beyond.items():
+        _count_on_last_row(session, delivery_id, kind, hits)
+
+
+def _wait_for_turn(session: Session, deliveries: Sequence[int]) -> None:
+    """One transaction at a time counts a delivery's rows, or two would both see room for one.
+
+    Not the delivery's row lock: the sender's group commits take those in an order of their own,
+    and two that hold what the other wants is a deadlock. SQLite has one writer anyway.
+    """
+    if deliveries and session.get_bind().dialect.name == "postgresql":
+        keys = literal([-delivery_id for delivery_id in deliveries], ARRAY(BigId))
+        session.execute(select(func.pg_advisory_xact_lock(func.unnest(keys))))
+
+
+def _prove_arrival(session: Session, kinds: Mapping[int, EventKind]) -> None:
+    doubtful = select(Delivery.id).where(
+        Delivery.id.in_(kinds), Delivery.state == DeliveryState.IN_DOUBT
     )
-    return session.scalar(delivery) is not None
+    for delivery_id in session.scalars(doubtful.order_by(Delivery.id)).all():
+        ledger.proved_arrival(session, delivery_id, _PROOFS[kinds[delivery_id]])
 
 
-def _counted_on_last_row(session: Session, kind: EventKind, delivery_id: int) -> bool:
-    rows, last = session.execute(
-        select(func.count(), func.max(Event.id)).where(
-            Event.delivery_id == delivery_id, Event.kind == kind
-        )
-    ).one()
-    if rows < MOST_ROWS:
-        return False
-    session.execute(update(Event).where(Event.id == last).values(hits=Event.hits + 1))
-    return True
+def _rows(session: Session, deliveries: Sequence[int]) -> Counter[tuple[int, EventKind]]:
+    """How many rows each (delivery, kind) has."""
+    counted = session.execute(
+        select(Event.delivery_id, Event.kind, func.count())
+        .where(Event.delivery_id.in_(deliveries))
+        .group_by(Event.delivery_id, Event.kind)
+    )
+    return Counter({(found, kind): rows for found, kind, rows in counted if found})
+
+
+def _count_on_last_row(session: Session, delivery_id: int, kind: EventKind, hits: int) -> None:
+    last = select(func.max(Event.id)).where(Event.delivery_id == delivery_id, Event.kind == kind)
+    session.execute(
+        update(Event)
+        .where(Event.id == last.scalar_subquery())
+        .values(hits=Event.hits + hits)
+        .execution_options(synchronize_session=False)
+    )

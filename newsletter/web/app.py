@@ -1,31 +1,27 @@
 """The web application: public pages now; every answer carries the same strict headers."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
 from newsletter.core.runtime import Runtime
-from newsletter.web import problems
+from newsletter.tracking.links import Links
+from newsletter.tracking.recorder import Recorder
+from newsletter.web import headers, problems
 from newsletter.web.public import archive, confirmation, health, leaving, tracking
 
 MAX_BODY_BYTES = 8_192
 
-_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; img-src 'self' https:; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-
 
 def create_app(runtime: Runtime) -> FastAPI:
     """The ASGI application for this runtime; no cookie, no script, nothing from elsewhere."""
-    app = FastAPI(title="Newsletter", openapi_url=None)
+    app = FastAPI(title="Newsletter", openapi_url=None, lifespan=_until_recorded)
     app.state.runtime = runtime
+    app.state.links = Links(runtime.sessions)
+    app.state.recorder = Recorder(runtime.sessions)
     app.middleware("http")(_with_headers)
     problems.install(app)
     for part in (health, tracking, leaving, confirmation, archive):
@@ -35,6 +31,13 @@ def create_app(runtime: Runtime) -> FastAPI:
     return app
 
 
+@asynccontextmanager
+async def _until_recorded(app: FastAPI) -> AsyncIterator[None]:
+    """The application ends when the last hit is written."""
+    yield
+    app.state.recorder.close()
+
+
 async def _with_headers(
     request: Request, answer: Callable[[Request], Awaitable[Response]]
 ) -> Response:
@@ -42,6 +45,6 @@ async def _with_headers(
         response: Response = problems.page(request, 413, "That is more than we can take.")
     else:
         response = await answer(request)
-    for name, value in _HEADERS.items():
+    for name, value in headers.STRICT.items():
         response.headers.setdefault(name, value)
     return response

@@ -1,17 +1,23 @@
-"""What routes ask for: the running system, a transaction, how the visitor came."""
+"""What routes ask for: the running system, and how the visitor came.
 
-from collections.abc import Iterator
+A transaction is not among them: a route opens `runtime.sessions` in its own body. One thread then
+takes the database, works, commits and gives it back. A dependency would take it in one thread of
+the pool and need a second to go on, and forty requests that wait for the database leave none. The
+commit also comes before the answer, so no failed commit is ever answered with 200.
+"""
+
 from ipaddress import ip_address
 from typing import Annotated
 
 from fastapi import Depends, Request
-from sqlalchemy.orm import Session
 
 from newsletter.core.runtime import Runtime
+from newsletter.tracking.links import Links
+from newsletter.tracking.recorder import Recorder
 from newsletter.tracking.recording import Visit
 
 
-def running(request: Request) -> Runtime:
+async def running(request: Request) -> Runtime:
     """The runtime the application was made for."""
     runtime: Runtime = request.app.state.runtime
     return runtime
@@ -20,29 +26,28 @@ def running(request: Request) -> Runtime:
 Running = Annotated[Runtime, Depends(running)]
 
 
-def _reading(runtime: Running) -> Iterator[Session]:
-    with runtime.sessions.reading() as session:
-        yield session
+async def _recorder(request: Request) -> Recorder:
+    recorder: Recorder = request.app.state.recorder
+    return recorder
 
 
-def _writing(runtime: Running) -> Iterator[Session]:
-    with runtime.sessions.writing() as session:
-        yield session
+async def _links(request: Request) -> Links:
+    links: Links = request.app.state.links
+    return links
 
 
-# scope="function": the commit happens before the answer goes out, so no failed commit is a 200.
-Reading = Annotated[Session, Depends(_reading, scope="function")]
-Writing = Annotated[Session, Depends(_writing, scope="function")]
+Recording = Annotated[Recorder, Depends(_recorder)]
+Following = Annotated[Links, Depends(_links)]
 
 
-def visit(request: Request, runtime: Running) -> Visit:
+async def visit(request: Request, runtime: Running) -> Visit:
     """How this request came."""
     headers = request.headers
     purpose = headers.get("purpose", "") + headers.get("sec-purpose", "") + headers.get("x-moz", "")
     return Visit(
         method=request.method,
         ip=_client_ip(request, runtime),
-        user_agent=headers.get("user-agent", ""),
+        user_agent=headers.get("user-agent", "").replace("\0", ""),
         is_prefetch="prefetch" in purpose.lower(),
     )
 

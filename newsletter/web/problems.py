@@ -3,9 +3,12 @@
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
 from newsletter.core import logs
+from newsletter.core.errors import BusyError
+from newsletter.web import headers
 from newsletter.web.pages import render
 
 log = logs.get(__name__)
@@ -16,6 +19,8 @@ _SENTENCES = {
     422: "That request was incomplete.",
     503: "We cannot answer right now. Please try again in a minute.",
 }
+
+_RETRY_AFTER_SECONDS = 30
 
 
 def install(app: FastAPI) -> None:
@@ -30,17 +35,32 @@ def install(app: FastAPI) -> None:
         del error
         return page(request, 422)
 
+    @app.exception_handler(BusyError)
+    @app.exception_handler(OperationalError)
+    async def _busy(request: Request, error: Exception) -> HTMLResponse:
+        log.warning("request.refused", path=_route(request), error=type(error).__name__)
+        response = page(request, 503)
+        response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
+        return response
+
     @app.exception_handler(Exception)
     async def _unknown(request: Request, error: Exception) -> HTMLResponse:
-        log.error("request.failed", path=request.url.path.split("/")[1], exc_info=error)
+        log.error("request.failed", path=_route(request), exc_info=error)
         return page(request, 500, "Something went wrong on our side. Please try again later.")
 
 
+def _route(request: Request) -> str:
+    """The first part of the path: what follows may be somebody's token."""
+    return request.url.path.split("/")[1]
+
+
 def page(request: Request, status: int, sentence: str = "") -> HTMLResponse:
-    """The page for an HTTP status."""
-    return render(
+    """The page for an HTTP status; complete by itself, since a 500 passes no middleware."""
+    response = render(
         request,
         "problem.html",
         status=status,
         sentence=sentence or _SENTENCES.get(status, "Something is not right with this request."),
     )
+    response.headers.update(headers.STRICT)
+    return response

@@ -1,13 +1,109 @@
-"""Fixtures of the tests of asyncio code."""
+"""Fixtures of asyncio code, and a reader with a mail and the pages its links lead to."""
 
 import asyncio
-from collections.abc import Coroutine
+import re
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from html import unescape
 from typing import Any
 
 import pytest
 import uvloop
+from bs4 import BeautifulSoup
+from sqlalchemy import select
+from starlette.testclient import TestClient
 
+from newsletter.broadcasts.models import Delivery, DeliveryState
+from newsletter.broadcasts.planning import frozen_content
+from newsletter.core.db import Sessions
+from newsletter.core.runtime import Runtime
+from newsletter.core.tokens import TokenKeys
+from newsletter.rendering.compiled import WireForm
+from newsletter.rendering.message import personalise, prepare
+from newsletter.tracking.models import Event, EventKind
+from newsletter.web.app import create_app
+from subscribers.audience import recipients
+from subscribers.models import ConsentEvent, Subscription
+from tests import factories
 from tests.smtp_talk import Run
+
+BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}
+
+
+@dataclass
+class Mailed:
+    """A reader with a mail, and every address in it."""
+
+    runtime: Runtime
+    client: TestClient
+    broadcast_id: int
+    delivery_id: int
+    one_click: str
+    body_link: str
+    pixel: str
+    links: list[str]
+    addresses: list[str]
+    """Every one of ours that the mail holds: headers, HTML, text."""
+
+    @property
+    def urls(self) -> list[str]:
+        return [*self.addresses, "/archive/field-notes"]
+
+    def standing(self) -> tuple[list[str], int]:
+        """Statuses and consents, and how many changes were witnessed."""
+        with self.runtime.sessions.reading() as session:
+            found = select(Subscription.status, Subscription.tracking_consent)
+            rows = session.execute(found.order_by(Subscription.id))
+            return [str(row) for row in rows], len(session.scalars(select(ConsentEvent)).all())
+
+    def events(self, kind: EventKind) -> list[Event]:
+        with self.runtime.sessions.reading() as session:
+            return list(session.scalars(select(Event).where(Event.kind == kind).order_by(Event.id)))
+
+
+@pytest.fixture
+def mailed(sessions: Sessions, keys: TokenKeys) -> Iterator[Mailed]:
+    runtime = factories.runtime(sessions, keys)
+    broadcast_id = factories.sending(sessions, ["ada@example.org", "bob@example.org"])
+    (row, _) = factories.deliveries(sessions, broadcast_id).values()
+    with sessions.writing() as session:
+        mail = prepare(frozen_content(session, broadcast_id), WireForm.INDIVIDUAL)
+        person = recipients(session, [row.subscriber_id])[row.subscriber_id]
+        for delivery in session.scalars(select(Delivery)):
+            delivery.state = DeliveryState.ACCEPTED
+    wire = personalise(mail, person, row.id, keys)
+    parsed = message_from_bytes(wire, EmailMessage, policy=policy.default)
+    page = unescape(parsed.get_body(["html"]).get_content())
+
+    def path(found: str) -> str:
+        return re.sub(r"^http://[^/]+", "", found)
+
+    hrefs = [path(url) for url in re.findall(r'href="([^"]+)"', page)]
+    with TestClient(create_app(runtime), follow_redirects=False, headers=BROWSER) as client:
+        yield Mailed(
+            runtime,
+            client,
+            broadcast_id,
+            row.id,
+            path(str(parsed["List-Unsubscribe"]).strip("<>")),
+            next(href for href in hrefs if "/u/" in href),
+            path(re.findall(r'src="([^"]+\.gif)"', page)[0]),
+            [href for href in hrefs if "/c/" in href],
+            _our_addresses(parsed, page),
+        )
+
+
+def _our_addresses(mail: EmailMessage, page: str) -> list[str]:
+    """As a scanner finds them, by their look."""
+    text = mail.get_body(["plain"]).get_content()
+    headers = " ".join(str(value) for value in mail.values())
+    soup = BeautifulSoup(page, "html.parser")
+    found = [str(tag[name]) for name in ("href", "src") for tag in soup.select(f"[{name}]")]
+    found += re.findall(r"https?://[^\s<>)]+", f"{headers} {text}")
+    ours = factories.settings().site.public_url
+    return list(dict.fromkeys(url.removeprefix(ours) for url in found if url.startswith(ours)))
 
 
 @pytest.fixture(params=["asyncio", "uvloop"])

@@ -13,7 +13,7 @@ from newsletter.reports import figures
 from newsletter.tracking import leaving
 from newsletter.tracking.classification import Reader
 from newsletter.tracking.models import EventKind
-from newsletter.tracking.recording import Visit, record
+from newsletter.tracking.recording import Fetch, Visit, record
 from tests import factories
 
 BROWSER = Visit(user_agent="Mozilla/5.0 (X11) Firefox/140.0")
@@ -26,13 +26,12 @@ def test_figures_are_counted_by_reader_and_link(sessions: Sessions) -> None:
     with sessions.writing() as session:
         an_hour_ago = now() - timedelta(hours=1)
         session.execute(update(Delivery).values(state=DeliveryState.ACCEPTED, last_at=an_hour_ago))
-        for _ in range(2):
-            record(session, EventKind.OPEN, TrackingToken(broadcast_id, one.id), BROWSER)
-        record(session, EventKind.OPEN, TrackingToken(broadcast_id, None), BROWSER)
-        record(session, EventKind.OPEN, TrackingToken(broadcast_id + 1, one.id), BROWSER)
-        record(session, EventKind.OPEN, TrackingToken(broadcast_id, 10**9), BROWSER)
-        record(session, EventKind.CLICK, TrackingToken(broadcast_id, one.id), BROWSER, link=1)
-        record(session, EventKind.CLICK, TrackingToken(broadcast_id, two.id), SCANNER, link=1)
+        one_s, two_s = (TrackingToken(broadcast_id, row.id) for row in (one, two))
+        strange = [TrackingToken(broadcast_id + 1, one.id), TrackingToken(broadcast_id, 10**9)]
+        opened = [one_s, one_s, TrackingToken(broadcast_id, None), *strange]
+        record(session, [Fetch(EventKind.OPEN, token, BROWSER) for token in opened])
+        record(session, [Fetch(EventKind.CLICK, one_s, BROWSER, link=1)])
+        record(session, [Fetch(EventKind.CLICK, two_s, SCANNER, link=1)])
     with sessions.reading() as session:
         report = figures.report(session, control.find_broadcast(session, broadcast_id))
     assert report.opens.hits == {Reader.HUMAN: 3}

@@ -29,7 +29,7 @@ from newsletter.reports import figures
 from newsletter.reports.figures import Report
 from newsletter.tracking import leaving
 from newsletter.tracking.models import Event, EventKind
-from newsletter.tracking.recording import Visit, record
+from newsletter.tracking.recording import Fetch, Visit, record
 from newsletter.web.app import create_app
 from tests import factories
 
@@ -82,10 +82,11 @@ def old(sessions: Sessions) -> Old:
 
 def _read_by_readers(session: Session, old: Old) -> None:
     for number in range(3):
-        record(session, EventKind.OPEN, old.tracking_token(number), BROWSER)
-        record(session, EventKind.CLICK, old.tracking_token(number), BROWSER, link=1)
-    record(session, EventKind.CLICK, old.tracking_token(3), SCANNER, link=2)
-    record(session, EventKind.OPEN, TrackingToken(old.broadcast_id, None), BROWSER)
+        token = old.tracking_token(number)
+        record(session, [Fetch(EventKind.OPEN, token, BROWSER)])
+        record(session, [Fetch(EventKind.CLICK, token, BROWSER, link=1)])
+    record(session, [Fetch(EventKind.CLICK, old.tracking_token(3), SCANNER, link=2)])
+    record(session, [Fetch(EventKind.OPEN, TrackingToken(old.broadcast_id, None), BROWSER)])
     for number in (0, 1):
         leaving.leave(session, old.leave_token(number), BROWSER)
     leaving.undo(session, old.leave_token(1), BROWSER)

@@ -111,3 +111,21 @@ def test_a_designers_template_is_checked_too(
         factories.source(CLEAN), factories.identity(), TemplateFolders.of(tmp_path)
     )
     assert code in {f.code for f in made.findings if f.severity is E}
+
+
+@pytest.mark.parametrize(
+    ("base_url", "found"),
+    [
+        ("https://news.example.org", None),
+        ("http://news.example.org", ("base-url-insecure", E)),
+        ("http://0.0.0.0:8000", ("base-url-insecure", E)),
+        ("http://127.0.0.1:8000", ("base-url-local", W)),
+        ("http://[::1]:8000", ("base-url-local", W)),
+        ("http://localhost", ("base-url-local", W)),
+        ("http://localhost.example.org", ("base-url-insecure", E)),
+        ("https://127.0.0.1", None),
+    ],
+)
+def test_readers_unsubscribe_by_https(base_url: str, found: tuple[str, Severity] | None) -> None:
+    made = [(finding.code, finding.severity) for finding in findings(CLEAN, base_url=base_url)]
+    assert made == ([found] if found else [])

@@ -46,6 +46,7 @@ def test_the_environment_wins_over_the_file(
         ("[site]\nportt = 1\n", "site.portt: Extra inputs"),
         ('[site]\nbase_url = "ftp://x"\n', "site.base_url"),
         ('[site]\nsecret_key = "short"\n', "site.secret_key: .*32 characters"),
+        ('[site]\nsecret_keys_old = ["short"]\n', "site.secret_keys_old: .*32 characters"),
         ('[[relays]]\nname = "A b"\nurl = "x"\n', r"relays\.0\.name"),
         ('[[relays]]\nname = "a"\nurl = "x"\nrate = 0\n', r"relays\.0\.rate"),
         ('[[relays]]\nname = "a"\nurl = "x"\nburst = 9\n', "rate is not"),

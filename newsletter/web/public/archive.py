@@ -7,51 +7,52 @@ from fastapi.responses import HTMLResponse
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts.models import Broadcast, BroadcastState, Content
+from newsletter.broadcasts.models import Broadcast, Content
+from newsletter.broadcasts.planning import reached_somebody
 from newsletter.issues.models import Issue, Newsletter
 from newsletter.rendering.compiled import CompiledEmail
-from newsletter.web.deps import Reading
+from newsletter.web.deps import Running
 from newsletter.web.pages import render
 
 router = APIRouter()
 
 
 @router.api_route("/archive/{slug}", methods=["GET", "HEAD"])
-def index(slug: str, request: Request, session: Reading) -> Response:
-    """Every issue of a newsletter that was sent, the newest first."""
-    newsletter = session.scalar(select(Newsletter).where(Newsletter.slug == slug))
-    if newsletter is None:
-        raise HTTPException(404)
-    return render(
-        request, "archive.html", newsletter=newsletter, issues=_sent(session, newsletter.id)
-    )
+def index(slug: str, request: Request, runtime: Running) -> Response:
+    """Every issue of a newsletter that somebody got, the newest first."""
+    with runtime.sessions.reading() as session:
+        newsletter = session.scalar(select(Newsletter).where(Newsletter.slug == slug))
+        if newsletter is None:
+            raise HTTPException(404)
+        issues = _sent(session, newsletter.id)
+    return render(request, "archive.html", newsletter=newsletter, issues=issues)
 
 
 @router.api_route("/archive/{slug}/{day}", methods=["GET", "HEAD"])
-def issue(slug: str, day: date, session: Reading) -> Response:
-    """One issue as it was frozen when it was sent last; no pixel, nobody's data."""
-    compiled = session.scalars(
-        select(Content.compiled)
-        .join(Broadcast, Broadcast.id == Content.broadcast_id)
-        .join(Issue)
-        .join(Newsletter)
-        .where(Newsletter.slug == slug, Issue.date == day, Broadcast.frozen_at.is_not(None))
-        .order_by(Broadcast.id.desc())
-    ).first()
+def issue(slug: str, day: date, runtime: Running) -> Response:
+    """One issue as it was frozen when somebody got it last; no pixel, nobody's data."""
+    with runtime.sessions.reading() as session:
+        compiled = session.scalars(
+            select(Content.compiled)
+            .join(Broadcast, Broadcast.id == Content.broadcast_id)
+            .join(Issue)
+            .join(Newsletter)
+            .where(Newsletter.slug == slug, Issue.date == day, reached_somebody())
+            .order_by(Broadcast.id.desc())
+        ).first()
     if compiled is None:
         raise HTTPException(404)
     return HTMLResponse(CompiledEmail.from_json(compiled).webpage)
 
 
 def _sent(session: Session, newsletter_id: int) -> list[Row[date, str]]:
-    """(date, subject) of the issues whose sending has begun."""
+    """(date, subject) of the issues that somebody got."""
     rows = session.execute(
         select(Issue.date, Issue.subject)
         .join(Broadcast)
         .where(
             Issue.newsletter_id == newsletter_id,
-            Broadcast.frozen_at.is_not(None),
-            Broadcast.state != BroadcastState.SCHEDULED,
+            reached_somebody(),
         )
         .distinct()
         .order_by(Issue.date.desc())

@@ -1,9 +1,10 @@
 """Confirming a subscription: a GET shows, a POST acts, so that no scanner subscribes anybody."""
 
 from fastapi import APIRouter, HTTPException, Request, Response
+from sqlalchemy.orm import Session
 
 from newsletter.rendering.mail_tokens import ConfirmToken
-from newsletter.web.deps import Reading, Running, Visiting, Writing
+from newsletter.web.deps import Running, Visiting
 from newsletter.web.pages import render
 from subscribers import subscriptions
 from subscribers.models import Subscription
@@ -13,28 +14,29 @@ router = APIRouter()
 
 
 @router.api_route("/confirm/{token}", methods=["GET", "HEAD"])
-def ask(token: str, request: Request, runtime: Running, session: Reading) -> Response:
+def ask(token: str, request: Request, runtime: Running) -> Response:
     """Which list it is, and one button."""
-    subscription = _subscription(token, runtime, session)
-    return render(request, "confirm.html", list_name=subscription.list.name, token=token)
+    with runtime.sessions.reading() as session:
+        list_name = _subscription(token, runtime, session).list.name
+    return render(request, "confirm.html", list_name=list_name, token=token)
 
 
 @router.post("/confirm/{token}")
-def confirm(
-    token: str, request: Request, runtime: Running, session: Writing, visit: Visiting
-) -> Response:
+def confirm(token: str, request: Request, runtime: Running, visit: Visiting) -> Response:
     """The owner of the address said yes."""
-    subscription = _subscription(token, runtime, session)
-    evidence = Evidence(
-        "confirmation",
-        source=f"{visit.ip} {visit.user_agent}".strip(),
-        wording=f"Please confirm that you want to get {subscription.list.name} by e-mail.",
-    )
-    subscriptions.confirm(session, subscription, evidence)
-    return render(request, "confirmed.html", list_name=subscription.list.name)
+    with runtime.sessions.writing() as session:
+        subscription = _subscription(token, runtime, session)
+        list_name = subscription.list.name
+        evidence = Evidence(
+            "confirmation",
+            source=f"{visit.ip} {visit.user_agent}".strip(),
+            wording=f"Please confirm that you want to get {list_name} by e-mail.",
+        )
+        subscriptions.confirm(session, subscription, evidence)
+    return render(request, "confirmed.html", list_name=list_name)
 
 
-def _subscription(token: str, runtime: Running, session: Reading) -> Subscription:
+def _subscription(token: str, runtime: Running, session: Session) -> Subscription:
     read = ConfirmToken.read(runtime.keys, token)
     subscription = session.get(Subscription, read.subscription_id) if read else None
     if subscription is None:

@@ -1,0 +1,44 @@
+"""A process that is told to end finishes the message on the wire and gives everything back."""
+
+import json
+import signal
+import sqlite3
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from newsletter.broadcasts.models import DeliveryState
+from tests.acceptance.conftest import StartReferee, environment
+from tests.acceptance.installation import ISSUE, NEWSLETTER, Installation, write_subscribers
+
+S = DeliveryState
+EVERYBODY = [f"reader{number}@example.org" for number in range(3000)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("worker",)])
+def test_a_signal_in_the_middle_of_a_broadcast_strands_nothing(
+    tmp_path: Path, start_referee: StartReferee, command: tuple[str, ...], number: signal.Signals
+) -> None:
+    referee = start_referee()
+    installation = Installation(tmp_path, environment(referee))
+    (tmp_path / "issue.md").write_text(ISSUE)
+    write_subscribers(tmp_path / "a.csv", EVERYBODY, [])
+    installation.run("subscribers", "import", "a.csv", "--list", "a")
+    installation.run("send", "issue.md", "--list", "a", "--detach")
+    with installation.process(NEWSLETTER, *command) as process:
+        end = time.monotonic() + 60
+        while len(referee.accepted()) < 50:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        process.send_signal(number)
+        assert process.wait(30) == 0
+
+    with sqlite3.connect(tmp_path / "var" / "newsletter.db") as ledger:
+        states = dict(ledger.execute("SELECT state, count(*) FROM deliveries GROUP BY state"))
+        assert ledger.execute("SELECT name FROM leases").fetchall() == []
+    accepted = Counter(referee.accepted())
+    assert states == {S.ACCEPTED: len(accepted), S.PENDING: len(EVERYBODY) - len(accepted)}
+    assert 50 <= len(accepted) < len(EVERYBODY), json.dumps(states)
