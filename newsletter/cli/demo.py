@@ -123,10 +123,11 @@ def _settings(folder: Path, smtp_port: int, web_port: int) -> Settings:
 
 
 def _import_readers(stage: _Stage) -> None:
-    sessions = stage.runtime.sessions
-    with sessions.writing() as session:
-        readers = lists.create_list(session, "Readers")
-    report = importing.import_file(sessions, _examples() / "subscribers.csv", readers.id)
+    report = importing.import_file(
+        stage.runtime.sessions,
+        _examples() / "subscribers.csv",
+        lambda session: lists.create_list(session, "Readers").id,
+    )
     output.say(report.line())
 
 

@@ -238,11 +238,15 @@ def connect(url: str) -> Sessions:
     engine = create_engine(
         parsed,
         connect_args={"timeout": BUSY_TIMEOUT_SECONDS},
-        json_serializer=lambda value: json.dumps(value, ensure_ascii=False, sort_keys=True),
+        json_serializer=_to_json,
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return Sessions(engine)
+
+
+def _to_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=False)
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

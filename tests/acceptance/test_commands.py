@@ -104,6 +104,9 @@ def test_rehearsals_change_nothing(installation: Installation) -> None:
     here.run("issues", "import", "issue.md", "--dry-run")
     assert here.json("lists", "list") == []
     assert here.json("issues", "list") == []
+    said = here.run("subscribers", "import", "people.csv", "--list", "Readers", "--dry-run")
+    assert "Would make list 'readers'.\n2 rows: 2 added. Nothing was changed." in said
+    assert here.json("lists", "list") == []
     here.run("lists", "create", "Readers")
     here.run("subscribers", "import", "people.csv", "--list", "readers", "--dry-run")
     here.run("subscribers", "add", "cyd@example.org", "--list", "readers", "--dry-run")
@@ -127,7 +130,14 @@ def test_json_is_json(installation: Installation) -> None:
     imported = json.loads(
         here.run("subscribers", "import", "people.csv", "--list", "readers", "--json")
     )
-    assert imported == {"rows": 2, "dry_run": False, "present": 2}
+    nothing_bad = {"first_problems": [], "bad_rows": None}
+    assert imported == {"rows": 2, "dry_run": False, "present": 2, **nothing_bad}
+    (here.folder / "bad.csv").write_text("email\nnonsense\n")
+    refused = json.loads(
+        here.run("subscribers", "import", "bad.csv", "--list", "readers", "--json")
+    )
+    assert refused["bad_rows"] == "bad.csv.bad.csv"
+    assert "bad.csv:2: email: 'nonsense'" in refused["first_problems"][0]
 
 
 def test_a_sent_issue_does_not_change(tmp_path: Path, start_referee: StartReferee) -> None:
@@ -144,7 +154,10 @@ def test_a_sent_issue_does_not_change(tmp_path: Path, start_referee: StartRefere
 def test_export_reads_back(installation: Installation) -> None:
     here = installation
     here.run("subscribers", "import", "people.csv", "--list", "Readers")
-    said = here.run("subscribers", "export", "--list", "readers", "--out", "o.csv")
+    export = ("subscribers", "export", "--list", "readers", "--out", "o.csv")
+    assert "Would write 2 rows" in here.run(*export, "--dry-run")
+    assert not (here.folder / "o.csv").exists()
+    said = here.run(*export)
     assert "Wrote 2 rows" in said
     said = here.run("subscribers", "import", "o.csv", "--list", "readers")
     assert "2 already there" in said
