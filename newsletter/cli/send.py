@@ -145,7 +145,7 @@ def _announce(
     excluded = ", ".join(f"{n} {reason}" for reason, n in sorted(audience.excluded.items()))
     output.say(
         f"{'Would send' if dry_run else f'Broadcast {broadcast.id}:'} "
-        f"{plan.email.subject!r} to {', '.join(chosen.name for chosen in lists)}: "
+        f"{plan.email.public_subject()!r} to {', '.join(chosen.name for chosen in lists)}: "
         f"{audience.mailable} recipients" + (f", excluded {excluded}" if excluded else "")
     )
 
@@ -192,8 +192,8 @@ def _send_test(runtime: Runtime, issue_text: str, address: str, *, dry_run: bool
             wire=personalise(mail, recipient, 0, runtime.keys),
         )
     if dry_run:
-        output.say(f"Would send a test of {plan.email.subject!r} to {to.typed}.")
+        output.say(f"Would send a test of {plan.email.public_subject()!r} to {to.typed}.")
         return
     if runtime.settings.embedded:
         system_mail.deliver_outbox(runtime, transport_for(runtime.settings.relays))
-    output.say(f"Test of {plan.email.subject!r} handed over for {to.typed}.")
+    output.say(f"Test of {plan.email.public_subject()!r} handed over for {to.typed}.")
