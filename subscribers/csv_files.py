@@ -149,6 +149,8 @@ class CsvWriter:
 
     def _opened(self) -> TextIO:
         """A draft beside the file to be; a pipe or device is written to as it stands."""
+        if self._path.is_dir():
+            raise InputError(str(self._path), "expected a file, found a folder")
         if self._path.exists() and not self._path.is_file():
             return self._path.open("w", encoding="utf-8", newline="")
         handle, name = mkstemp(prefix=".newsletter-", suffix=".csv", dir=self._path.parent)

@@ -17,7 +17,9 @@ from newsletter.jobs.bell import attach_bell
 
 app = typer.Typer(help="Watch a sending and steer it.", no_args_is_help=True)
 
-Id = Annotated[int, typer.Argument(metavar="ID", help="The broadcast's number.")]
+Id = Annotated[
+    int, typer.Argument(metavar="ID", max=output.HIGHEST_ID, help="The broadcast's number.")
+]
 
 _ENDED = (BroadcastState.DONE, BroadcastState.CANCELLED, BroadcastState.PAUSED)
 _WATCH_SECONDS = 0.2
@@ -61,11 +63,15 @@ def show(broadcast_id: Id, *, as_json: output.AsJson = False) -> None:
 
 
 @app.command()
-def watch(broadcast_id: Id) -> None:
+def watch(broadcast_id: Id, *, as_json: output.AsJson = False) -> None:
     """Follow a broadcast until it is done; Ctrl-C stops watching, not sending."""
     runtime = state.runtime()
     follow(runtime, broadcast_id)
-    conclude(runtime, broadcast_id)
+    if not as_json:
+        conclude(runtime, broadcast_id)
+        return
+    with runtime.sessions.reading() as session:
+        output.print_json(_summary(session, control.find_broadcast(session, broadcast_id)))
 
 
 @app.command()

@@ -13,7 +13,9 @@ from newsletter.tracking.classification import Reader
 
 
 def report(
-    broadcast_id: Annotated[int, typer.Argument(metavar="BROADCAST", help="Its number.")],
+    broadcast_id: Annotated[
+        int, typer.Argument(metavar="BROADCAST", max=output.HIGHEST_ID, help="Its number.")
+    ],
     *,
     as_json: output.AsJson = False,
 ) -> None:

@@ -33,6 +33,8 @@ from subscribers.lists import find_list
 from subscribers.models import SubscriberList
 from subscribers.recipient import Recipient
 
+_FARTHEST_YEARS = 10
+
 
 def send(
     issue: Annotated[str, typer.Argument(metavar="ISSUE", help="A file, a date, or an id.")],
@@ -59,8 +61,12 @@ def send(
     dry_run: output.DryRun = False,
 ) -> None:
     """Check an issue, freeze it, and send it to every subscriber of its lists."""
+    _check_moment(at)
+    if (file := _file(issue)) is not None:
+        parse(read_text(file), str(file))
     runtime = state.runtime()
-    transport_for(runtime.settings.relays)
+    if not dry_run:
+        transport_for(runtime.settings.relays)
     attach_bell(runtime)
     if test is not None:
         _send_test(runtime, issue, test, dry_run=dry_run)
@@ -68,6 +74,12 @@ def send(
     broadcast_id = schedule_issue(runtime, issue, lists or [], at, force=force, dry_run=dry_run)
     if broadcast_id is not None:
         _see_it_through(runtime, broadcast_id, at=at, detach=detach)
+
+
+def _check_moment(at: datetime | None) -> None:
+    """Within what clocks and time zones can tell; a start in the past is a start now."""
+    if at is not None and not -1 <= at.year - now().year <= _FARTHEST_YEARS:
+        raise InputError("--at", f"expected a time within the next {_FARTHEST_YEARS} years")
 
 
 def schedule_issue(
@@ -108,16 +120,27 @@ def _plan(session: Session, runtime: Runtime, issue_text: str) -> Plan:
 
 def _find_or_import(session: Session, runtime: Runtime, text: str) -> Issue:
     """An issue by date or id; a file is imported first."""
-    path = Path(text)
-    if not path.is_file():
-        if path.suffix:
-            raise InputError(text, "no such file")
+    path = _file(text)
+    if path is None:
         return editing.find_issue(session, text)
     content = read_text(path)
     stored = store(session, runtime.settings, parse(content, str(path)), content)
     if stored.newsletter_created:
         output.say(f"Newsletter {stored.issue.newsletter.name!r} is new.")
     return stored.issue
+
+
+def _file(text: str) -> Path | None:
+    """The file that is meant; None when it is a date or an id."""
+    path = Path(text)
+    try:
+        if path.is_file():
+            return path
+    except OSError as error:
+        raise InputError(f"{text[:80]}…", f"no such file: {error.strerror}") from None
+    if path.suffix:
+        raise InputError(text, "no such file")
+    return None
 
 
 def _lists(session: Session, issue: Issue, names: list[str]) -> list[SubscriberList]:

@@ -21,7 +21,7 @@ from subscribers import subscriptions, suppressions
 from subscribers.exporting import count_rows, export_list
 from subscribers.importing import ImportOptions, ImportReport, import_file
 from subscribers.lists import find_list
-from subscribers.models import Subscriber, SubscriberList, Subscription
+from subscribers.models import Subscriber, SubscriberList, Subscription, SubscriptionStatus
 from subscribers.subscriptions import Evidence
 
 app = typer.Typer(help="The people on the lists.", no_args_is_help=True)
@@ -121,14 +121,15 @@ def add(
         person = subscriptions.ensure_subscriber(session, parsed, name)
         if confirm:
             evidence = Evidence("command", wording="Asked to confirm by mail.")
-            ask_to_confirm(session, runtime, person, chosen, evidence)
+            mailed = ask_to_confirm(session, runtime, person, chosen, evidence)
         else:
             evidence = Evidence("command", wording="The operator states that they agreed.")
             subscriptions.subscribe(session, person, chosen, evidence)
-    if confirm and runtime.settings.embedded and not dry_run:
+            mailed = False
+        said = _standing(session, person, chosen, mailed=mailed, dry_run=dry_run)
+    if mailed and runtime.settings.embedded and not dry_run:
         deliver_outbox(runtime, transport_for(runtime.settings.relays))
-    verb = "asked to confirm" if confirm else "on the list"
-    output.say(f"{parsed.typed} {'would be' if dry_run else 'is'} {verb} {chosen.slug!r}.")
+    output.say(said)
 
 
 @app.command()
@@ -152,6 +153,24 @@ def show(
         output.say(f"{key.replace('_', ' '):12} {value}")
     output.print_table(subscribed, empty="On no list.")
     output.print_table(history, empty="No consent recorded.")
+
+
+def _standing(
+    session: Session, person: Subscriber, on: SubscriberList, *, mailed: bool, dry_run: bool
+) -> str:
+    """What is so now, not what was asked for."""
+    subscription = subscriptions.find_subscription(session, person.id, on.id)
+    assert subscription
+    verb = "would be" if dry_run else "is"
+    if subscription.status is SubscriptionStatus.ACTIVE:
+        said = f"{person.email} {verb} on the list {on.slug!r}"
+    elif mailed:
+        said = f"{person.email} {verb} asked to confirm {on.slug!r}"
+    else:
+        said = f"{person.email} was asked to confirm {on.slug!r} and has not yet"
+    if suppressions.is_suppressed(session, person.address_key):
+        said += "; the address is suppressed and gets no issue"
+    return f"{said}."
 
 
 @dataclass(slots=True)

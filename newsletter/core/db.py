@@ -29,12 +29,12 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, Dialect
-from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from newsletter.core.database_url import check_database_url
 from newsletter.core.errors import ConfigurationError
 
 BUSY_TIMEOUT_SECONDS = 10
@@ -222,17 +222,12 @@ def connect(url: str) -> Sessions:
         ConfigurationError: the URL is not one of SQLite or PostgreSQL.
     """
     try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigurationError(
-            "database.url: expected sqlite:///FILE or postgresql://…"
-        ) from None
-    backend = parsed.get_backend_name()
-    if backend == "postgresql":
+        parsed = make_url(check_database_url(url))
+    except ValueError as error:
+        raise ConfigurationError(f"database.url: {error}") from None
+    if parsed.drivername.startswith("postgresql"):
         psycopg_url = parsed.set(drivername="postgresql+psycopg")
         return Sessions(create_engine(psycopg_url, pool_pre_ping=True, pool_size=10))
-    if backend != "sqlite":
-        raise ConfigurationError(f"database.url: expected sqlite or postgresql, got {backend!r}")
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(

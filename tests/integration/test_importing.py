@@ -243,8 +243,10 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert file.read_text().split() == ["email", "a@example.org"]
     assert file.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
-    with pytest.raises(InputError, match="cannot be written: "):
+    with pytest.raises(InputError, match="found a folder"):
         csv_files.CsvWriter(tmp_path, ("email",))
+    with pytest.raises(InputError, match="cannot be written: "):
+        csv_files.CsvWriter(tmp_path / "no" / "x.csv", ("email",))
 
 
 def test_unconfirmed_people_still_have_to_confirm(desk: Desk) -> None:
