@@ -38,18 +38,8 @@ def list_(*, as_json: output.AsJson = False) -> None:
 def show(broadcast_id: Id, *, as_json: output.AsJson = False) -> None:
     """One broadcast with its accounting line, and the recipients that need a look."""
     with state.runtime().sessions.reading() as session:
-        broadcast = control.find_broadcast(session, broadcast_id)
-        accounts = accounting.account(session, broadcast_id)
-        details = {
-            **_summary(session, broadcast),
-            "pause_reason": broadcast.pause_reason,
-            "not_after": broadcast.not_after,
-            "finished_at": broadcast.finished_at,
-            "excluded": dict(accounts.excluded),
-            "gap": accounts.gap,
-            "accounting": accounts.line(),
-            "recipients": _rows_to_look_at(session, broadcast_id),
-        }
+        details = _details(session, broadcast_id)
+        details["recipients"] = _rows_to_look_at(session, broadcast_id)
     if as_json:
         output.print_json(details)
         return
@@ -71,7 +61,7 @@ def watch(broadcast_id: Id, *, as_json: output.AsJson = False) -> None:
         conclude(runtime, broadcast_id)
         return
     with runtime.sessions.reading() as session:
-        output.print_json(_summary(session, control.find_broadcast(session, broadcast_id)))
+        output.print_json(_details(session, broadcast_id))
 
 
 @app.command()
@@ -196,6 +186,21 @@ def _summary(session: Session, broadcast: Broadcast) -> dict[str, Any]:
         "skipped": accounts.skipped,
         "in_doubt": accounts.in_doubt,
         "open": accounts.open,
+    }
+
+
+def _details(session: Session, broadcast_id: int) -> dict[str, Any]:
+    """The summary, and everything that the accounting line says."""
+    broadcast = control.find_broadcast(session, broadcast_id)
+    accounts = accounting.account(session, broadcast_id)
+    return {
+        **_summary(session, broadcast),
+        "pause_reason": broadcast.pause_reason,
+        "not_after": broadcast.not_after,
+        "finished_at": broadcast.finished_at,
+        "excluded": dict(accounts.excluded),
+        "gap": accounts.gap,
+        "accounting": accounts.line(),
     }
 
 

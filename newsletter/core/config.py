@@ -92,7 +92,7 @@ class SiteSettings(_Section):
     @field_validator("secret_key")
     @classmethod
     def _long_enough(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and len(key.get_secret_value()) < 32:  # noqa: PLR2004
+        if key is not None and len(key.get_secret_value()) < 32:  # noqa: PLR2004 - said below
             raise ValueError(
                 "expected at least 32 characters, such as `openssl rand -hex 32` makes"
             )

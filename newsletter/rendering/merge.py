@@ -12,8 +12,8 @@ from subscribers.recipient import Recipient
 
 PLAIN_FIELDS = ("subscriber.name", "subscriber.email", "subscriber.locale")
 _ATTRIBUTE = re.compile(r"subscriber\.attributes\.[A-Za-z0-9_-]{1,60}")
-EXPRESSION = re.compile(r"\{\{(.*?)\}\}")
-"""In one line: what an unclosed `{{` would swallow is not guessed."""
+EXPRESSION = re.compile(r"\{\{((?:[^{}\n]|\{(?!\{)|\}(?!\}))*)\}\}")
+"""In one line and up to the next `{{`: what an unclosed one would swallow is not guessed."""
 
 _FIELD = re.compile(
     r"""\s*([a-zA-Z_][\w.-]*)\s*(?:\|\s*default\(\s*(?:"([^"]*)"|'([^']*)')\s*\)\s*)?"""

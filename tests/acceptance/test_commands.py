@@ -43,6 +43,7 @@ def test_from_nothing_to_a_sent_issue_as_the_quickstart_says(
     assert "candidates 1 = accepted 1 +" in said
     assert referee.accepted() == ["editor@example.org", "ada@example.org"]
     assert here.json("report", "1")["accepted"] == 1
+    assert "candidates 1 = accepted 1" in here.json("broadcasts", "watch", "1")["accounting"]
     assert [issue["newsletter"] for issue in here.json("issues", "list")] == ["field-notes"]
     assert here.json("issues", "list")[0]["sent"] is True
     assert "accepted 1" in here.run("report", "1")
@@ -195,4 +196,5 @@ def _people(folder: Path) -> str:
 
 
 def _in_seconds(seconds: int) -> str:
-    return f"{datetime.now() + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}"  # noqa: DTZ005
+    moment = datetime.now() + timedelta(seconds=seconds)  # noqa: DTZ005 - as a person types it
+    return f"{moment:%Y-%m-%dT%H:%M:%S}"
