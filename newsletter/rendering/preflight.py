@@ -37,7 +37,10 @@ def check(
     source: IssueSource, identity: SenderIdentity, email: CompiledEmail, today: date | None
 ) -> list[Finding]:
     """Every check of a compiled issue; those made while compiling come on top."""
-    found = [*_of_text(source), *_of_mail(email), *_of_settings(identity)]
+    misplaced = list(_misplaced_fields(source))
+    found = [*_of_text(source), *misplaced, *_of_mail(email), *_of_settings(identity)]
+    if not misplaced and "{{" in email.subject + _CODE.sub("", email.html):
+        found.append(Finding("token-left", Severity.ERROR, "readers would see a `{{`"))
     if today is not None and source.date < today:
         line = source.lines.get("date")
         text = f"the issue's date, {source.date.isoformat()}, is past"
@@ -58,7 +61,6 @@ def _of_text(source: IssueSource) -> Iterator[Finding]:
             "no preheader: mail programs show the first words of the mail instead",
             1,
         )
-    yield from _misplaced_fields(source)
     yield from _of_entries(source)
 
 
@@ -118,7 +120,6 @@ def _of_mail(email: CompiledEmail) -> Iterator[Finding]:
         ("image-without-width", _image_without_width(email.html), "an image without a width"),
         ("heading-order", _skips_a_level(email.html), "headings skip a level"),
         ("token-left", _unknown_placeholders(email), "a placeholder that nothing fills"),
-        ("token-left", "{{" in email.subject + _CODE.sub("", email.html), "`{{` in the mail"),
     ):
         if wrong:
             yield Finding(code, Severity.ERROR, text)

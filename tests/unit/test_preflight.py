@@ -85,6 +85,11 @@ def test_a_check_fires(old: str, new: str, code: str, severity: Severity, line: 
     assert found.text
 
 
+def test_one_misplaced_field_is_one_error() -> None:
+    text = CLEAN.replace("date:", "title: For {{ subscriber.name }}\ndate:")
+    assert [f.code for f in findings(text)] == ["merge-field-misplaced"]
+
+
 @pytest.mark.parametrize(
     "words",
     ["`@import` and @font-face", "fonts.googleapis.com", "<script>", '<link rel="stylesheet">'],
