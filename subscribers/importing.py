@@ -12,7 +12,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
-from newsletter.core.db import Sessions
+from newsletter.core.db import Sessions, for_rehearsal
 from newsletter.core.errors import InputError
 from subscribers import subscriptions
 from subscribers.csv_files import CsvFile, CsvWriter, Row
@@ -89,8 +89,8 @@ def import_file(
     unsubscribed or is suppressed stays so; people who are known keep their name and attributes.
     `progress` gets the bytes read so far.
 
-    Rehearsed, the whole file is one transaction, so that rows meet those before them; it holds up
-    other writers until it is rolled back.
+    Rehearsed, the whole file is one transaction, so that rows meet those before them; nobody who
+    writes meanwhile has to wait for it.
 
     Raises:
         InputError: the file cannot be read at all, or from some line on; the thousands of rows
@@ -145,7 +145,7 @@ def _transactions(
     if not rehearse:
         yield sessions.writing
         return
-    with sessions.writing(rehearse=True) as whole:
+    with for_rehearsal(sessions) as scratch, scratch.writing(rehearse=True) as whole:
         yield lambda: nullcontext(whole)
 
 

@@ -4,13 +4,15 @@
 """
 
 import json
+import sqlite3
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -238,6 +240,29 @@ def connect(url: str) -> Sessions:
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return Sessions(engine)
+
+
+@contextmanager
+def for_rehearsal(sessions: Sessions) -> Iterator[Sessions]:
+    """The same data for a long transaction that is rolled back: on SQLite a copy beside the file.
+
+    SQLite lets one write at a time, and whoever sends must not wait for a rehearsal.
+    """
+    if sessions.dialect != "sqlite":
+        yield sessions
+        return
+    database = sessions.engine.url.database
+    folder = Path(database).parent if database else None
+    with TemporaryDirectory(prefix=".rehearsal-", dir=folder) as place:
+        file = Path(place) / "copy.db"
+        with sessions.reading() as session, closing(sqlite3.connect(file)) as copy:
+            original: Any = session.connection().connection.driver_connection
+            original.backup(copy)
+        copied = connect(f"sqlite:///{file}")
+        try:
+            yield copied
+        finally:
+            copied.engine.dispose()
 
 
 def _to_json(value: object) -> str:

@@ -249,6 +249,24 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
         csv_files.CsvWriter(tmp_path / "no" / "x.csv", ("email",))
 
 
+def test_a_rehearsal_holds_up_nobody_who_writes_meanwhile(desk: Desk) -> None:
+    (desk.folder / "people.csv").write_text("email\nada@example.org\n")
+    made: list[str] = []
+
+    def write_meanwhile(bytes_read: int) -> None:
+        with desk.sessions.writing() as session:
+            made.append(factories.a_list(session, f"Meanwhile {len(made)} {bytes_read}").slug)
+
+    options = ImportOptions(rehearse=True)
+    report = import_file(
+        desk.sessions, desk.folder / "people.csv", desk.find_list, options, write_meanwhile
+    )
+    assert report.counts == {Fate.ADDED: 1}
+    assert made
+    assert slugs(desk) == sorted([*made, "mornings"])
+    assert not list(desk.folder.glob(".rehearsal-*"))
+
+
 def test_unconfirmed_people_still_have_to_confirm(desk: Desk) -> None:
     desk.run(
         "email,status\nada@example.org,active\nbob@example.org,unsubscribed\n", unconfirmed=True
