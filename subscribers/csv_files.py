@@ -1,10 +1,12 @@
 """CSV files as programs and people write them: read tolerantly, written formula-safe."""
 
 import csv
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from tempfile import mkstemp
+from typing import BinaryIO, Self, TextIO
 
 from newsletter.core.errors import InputError
 
@@ -103,10 +105,22 @@ class CsvFile:
 
 
 class CsvWriter:
-    """Writes rows that a spreadsheet will not run as formulas and that read back unchanged."""
+    """Writes rows that a spreadsheet will not run as formulas and that read back unchanged.
+
+    The file is there at the end, whole and readable by its owner, or not at all: `close` puts it
+    in its place, `discard` and an error in a `with` block leave what was there before.
+
+    Raises:
+        InputError: no file can be written there.
+    """
 
     def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
-        self._file = path.open("w", encoding="utf-8", newline="")
+        self._path = path.resolve()
+        self._draft: Path | None = None
+        try:
+            self._file = self._opened()
+        except OSError as error:
+            raise InputError(str(path), f"cannot be written: {error.strerror}") from None
         self._writer = csv.writer(self._file)
         self._writer.writerow(columns)
 
@@ -116,6 +130,32 @@ class CsvWriter:
 
     def close(self) -> None:
         self._file.close()
+        if self._draft:
+            self._draft.replace(self._path)
+
+    def discard(self) -> None:
+        self._file.close()
+        if self._draft:
+            self._draft.unlink()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        if kind:
+            self.discard()
+        else:
+            self.close()
+
+    def _opened(self) -> TextIO:
+        """A draft beside the file to be; a pipe or device is written to as it stands."""
+        if self._path.is_dir():
+            raise InputError(str(self._path), "expected a file, found a folder")
+        if self._path.exists() and not self._path.is_file():
+            return self._path.open("w", encoding="utf-8", newline="")
+        handle, name = mkstemp(prefix=".newsletter-", suffix=".csv", dir=self._path.parent)
+        self._draft = Path(name)
+        return os.fdopen(handle, "w", encoding="utf-8", newline="")
 
 
 def escaped(cell: str) -> str:

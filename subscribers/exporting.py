@@ -1,6 +1,7 @@
 """Export a list in the own format: it imports again to the same state."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy import func, select
@@ -13,8 +14,19 @@ from subscribers.presets import OWN_COLUMNS
 _BATCH_ROWS = 1_000
 
 
-def export_list(session: Session, list_id: int, file: Path) -> int:
-    """Write everybody on the list, whatever their status, to `file`; returns how many."""
+def export_list(
+    session: Session,
+    list_id: int,
+    file: Path,
+    progress: Callable[[int], None] = lambda _rows: None,
+) -> int:
+    """Write everybody on the list, whatever their status, to `file`; returns how many.
+
+    `progress` gets the rows written so far, now and then.
+
+    Raises:
+        InputError: no file can be written there; one that was there before is untouched.
+    """
     first_word = (
         select(func.min(ConsentEvent.id).label("id"))
         .where(ConsentEvent.list_id == list_id)
@@ -33,13 +45,20 @@ def export_list(session: Session, list_id: int, file: Path) -> int:
         .order_by(Subscriber.id)
         .execution_options(yield_per=_BATCH_ROWS)
     )
-    writer = CsvWriter(file, OWN_COLUMNS)
     count = 0
-    for person, subscription, wording in rows:
-        writer.write(_cells(person, subscription, wording or ""))
-        count += 1
-    writer.close()
+    with CsvWriter(file, OWN_COLUMNS) as writer:
+        for count, (person, subscription, wording) in enumerate(rows, 1):
+            writer.write(_cells(person, subscription, wording or ""))
+            if count % _BATCH_ROWS == 0:
+                progress(count)
+    progress(count)
     return count
+
+
+def count_rows(session: Session, list_id: int) -> int:
+    """How many rows an export of the list has."""
+    counted = select(func.count()).where(Subscription.list_id == list_id)
+    return session.scalar(counted) or 0
 
 
 def _cells(person: Subscriber, subscription: Subscription, wording: str) -> list[str]:

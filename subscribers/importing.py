@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import islice
@@ -12,7 +12,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
-from newsletter.core.db import Sessions
+from newsletter.core.db import Sessions, for_rehearsal
 from newsletter.core.errors import InputError
 from subscribers import subscriptions
 from subscribers.csv_files import CsvFile, CsvWriter, Row
@@ -25,7 +25,7 @@ from subscribers.models import (
     Suppression,
     TrackingConsent,
 )
-from subscribers.presets import ImportedSubscriber, recognise
+from subscribers.presets import ImportedSubscriber, Preset, recognise
 
 CHUNK_ROWS = 1_000
 STATEMENT = "The operator states that these people agreed to be mailed."
@@ -78,35 +78,92 @@ class ImportOptions:
 def import_file(
     sessions: Sessions,
     file: Path,
-    list_id: int,
+    find_list: Callable[[Session], int],
     options: ImportOptions = ImportOptions(),
     progress: Callable[[int], None] = lambda _bytes: None,
 ) -> ImportReport:
     """Put the people of a CSV file on a list, committing every thousand rows.
 
-    Imported again, the same file changes nothing. Whoever unsubscribed or is suppressed stays so;
-    people who are known keep their name and attributes. `progress` gets the bytes read so far.
+    `find_list` finds or makes the list and returns its id, in the transaction of the first rows: a
+    file that cannot be read makes no list. Imported again, the same file changes nothing. Whoever
+    unsubscribed or is suppressed stays so; people who are known keep their name and attributes.
+    `progress` gets the bytes read so far.
+
+    Rehearsed, the whole file is one transaction, so that rows meet those before them; nobody who
+    writes meanwhile has to wait for it.
 
     Raises:
-        InputError: the file cannot be read at all, or from some line on; what came before that
-            line is imported, and importing the mended file goes on from there.
+        InputError: the file cannot be read at all, or from some line on; the thousands of rows
+            before that line are imported, and importing the mended file goes on from there.
     """
     report = ImportReport()
     with ExitStack() as stack:
-        try:
-            stream = stack.enter_context(file.open("rb"))
-        except OSError as error:
-            raise InputError(str(file), f"cannot be read: {error.strerror}") from None
-        table = CsvFile(stream, str(file))
+        table = _opened(file, stack)
+        preset = recognise(table.header, f"{table.name}:1")
+        _check_bad_rows(file, options.bad_rows)
         bad = _BadRows(table, report, options)
         stack.callback(bad.close)
-        understood = _understood(table, bad, options)
-        while chunk := list(islice(understood, CHUNK_ROWS)):
-            with sessions.writing(rehearse=options.rehearse) as session:
-                _Chunk(session, list_id, file.name, chunk, report.counts).store()
+        transaction = stack.enter_context(_transactions(sessions, rehearse=options.rehearse))
+        understood = _understood(table, preset, bad, options)
+        list_id: int | None = None
+        while (chunk := list(islice(understood, CHUNK_ROWS))) or list_id is None:
+            with transaction() as session:
+                list_id = find_list(session) if list_id is None else list_id
+                for rows in _each_address_once(chunk):
+                    _Chunk(session, list_id, file.name, rows, report.counts).store()
             progress(table.bytes_read)
         progress(table.bytes_read)
     return report
+
+
+_Rows = dict[str, tuple[int, ImportedSubscriber]]
+"""Address key -> (line, person)."""
+
+
+def _opened(file: Path, stack: ExitStack) -> CsvFile:
+    try:
+        return CsvFile(stack.enter_context(file.open("rb")), str(file))
+    except OSError as error:
+        raise InputError(str(file), f"cannot be read: {error.strerror}") from None
+
+
+def _check_bad_rows(file: Path, bad_rows: Path | None) -> None:
+    """Before anything is stored: bad rows would find their place, and it is not the file itself."""
+    if bad_rows is None:
+        return
+    if bad_rows.exists() and bad_rows.samefile(file):
+        raise InputError(str(bad_rows), "is the file to import; name another one for bad rows")
+    if bad_rows.is_dir() or not bad_rows.parent.is_dir():
+        raise InputError(str(bad_rows), "expected a file in a folder that is there, for bad rows")
+
+
+@contextmanager
+def _transactions(
+    sessions: Sessions, *, rehearse: bool
+) -> Iterator[Callable[[], AbstractContextManager[Session]]]:
+    """What gives each chunk its transaction: its own, or rehearsed the one that is rolled back."""
+    if not rehearse:
+        yield sessions.writing
+        return
+    with for_rehearsal(sessions) as scratch, scratch.writing(rehearse=True) as whole:
+        yield lambda: nullcontext(whole)
+
+
+def _each_address_once(rows: Iterable[tuple[int, ImportedSubscriber]]) -> list[_Rows]:
+    """Rows such that no address stands twice in one part; a repeated one comes in a later part.
+
+    Thus it meets what the first one did, exactly as it would from far below in the file: an
+    opt-out counts wherever it stands.
+    """
+    parts: list[_Rows] = []
+    seen: Counter[str] = Counter()
+    for line, person in rows:
+        key = person.address.key
+        if seen[key] == len(parts):
+            parts.append({})
+        parts[seen[key]][key] = (line, person)
+        seen[key] += 1
+    return parts
 
 
 class _BadRows:
@@ -135,10 +192,9 @@ class _BadRows:
 
 
 def _understood(
-    table: CsvFile, bad: _BadRows, options: ImportOptions
+    table: CsvFile, preset: Preset, bad: _BadRows, options: ImportOptions
 ) -> Iterator[tuple[int, ImportedSubscriber]]:
     """(line, person) of every good row."""
-    preset = recognise(table.header, f"{table.name}:1")
     for row in table.rows():
         try:
             person = preset.read(row.cells)
@@ -155,26 +211,21 @@ def _pending(person: ImportedSubscriber) -> ImportedSubscriber:
 
 
 class _Chunk:
-    """Some rows, stored by a handful of statements whatever their number."""
+    """Some rows of different people, stored by a handful of statements whatever their number."""
 
     def __init__(
         self,
         session: Session,
         list_id: int,
         file_name: str,
-        rows: Iterable[tuple[int, ImportedSubscriber]],
+        rows: _Rows,
         counts: Counter[Fate],
     ) -> None:
         self._session = session
         self._list_id = list_id
         self._file_name = file_name
         self._counts = counts
-        self._rows: dict[str, tuple[int, ImportedSubscriber]] = {}
-        for line, person in rows:
-            if person.address.key in self._rows:
-                counts[Fate.PRESENT] += 1
-            else:
-                self._rows[person.address.key] = (line, person)
+        self._rows = rows
 
     def store(self) -> None:
         ids = self._ensure_people()

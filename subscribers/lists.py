@@ -3,19 +3,21 @@
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from newsletter.core.errors import NotFoundError, RefusedError
+from newsletter.core.errors import InputError, NotFoundError, RefusedError
 from newsletter.core.slug import slugify
-from subscribers.models import SubscriberList, Subscription, SubscriptionStatus
+from subscribers.models import MAX_NAME_CHARACTERS, SubscriberList, Subscription, SubscriptionStatus
 
 
 def create_list(session: Session, name: str, newsletter_id: int | None = None) -> SubscriberList:
     """A new list; without a newsletter it waits for the first one and is adopted by it.
 
     Raises:
-        InputError: the name has nothing a slug can be made of.
+        InputError: the name has nothing a slug can be made of, or is too long.
         RefusedError: a list of that name is there already.
     """
     slug = slugify(name)
+    if len(name.strip()) > MAX_NAME_CHARACTERS:
+        raise InputError("name", f"expected at most {MAX_NAME_CHARACTERS} characters")
     if session.scalar(select(SubscriberList.id).where(SubscriberList.slug == slug)):
         raise RefusedError(f"list {slug!r} is there already")
     created = SubscriberList(slug=slug, name=name.strip(), newsletter_id=newsletter_id)

@@ -10,6 +10,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from newsletter.core.clock import now
 from newsletter.core.db import Base, BigId, Json, UtcDateTime, text_enum
 
+MAX_NAME_CHARACTERS = 200
+
 
 class SubscriptionStatus(StrEnum):
     """Where a subscription stands."""
@@ -71,7 +73,7 @@ class Subscriber(Base):
     email: Mapped[str] = mapped_column(String(320))
     address_key: Mapped[str] = mapped_column(String(320), unique=True)
     domain_key: Mapped[str] = mapped_column(String(255), index=True)
-    name: Mapped[str] = mapped_column(String(200), default="")
+    name: Mapped[str] = mapped_column(String(MAX_NAME_CHARACTERS), default="")
     locale: Mapped[str] = mapped_column(String(35), default="")
     time_zone: Mapped[str] = mapped_column(String(64), default="")
     attributes: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
@@ -91,7 +93,7 @@ class SubscriberList(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     newsletter_id: Mapped[int | None] = mapped_column(ForeignKey("newsletters.id"), index=True)
     slug: Mapped[str] = mapped_column(String(80), unique=True)
-    name: Mapped[str] = mapped_column(String(200))
+    name: Mapped[str] = mapped_column(String(MAX_NAME_CHARACTERS))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 

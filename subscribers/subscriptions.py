@@ -8,9 +8,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
-from newsletter.core.errors import RefusedError
+from newsletter.core.errors import InputError, RefusedError
 from newsletter.mail.address import Address
 from subscribers.models import (
+    MAX_NAME_CHARACTERS,
     STATUS_MOVES,
     ConsentChange,
     ConsentEvent,
@@ -48,7 +49,13 @@ def find_subscriber(session: Session, address: Address) -> Subscriber | None:
 
 
 def ensure_subscriber(session: Session, address: Address, name: str = "") -> Subscriber:
-    """The person with this address; made if nobody has it. A known name is not overwritten."""
+    """The person with this address; made if nobody has it. A known name is not overwritten.
+
+    Raises:
+        InputError: the name is too long.
+    """
+    if len(name) > MAX_NAME_CHARACTERS:
+        raise InputError("name", f"expected at most {MAX_NAME_CHARACTERS} characters")
     person = find_subscriber(session, address)
     if person is None:
         person = Subscriber(

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from newsletter.broadcasts import freezing, planning
 from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery
 from newsletter.core.clock import now
-from newsletter.core.config import SenderSettings, Settings, TrackingMode
+from newsletter.core.config import FixedSettings, SenderSettings, Settings, TrackingMode
 from newsletter.core.db import Sessions
 from newsletter.core.runtime import Runtime
 from newsletter.core.tokens import TokenKeys
@@ -89,7 +89,7 @@ def recipient(address: str = "ada@example.org", name: str = "Ada", **attributes:
 def settings(**sections: Any) -> Settings:
     """Not from file or environment; a sender is set, so that issues can be sent."""
     sender = SenderSettings(address="editor@example.org", postal_address="1 Example Street")
-    return Settings().model_copy(update={"sender": sender, **sections})
+    return FixedSettings().model_copy(update={"sender": sender, **sections})
 
 
 def runtime(sessions: Sessions, keys: TokenKeys, **sections: Any) -> Runtime:

@@ -2,9 +2,10 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
+from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 
 from newsletter.cli import (
     broadcasts,
@@ -25,6 +26,8 @@ from newsletter.cli import (
     suppressions,
 )
 from newsletter.core.errors import ConfigurationError, NewsletterError
+
+_LONGEST_NAME = 300
 
 app = typer.Typer(
     name="newsletter",
@@ -62,11 +65,29 @@ def _options(
 
 def main() -> None:
     """Run the command; a person's mistake ends in one sentence and exit code 1 or 2."""
+    output.show_everything()
     try:
         app()
     except ConfigurationError as error:
-        output.problem(f"error: {error}")
-        sys.exit(2)
+        _end(error, 2)
     except NewsletterError as error:
-        output.problem(f"error: {error}")
-        sys.exit(1)
+        _end(error, 1)
+    except DBAPIError as error:
+        if not _is_about_the_database_itself(error):
+            raise
+        _end(f"database: {' '.join(str(error.orig).split())}", 2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        _end(f"{str(error.filename)[:_LONGEST_NAME]}: {error.strerror}", 1)
+
+
+def _end(problem: object, code: int) -> NoReturn:
+    output.problem(f"error: {problem}")
+    sys.exit(code)
+
+
+def _is_about_the_database_itself(error: DBAPIError) -> bool:
+    """It is not there, lets nobody in, is full or broken; anything else is a mistake of ours."""
+    is_connecting = error.statement is None
+    return is_connecting or isinstance(error, OperationalError) or type(error) is DatabaseError

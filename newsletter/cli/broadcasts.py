@@ -26,7 +26,9 @@ from newsletter.mail.address import Address
 
 app = typer.Typer(help="Watch a sending and steer it.", no_args_is_help=True)
 
-Id = Annotated[int, typer.Argument(metavar="ID", help="The broadcast's number.")]
+Id = Annotated[
+    int, typer.Argument(metavar="ID", max=output.HIGHEST_ID, help="The broadcast's number.")
+]
 
 _ENDED = (BroadcastState.DONE, BroadcastState.CANCELLED, BroadcastState.PAUSED)
 _WATCH_SECONDS = 0.2
@@ -45,22 +47,10 @@ def list_(*, as_json: output.AsJson = False) -> None:
 def show(broadcast_id: Id, *, as_json: output.AsJson = False) -> None:
     """One broadcast with its accounting line, and the recipients that need a look."""
     with state.runtime().sessions.reading() as session:
-        broadcast = control.find_broadcast(session, broadcast_id)
-        accounts = accounting.account(session, broadcast_id)
-        details = {
-            **_summary(session, broadcast),
-            "pause_reason": broadcast.pause_reason,
-            "pause_detail": broadcast.pause_detail,
-            "resume_at": broadcast.resume_at,
-            "not_after": broadcast.not_after,
-            "on_in_doubt": broadcast.on_in_doubt,
-            "finished_at": broadcast.finished_at,
-            "excluded": dict(accounts.excluded),
-            "gap": accounts.gap,
-            "accounting": accounts.line(),
-            "recipients": _rows_to_look_at(session, broadcast_id),
-            "in_doubt_recipients": in_doubt.rows(doubts(session, broadcast_id, limit=_NAMED_ROWS)),
-        }
+        details = _details(session, broadcast_id)
+        details["recipients"] = _rows_to_look_at(session, broadcast_id)
+        found = doubts(session, broadcast_id, limit=_NAMED_ROWS)
+        details["in_doubt_recipients"] = in_doubt.rows(found)
     if as_json:
         output.print_json(details)
         return
@@ -79,11 +69,15 @@ def show(broadcast_id: Id, *, as_json: output.AsJson = False) -> None:
 
 
 @app.command()
-def watch(broadcast_id: Id) -> None:
+def watch(broadcast_id: Id, *, as_json: output.AsJson = False) -> None:
     """Follow a broadcast until it is done; Ctrl-C stops watching, not sending."""
     runtime = state.runtime()
     follow(runtime, broadcast_id)
-    conclude(runtime, broadcast_id)
+    if not as_json:
+        conclude(runtime, broadcast_id)
+        return
+    with runtime.sessions.reading() as session:
+        output.print_json(_details(session, broadcast_id))
 
 
 @app.command()
@@ -258,6 +252,24 @@ def _summary(session: Session, broadcast: Broadcast) -> dict[str, Any]:
         "skipped": accounts.skipped,
         "in_doubt": accounts.in_doubt,
         "open": accounts.open,
+    }
+
+
+def _details(session: Session, broadcast_id: int) -> dict[str, Any]:
+    """The summary, and everything that the accounting line says."""
+    broadcast = control.find_broadcast(session, broadcast_id)
+    accounts = accounting.account(session, broadcast_id)
+    return {
+        **_summary(session, broadcast),
+        "pause_reason": broadcast.pause_reason,
+        "pause_detail": broadcast.pause_detail,
+        "resume_at": broadcast.resume_at,
+        "not_after": broadcast.not_after,
+        "on_in_doubt": broadcast.on_in_doubt,
+        "finished_at": broadcast.finished_at,
+        "excluded": dict(accounts.excluded),
+        "gap": accounts.gap,
+        "accounting": accounts.line(),
     }
 
 

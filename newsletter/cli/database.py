@@ -33,7 +33,7 @@ def upgrade(*, dry_run: output.DryRun = False) -> None:
 
 @app.command()
 def check(*, as_json: output.AsJson = False) -> None:
-    """Compare the database with this version's tables; exit code 1 if they differ."""
+    """Compare the database with this version's tables; exit code 2 if they differ."""
     sessions = open_runtime(state.settings()).sessions
     current = schema.is_current(sessions)
     differences = schema.drift(sessions) if current else []

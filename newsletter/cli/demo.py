@@ -11,7 +11,7 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Annotated
 from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, Request, build_opener, urlopen
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 import typer
 from pydantic import HttpUrl, SecretStr
@@ -24,8 +24,8 @@ from newsletter.cli.report import print_report
 from newsletter.cli.send import schedule_issue
 from newsletter.cli.serve import listen_locally, serving
 from newsletter.core.config import (
-    BrokerSettings,
     DatabaseSettings,
+    FixedSettings,
     RelaySettings,
     SenderSettings,
     Settings,
@@ -105,28 +105,23 @@ def _stage(folder: Path) -> Iterator[_Stage]:
 
 def _settings(folder: Path, smtp_port: int, web_port: int) -> Settings:
     """Nothing of the surrounding installation: the demo mails nobody but its own catcher."""
-    return Settings().model_copy(
-        update={
-            "database": DatabaseSettings(url=SecretStr(f"sqlite:///{folder / 'newsletter.db'}")),
-            "broker": BrokerSettings(),
-            "site": SiteSettings(base_url=HttpUrl(f"http://127.0.0.1:{web_port}")),
-            "relays": (
-                RelaySettings(
-                    name="catcher", url=SecretStr(f"smtp://127.0.0.1:{smtp_port}?tls=none")
-                ),
-            ),
-            "sender": SenderSettings(
-                address="editor@example.org", postal_address="1 Example Street, Springfield"
-            ),
-        }
+    relay = SecretStr(f"smtp://127.0.0.1:{smtp_port}?tls=none")
+    return FixedSettings(
+        database=DatabaseSettings(url=SecretStr(f"sqlite:///{folder / 'newsletter.db'}")),
+        site=SiteSettings(base_url=HttpUrl(f"http://127.0.0.1:{web_port}")),
+        relays=(RelaySettings(name="catcher", url=relay),),
+        sender=SenderSettings(
+            address="editor@example.org", postal_address="1 Example Street, Springfield"
+        ),
     )
 
 
 def _import_readers(stage: _Stage) -> None:
-    sessions = stage.runtime.sessions
-    with sessions.writing() as session:
-        readers = lists.create_list(session, "Readers")
-    report = importing.import_file(sessions, _examples() / "subscribers.csv", readers.id)
+    report = importing.import_file(
+        stage.runtime.sessions,
+        _examples() / "subscribers.csv",
+        lambda session: lists.create_list(session, "Readers").id,
+    )
     output.say(report.line())
 
 
@@ -163,7 +158,7 @@ def _leave(mail: "_Mail") -> int:
     """One-click unsubscribe as RFC 8058 has it: a POST, no cookie, no page."""
     body = b"List-Unsubscribe=One-Click"
     request = Request(mail.one_click, data=body, method="POST")  # noqa: S310 - our own URL
-    with urlopen(request) as answer:  # noqa: S310
+    with _OPENER.open(request) as answer:
         return int(answer.status)
 
 
@@ -198,11 +193,15 @@ class _StayHere(HTTPRedirectHandler):
         del arguments, options
 
 
+_OPENER = build_opener(_StayHere, ProxyHandler({}))
+"""No proxy of the surroundings either: it could not reach us."""
+
+
 def _get(url: str, user_agent: str) -> int:
     """The answer's status; a redirect is not followed."""
     request = Request(url, headers={"User-Agent": user_agent})  # noqa: S310 - our own URL
     try:
-        with build_opener(_StayHere).open(request) as answer:
+        with _OPENER.open(request) as answer:
             return int(answer.status)
     except HTTPError as error:
         with error:

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from newsletter.cli import output, state
-from newsletter.core.config import DEFAULT_FILE
-from newsletter.core.errors import RefusedError
+from newsletter.core.config import DEFAULT_FILE, read_settings
+from newsletter.core.errors import InputError, RefusedError
 from newsletter.mail.address import Address
+from newsletter.sending.relay_url import RelayUrl
 
 _TEMPLATE = """\
 # Settings of this installation; every key can also be set in the environment,
@@ -48,13 +49,16 @@ def init(
     """Write newsletter.toml and make the database. Never overwrites a file."""
     if DEFAULT_FILE.exists():
         raise RefusedError(f"{DEFAULT_FILE} is there already; edit it, or move it away first")
+    relay = relay or _ask("SMTP relay URL", "smtp://127.0.0.1:1025?tls=none")
     text = _TEMPLATE.format(
         base_url=_quoted(base_url or _ask("Public URL", "http://127.0.0.1:8000")),
         name=_quoted(name),
         address=_quoted(Address.parse(address, place="--address").typed),
         postal_address=_quoted(postal_address),
-        relay=_quoted(relay or _ask("SMTP relay URL", "smtp://127.0.0.1:1025?tls=none")),
+        relay=_quoted(relay),
     )
+    read_settings(text, DEFAULT_FILE)
+    RelayUrl.parse(relay, place="--relay")
     if dry_run:
         output.say(f"Would write {DEFAULT_FILE}:\n\n{text}")
         return
@@ -79,5 +83,13 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def _quoted(text: str) -> str:
-    """A TOML basic string."""
-    return json.dumps(text, ensure_ascii=False)
+    """A TOML basic string: as in JSON, but DEL is escaped too.
+
+    Raises:
+        InputError: bytes of the command line that are no text.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(ascii(text), "expected text in UTF-8") from None
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", r"\u007f")

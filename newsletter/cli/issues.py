@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from email import message_from_bytes, policy
-from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -95,11 +94,14 @@ def render(
     file: File,
     *,
     out: Annotated[Path, typer.Option(help="The folder to write into; made if missing.")],
+    dry_run: output.DryRun = False,
 ) -> None:
     """Write issue.html, issue.txt, issue.mjml and message.eml. Needs no database or network."""
-    compilation = render_to(file, out, state.settings())
+    settings = state.settings()
+    compilation = compile_file(file, settings) if dry_run else render_to(file, out, settings)
     print_findings(str(file), compilation.findings)
-    output.say(f"Wrote issue.html, issue.txt, issue.mjml and message.eml to {out}.")
+    done = "Would write" if dry_run else "Wrote"
+    output.say(f"{done} issue.html, issue.txt, issue.mjml and message.eml to {out}.")
 
 
 @app.command("import")
@@ -158,7 +160,7 @@ def show(
     if as_json:
         output.print_json(details)
     else:
-        output.say(found.source.rstrip("\n"))
+        output.write(found.source.rstrip("\n") + "\n")
 
 
 def store(session: Session, settings: Settings, source: IssueSource, text: str) -> Stored:
@@ -207,15 +209,19 @@ def sample_bodies(message: bytes) -> tuple[str, str]:
 
 
 def print_findings(place: str, findings: Sequence[Finding]) -> None:
-    """One line each, as compilers print them; what repeats is said once, with its lines."""
-    for _, group in groupby(findings, key=lambda finding: (finding.severity, finding.code)):
-        alike = list(group)
-        for finding in alike if len(alike) <= _SAID_ONE_BY_ONE else alike[:1]:
-            where = f"{place}:{finding.line}" if finding.line else place
-            output.problem(f"{where}: {finding.severity.value} {finding.code}: {finding.text}")
-        if len(alike) > _SAID_ONE_BY_ONE:
-            lines = ", ".join(str(finding.line) for finding in alike[1:])
-            output.problem(f"  and {len(alike) - 1} more like it, on lines {lines}")
+    """One line each, as compilers print them; the same text on many lines is said once."""
+    alike: dict[tuple[Severity, str, str], list[int | None]] = {}
+    for found in findings:
+        lines = alike.setdefault((found.severity, found.code, found.text), [])
+        if found.line not in lines:
+            lines.append(found.line)
+    for (severity, code, text), lines in alike.items():
+        for line in lines if len(lines) <= _SAID_ONE_BY_ONE else lines[:1]:
+            where = f"{place}:{line}" if line else place
+            output.problem(f"{where}: {severity.value} {code}: {text}")
+        if len(lines) > _SAID_ONE_BY_ONE:
+            others = ", ".join(str(line) for line in lines[1:])
+            output.problem(f"  and {len(lines) - 1} more like it, on lines {others}")
 
 
 def _identity(source: IssueSource, settings: Settings) -> SenderIdentity:

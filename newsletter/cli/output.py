@@ -1,9 +1,11 @@
 """How commands speak: tables for people, JSON for programs, problems on standard error."""
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -20,23 +22,37 @@ from rich.table import Table
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(highlight=False, soft_wrap=True, stderr=True)
+HIGHEST_ID = 2**31 - 1
+
+out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+err = Console(highlight=False, soft_wrap=True, markup=False, emoji=False, stderr=True)
+
+
+def show_everything() -> None:
+    """What the terminal's encoding cannot say is shown as an escape, not as an error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def write(text: str) -> None:
+    """Text for a program or a file, byte for byte: a console would expand tabs and wrap."""
+    sys.stdout.write(text)
 
 
 def say(text: str) -> None:
     """One line for a person; square brackets mean themselves."""
-    out.print(text, markup=False)
+    out.print(text)
 
 
 def problem(text: str) -> None:
     """One line about something wrong, on standard error."""
-    err.print(text, markup=False, style="red")
+    err.print(text, style="red")
 
 
 def print_json(data: object) -> None:
     """One JSON document on standard output; times in ISO 8601."""
-    out.print(json.dumps(data, ensure_ascii=False, indent=2, default=_plain), markup=False)
+    write(json.dumps(data, ensure_ascii=False, indent=2, default=_plain) + "\n")
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], *, empty: str, as_json: bool = False) -> None:
@@ -50,14 +66,14 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, empty: str, as_json: bool 
     table = Table(*rows[0].keys(), box=None, header_style="bold", pad_edge=False)
     for row in rows:
         table.add_row(*(str(_plain(value)) for value in row.values()))
-    out.print(table, markup=False)
+    out.print(table)
 
 
 @contextmanager
 def progress(label: str, total: int | None = None) -> Iterator[Progress]:
     """A progress bar on standard error; its task 0 has `total` steps. Gone when output is piped."""
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

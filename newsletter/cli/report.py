@@ -16,7 +16,9 @@ _WHO_IS_IN_DOUBT = "nobody can know whether they got it; see `newsletter broadca
 
 
 def report(
-    broadcast_id: Annotated[int, typer.Argument(metavar="BROADCAST", help="Its number.")],
+    broadcast_id: Annotated[
+        int, typer.Argument(metavar="BROADCAST", max=output.HIGHEST_ID, help="Its number.")
+    ],
     *,
     as_json: output.AsJson = False,
 ) -> None:

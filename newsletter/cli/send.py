@@ -35,6 +35,8 @@ from subscribers.lists import find_list
 from subscribers.models import SubscriberList
 from subscribers.recipient import Recipient
 
+_FARTHEST_YEARS = 10
+
 
 def send(
     issue: Annotated[str, typer.Argument(metavar="ISSUE", help="A file, a date, or an id.")],
@@ -65,8 +67,12 @@ def send(
     dry_run: output.DryRun = False,
 ) -> None:
     """Check an issue, freeze it, and send it to every subscriber of its lists."""
+    _check_moment(at)
+    if (file := _file(issue)) is not None:
+        parse(read_text(file), str(file))
     runtime = state.runtime()
-    transports_for(runtime.settings.relays)
+    if not dry_run:
+        transports_for(runtime.settings.relays)
     ready_to_sign(runtime.settings)
     attach_bell(runtime)
     if test is not None:
@@ -77,6 +83,12 @@ def send(
     )
     if broadcast_id is not None:
         _see_it_through(runtime, broadcast_id, at=at, detach=detach)
+
+
+def _check_moment(at: datetime | None) -> None:
+    """Within what clocks and time zones can tell; a start in the past is a start now."""
+    if at is not None and not -1 <= at.year - now().year <= _FARTHEST_YEARS:
+        raise InputError("--at", f"expected a time within the next {_FARTHEST_YEARS} years")
 
 
 def schedule_issue(
@@ -119,16 +131,27 @@ def _plan(session: Session, runtime: Runtime, issue_text: str) -> Plan:
 
 def _find_or_import(session: Session, runtime: Runtime, text: str) -> Issue:
     """An issue by date or id; a file is imported first."""
-    path = Path(text)
-    if not path.is_file():
-        if path.suffix:
-            raise InputError(text, "no such file")
+    path = _file(text)
+    if path is None:
         return editing.find_issue(session, text)
     content = read_text(path)
     stored = store(session, runtime.settings, parse(content, str(path)), content)
     if stored.newsletter_created:
         output.say(f"Newsletter {stored.issue.newsletter.name!r} is new.")
     return stored.issue
+
+
+def _file(text: str) -> Path | None:
+    """The file that is meant; None when it is a date or an id."""
+    path = Path(text)
+    try:
+        if path.is_file():
+            return path
+    except OSError as error:
+        raise InputError(f"{text[:80]}…", f"no such file: {error.strerror}") from None
+    if path.suffix:
+        raise InputError(text, "no such file")
+    return None
 
 
 def _lists(session: Session, issue: Issue, names: list[str]) -> list[SubscriberList]:
@@ -156,7 +179,7 @@ def _announce(
     excluded = ", ".join(f"{n} {reason}" for reason, n in sorted(audience.excluded.items()))
     output.say(
         f"{'Would send' if dry_run else f'Broadcast {broadcast.id}:'} "
-        f"{plan.email.subject!r} to {', '.join(chosen.name for chosen in lists)}: "
+        f"{plan.email.public_subject()!r} to {', '.join(chosen.name for chosen in lists)}: "
         f"{audience.mailable} recipients" + (f", excluded {excluded}" if excluded else "")
     )
 
@@ -204,8 +227,8 @@ def _send_test(runtime: Runtime, issue_text: str, address: str, *, dry_run: bool
             wire=personalise(mail, recipient, 0, runtime.keys),
         )
     if dry_run:
-        output.say(f"Would send a test of {plan.email.subject!r} to {to.typed}.")
+        output.say(f"Would send a test of {plan.email.public_subject()!r} to {to.typed}.")
         return
     if runtime.settings.embedded:
         system_mail.deliver_outbox(runtime, *transports_for(runtime.settings.relays))
-    output.say(f"Test of {plan.email.subject!r} handed over for {to.typed}.")
+    output.say(f"Test of {plan.email.public_subject()!r} handed over for {to.typed}.")

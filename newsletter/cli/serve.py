@@ -24,7 +24,9 @@ _LAST_ANSWERS_SECONDS = 10
 def serve(
     *,
     host: Annotated[str | None, typer.Option(help="Default: site.host, 127.0.0.1.")] = None,
-    port: Annotated[int | None, typer.Option(help="Default: site.port, 8000.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Default: site.port, 8000.")
+    ] = None,
 ) -> None:
     """Run the web pages; without a broker also the sending and the schedule, in one process."""
     import uvicorn

@@ -1,5 +1,6 @@
 """`newsletter subscribers`: the people on the lists."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,6 @@ from sqlalchemy.orm import Session
 from newsletter.cli import output, state
 from newsletter.cli.lists import new_list
 from newsletter.core.errors import NotFoundError
-from newsletter.core.runtime import Runtime
 from newsletter.core.slug import slugify
 from newsletter.jobs.bell import attach_bell
 from newsletter.mail.address import Address
@@ -18,10 +18,10 @@ from newsletter.sending.confirmation import ask_to_confirm
 from newsletter.sending.smtp_transport import transports_for
 from newsletter.sending.system_mail import deliver_outbox
 from subscribers import subscriptions, suppressions
-from subscribers.exporting import export_list
-from subscribers.importing import ImportOptions, import_file
+from subscribers.exporting import count_rows, export_list
+from subscribers.importing import ImportOptions, ImportReport, import_file
 from subscribers.lists import find_list
-from subscribers.models import Subscriber, SubscriberList, Subscription
+from subscribers.models import Subscriber, SubscriberList, Subscription, SubscriptionStatus
 from subscribers.subscriptions import Evidence
 
 app = typer.Typer(help="The people on the lists.", no_args_is_help=True)
@@ -54,22 +54,21 @@ def import_(
         rehearse=dry_run,
         bad_rows=bad_rows or file.with_name(file.name + ".bad.csv"),
     )
-    list_id, made = _list_for_import(runtime, list_name, dry_run=dry_run)
-    if made and not as_json:
-        output.say(f"{'Would make' if dry_run else 'Made'} list {slugify(list_name)!r}.")
-    size = file.stat().st_size if file.exists() else None
+    target = _Target(list_name)
+    size = file.stat().st_size if file.is_file() else None
     with output.progress(f"import {file.name}", size) as bar:
         report = import_file(
             runtime.sessions,
             file,
-            list_id,
+            target.find_or_make,
             options,
             lambda done: bar.update(bar.task_ids[0], completed=done),
         )
     if as_json:
-        counts = {fate.name.lower(): n for fate, n in report.counts.items()}
-        output.print_json({"rows": report.rows, "dry_run": dry_run, **counts})
+        output.print_json(_as_data(report, dry_run=dry_run))
         return
+    if target.made:
+        output.say(f"{'Would make' if dry_run else 'Made'} list {target.made!r}.")
     output.say(report.line() + (" Nothing was changed." if dry_run else ""))
     for problem in report.first_problems:
         output.problem(problem)
@@ -82,10 +81,22 @@ def export(
     *,
     list_name: ListName,
     out: Annotated[Path, typer.Option(help="The CSV file to write.")],
+    dry_run: output.DryRun = False,
 ) -> None:
     """Write everybody on a list, whatever their status, to a CSV file that imports again."""
     with state.runtime().sessions.reading() as session:
-        count = export_list(session, find_list(session, list_name).id, out)
+        chosen = find_list(session, list_name)
+        count = count_rows(session, chosen.id)
+        if dry_run:
+            output.say(f"Would write {count:,} rows to {out}.")
+            return
+        with output.progress(f"export {chosen.slug}", count) as bar:
+            count = export_list(
+                session,
+                chosen.id,
+                out,
+                lambda done: bar.update(bar.task_ids[0], completed=done),
+            )
     output.say(f"Wrote {count:,} rows to {out}.")
 
 
@@ -110,14 +121,15 @@ def add(
         person = subscriptions.ensure_subscriber(session, parsed, name)
         if confirm:
             evidence = Evidence("command", wording="Asked to confirm by mail.")
-            ask_to_confirm(session, runtime, person, chosen, evidence)
+            mailed = ask_to_confirm(session, runtime, person, chosen, evidence)
         else:
             evidence = Evidence("command", wording="The operator states that they agreed.")
             subscriptions.subscribe(session, person, chosen, evidence)
-    if confirm and runtime.settings.embedded and not dry_run:
+            mailed = False
+        said = _standing(session, person, chosen, mailed=mailed, dry_run=dry_run)
+    if mailed and runtime.settings.embedded and not dry_run:
         deliver_outbox(runtime, *transports_for(runtime.settings.relays))
-    verb = "asked to confirm" if confirm else "on the list"
-    output.say(f"{parsed.typed} {'would be' if dry_run else 'is'} {verb} {chosen.slug!r}.")
+    output.say(said)
 
 
 @app.command()
@@ -143,13 +155,49 @@ def show(
     output.print_table(history, empty="No consent recorded.")
 
 
-def _list_for_import(runtime: Runtime, name: str, *, dry_run: bool) -> tuple[int, bool]:
-    """The list's id and whether it was made now; rehearsed, a list that is not there has id 0."""
-    with runtime.sessions.writing() as session:
-        found = session.scalar(select(SubscriberList).where(SubscriberList.slug == slugify(name)))
+def _standing(
+    session: Session, person: Subscriber, on: SubscriberList, *, mailed: bool, dry_run: bool
+) -> str:
+    """What is so now, not what was asked for."""
+    subscription = subscriptions.find_subscription(session, person.id, on.id)
+    assert subscription
+    verb = "would be" if dry_run else "is"
+    if subscription.status is SubscriptionStatus.ACTIVE:
+        said = f"{person.email} {verb} on the list {on.slug!r}"
+    elif mailed:
+        said = f"{person.email} {verb} asked to confirm {on.slug!r}"
+    else:
+        said = f"{person.email} was asked to confirm {on.slug!r} and has not yet"
+    if suppressions.is_suppressed(session, person.address_key):
+        said += "; the address is suppressed and gets no issue"
+    return f"{said}."
+
+
+@dataclass(slots=True)
+class _Target:
+    """The list that an import goes to; `made` is its short name if it was not there."""
+
+    name: str
+    made: str = ""
+
+    def find_or_make(self, session: Session) -> int:
+        slug = slugify(self.name, place="--list")
+        found = session.scalar(select(SubscriberList.id).where(SubscriberList.slug == slug))
         if found is not None:
-            return found.id, False
-        return (0 if dry_run else new_list(session, name).id), True
+            return found
+        created = new_list(session, self.name)
+        self.made = created.slug
+        return created.id
+
+
+def _as_data(report: ImportReport, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "rows": report.rows,
+        "dry_run": dry_run,
+        **{fate.name.lower(): n for fate, n in report.counts.items()},
+        "first_problems": report.first_problems,
+        "bad_rows": str(report.bad_rows) if report.bad_rows else None,
+    }
 
 
 def _details(session: Session, person: Subscriber) -> dict[str, Any]:

@@ -7,9 +7,10 @@ import tomllib
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -24,9 +25,11 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
 )
 
+from newsletter.core import environment
+from newsletter.core.database_url import check_database_url
+from newsletter.core.environment import Environment
 from newsletter.core.errors import ConfigurationError
 
 DEFAULT_FILE = Path("newsletter.toml")
@@ -37,6 +40,7 @@ _PEM_LINE_CHARACTERS = 16
 """A shorter line of a key tells nothing, and might be masked where it means something else."""
 _SHORTEST_PASSWORD = 4
 _SHORTEST_USER_KEY = 16
+_YEAR_HOURS = 24 * 365
 
 
 class TrackingMode(StrEnum):
@@ -62,10 +66,17 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+def _of_a_known_database(url: SecretStr) -> SecretStr:
+    check_database_url(url.get_secret_value())
+    return url
+
+
 class DatabaseSettings(_Section):
     """Where everything is kept."""
 
-    url: SecretStr = SecretStr("sqlite:///var/newsletter.db")
+    url: Annotated[SecretStr, AfterValidator(_of_a_known_database)] = SecretStr(
+        "sqlite:///var/newsletter.db"
+    )
 
     @property
     def is_sqlite(self) -> bool:
@@ -104,7 +115,7 @@ class SiteSettings(_Section):
     ) -> SecretStr | tuple[SecretStr, ...] | None:
         """An old key verifies links just as the current one does, so it is to be as good."""
         for key in keys if isinstance(keys, tuple) else (keys,):
-            if key is not None and len(key.get_secret_value()) < 32:  # noqa: PLR2004
+            if key is not None and len(key.get_secret_value()) < 32:  # noqa: PLR2004 - said below
                 raise ValueError(
                     "expected at least 32 characters, such as `openssl rand -hex 32` makes"
                 )
@@ -159,11 +170,13 @@ class TrackingSettings(_Section):
 class DeliverySettings(_Section):
     """How long and how often the engine tries."""
 
-    retry_after_seconds: tuple[Annotated[int, Field(gt=0)], ...] = (300, 900, 3600, 14400, 43200)
-    stale_after_hours: Annotated[float, Field(gt=0)] = 24
+    retry_after_seconds: tuple[Annotated[int, Field(gt=0, le=3600 * _YEAR_HOURS)], ...] = (
+        *(300, 900, 3600, 14400, 43200),
+    )
+    stale_after_hours: Annotated[float, Field(gt=0, le=_YEAR_HOURS)] = 24
     connections: Annotated[int, Field(ge=1, le=200)] = 24
     """How many connections one process holds at most, to whichever relay."""
-    lease_seconds: Annotated[int, Field(ge=5)] = 120
+    lease_seconds: Annotated[int, Field(ge=5, le=86_400)] = 120
     """How long a claimed row stays with a worker that gives no sign of life."""
     on_in_doubt: OnInDoubt = OnInDoubt.HOLD
     """Frozen with each broadcast; `send --on-in-doubt` says otherwise for one."""
@@ -212,7 +225,7 @@ class Settings(BaseSettings):
     """All settings, validated."""
 
     model_config = SettingsConfigDict(
-        env_prefix="NEWSLETTER_",
+        env_prefix=environment.PREFIX,
         env_nested_delimiter="__",
         env_ignore_empty=True,
         extra="forbid",
@@ -231,6 +244,15 @@ class Settings(BaseSettings):
     retention: RetentionSettings = RetentionSettings()
     templates: TemplateSettings = TemplateSettings()
     log: LogSettings = LogSettings()
+
+    @field_validator("relays")
+    @classmethod
+    def _of_different_names(cls, relays: tuple[RelaySettings, ...]) -> tuple[RelaySettings, ...]:
+        names = [relay.name for relay in relays]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"expected relays of different names, found {name!r} twice")
+        return relays
 
     @model_validator(mode="after")
     def _broker_needs_postgresql(self) -> Self:
@@ -274,8 +296,23 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment first, then the file; nothing else is read."""
-        del settings_cls, dotenv_settings, file_secret_settings
-        return env_settings, init_settings
+        del env_settings, dotenv_settings, file_secret_settings
+        return Environment(settings_cls), init_settings
+
+
+class FixedSettings(Settings):
+    """Settings that nothing around them changes: no environment, no file."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *others: PydanticBaseSettingsSource,
+        **named: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del settings_cls, others, named
+        return (init_settings,)
 
 
 def _credentials(url: str) -> list[str]:
@@ -304,24 +341,25 @@ def load_settings(file: Path | None = None) -> Settings:
     """
     path = file or DEFAULT_FILE
     try:
-        return Settings(**_read_toml(path, required=file is not None))
-    except ValidationError as error:
-        problems = "; ".join(f"{_dotted(e['loc'])}: {e['msg']}" for e in error.errors())
-        raise ConfigurationError(f"settings ({path} and NEWSLETTER_…): {problems}") from None
-    except SettingsError as error:
-        raise ConfigurationError(f"settings (NEWSLETTER_…): {error}: expected JSON") from None
-
-
-def _read_toml(path: Path, *, required: bool) -> dict[str, Any]:
-    if not path.exists() and not required:
-        return {}
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8") if file or path.exists() else ""
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: expected TOML: {error}") from None
+    return read_settings(text, path)
 
 
-def _dotted(location: tuple[int | str, ...]) -> str:
-    return ".".join(str(part) for part in location) or "settings"
+def read_settings(text: str, path: Path) -> Settings:
+    """Settings from the text of a file, whether it is there yet or not, and the environment.
+
+    Raises:
+        ConfigurationError: as `load_settings`.
+    """
+    environment.refuse_unknown(Settings.model_fields)
+    try:
+        return Settings(**tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"{path}: expected TOML: {error}") from None
+    except ValidationError as error:
+        problems = "; ".join(f"{environment.place(e['loc'])}: {e['msg']}" for e in error.errors())
+        raise ConfigurationError(f"settings ({path} and NEWSLETTER_…): {problems}") from None

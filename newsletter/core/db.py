@@ -5,14 +5,16 @@
 
 import json
 import math
+import sqlite3
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import psycopg
@@ -32,13 +34,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, Dialect
-from sqlalchemy.exc import ArgumentError, DisconnectionError
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from newsletter.core.database_url import check_database_url
 from newsletter.core.errors import BusyError, ConfigurationError
 
 BUSY_TIMEOUT_SECONDS = 10
@@ -244,27 +247,22 @@ def connect(url: str) -> Sessions:
         ConfigurationError: the URL is not one of SQLite or PostgreSQL.
     """
     try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigurationError(
-            "database.url: expected sqlite:///FILE or postgresql://…"
-        ) from None
-    backend = parsed.get_backend_name()
-    if backend == "postgresql":
+        parsed = make_url(check_database_url(url))
+    except ValueError as error:
+        raise ConfigurationError(f"database.url: {error}") from None
+    if parsed.drivername.startswith("postgresql"):
         psycopg_url = parsed.set(drivername="postgresql+psycopg")
         engine = create_engine(psycopg_url, pool_size=10, hide_parameters=True)
         event.listen(engine, "checkin", _note_idle)
         event.listen(engine, "checkout", _ping_if_idle)
         return Sessions(engine)
-    if backend != "sqlite":
-        raise ConfigurationError(f"database.url: expected sqlite or postgresql, got {backend!r}")
     if parsed.database:
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         parsed,
         connect_args={"timeout": BUSY_TIMEOUT_SECONDS},
         hide_parameters=True,  # an error names its statement; addresses stay out of logs
-        json_serializer=lambda value: json.dumps(value, ensure_ascii=False, sort_keys=True),
+        json_serializer=_to_json,
     )
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -288,6 +286,33 @@ def _ping_if_idle(
         connection.rollback()
     except psycopg.Error as error:
         raise DisconnectionError(str(error)) from error
+
+
+@contextmanager
+def for_rehearsal(sessions: Sessions) -> Iterator[Sessions]:
+    """The same data for a long transaction that is rolled back: on SQLite a copy beside the file.
+
+    SQLite lets one write at a time, and whoever sends must not wait for a rehearsal.
+    """
+    if sessions.dialect != "sqlite":
+        yield sessions
+        return
+    database = sessions.engine.url.database
+    folder = Path(database).parent if database else None
+    with TemporaryDirectory(prefix=".rehearsal-", dir=folder) as place:
+        file = Path(place) / "copy.db"
+        with sessions.reading() as session, closing(sqlite3.connect(file)) as copy:
+            original: Any = session.connection().connection.driver_connection
+            original.backup(copy)
+        copied = connect(f"sqlite:///{file}")
+        try:
+            yield copied
+        finally:
+            copied.engine.dispose()
+
+
+def _to_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=False)
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

@@ -59,8 +59,11 @@ def parse_digest(text: str, place: str) -> IssueSource:
     """
     head, *rest = _paragraphs(text)
     first = _FIRST_LINE.fullmatch(head.text)
-    if first is None:
-        raise SourceError(f"{place}:{head.line}", "expected a line such as `Title — 2026-06-17`")
+    if first is None or head.lines > 1:
+        raise SourceError(
+            f"{place}:{head.line}",
+            "expected a line such as `Title — 2026-06-17`, followed by an empty line",
+        )
     if len(first["title"]) > _LONGEST_TITLE:
         raise SourceError(f"{place}:{head.line}", f"expected a title of {_LONGEST_TITLE} at most")
     categories: tuple[str, ...] = ()

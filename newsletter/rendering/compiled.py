@@ -2,6 +2,7 @@
 
 import json
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -96,6 +97,12 @@ class CompiledEmail:
     fields: tuple[MergeField, ...] = field(default=())
     """`field2` is `fields[1]`."""
 
+    def public_subject(self) -> str:
+        """The subject as anybody may read it: fields show their defaults."""
+        defaults = {f"field{number}": merge.default for number, merge in enumerate(self.fields, 1)}
+        pattern = placeholder_pattern(self.nonce)
+        return pattern.sub(lambda found: defaults.get(found[1], ""), self.subject)
+
     def content_hash(self) -> str:
         """SHA-256 in hex, equal for equal content: the random nonce does not count."""
         data = json.dumps(self.to_json(), ensure_ascii=False, sort_keys=True)
@@ -119,6 +126,21 @@ class Frozen:
     date: datetime
     email: CompiledEmail
     identity: SenderIdentity
+
+
+NONCE_BYTES = 10
+ANY_PLACEHOLDER = re.compile(rf"(n[0-9a-f]{{{2 * NONCE_BYTES}}}-[a-z]+[0-9]*-)")
+"""A placeholder of whatever compilation, for those who do not know its nonce."""
+
+
+def new_nonce() -> str:
+    """What no text holds by chance."""
+    return "n" + secrets.token_hex(NONCE_BYTES)
+
+
+def is_damaged(nonce: str, text: str) -> bool:
+    """Whether text without whole placeholders has a trace of one, however it is spelt."""
+    return nonce.casefold() in text.casefold()
 
 
 def placeholder(nonce: str, name: str) -> str:

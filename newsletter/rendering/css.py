@@ -51,7 +51,8 @@ class _Inliner(Premailer):  # type: ignore[misc] # it ships no types
 
 @lru_cache(maxsize=16)
 def _taken_apart(sheet: str, number: int) -> tuple[list[Any], list[Any]]:
-    rules: tuple[list[Any], list[Any]] = Premailer("<p>", **_OPTIONS)._parse_style_rules(  # noqa: SLF001
+    inliner = Premailer("<p>", **_OPTIONS)
+    rules: tuple[list[Any], list[Any]] = inliner._parse_style_rules(  # noqa: SLF001 - see _Inliner
         sheet, number
     )
     return rules

@@ -1,7 +1,7 @@
 """Markdown to safe HTML: parsed without raw HTML, then cleaned all the same."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import nh3
 from markdown_it.token import Token
@@ -15,11 +15,12 @@ MAX_CHARACTERS = 200_000
 COLUMN_WIDTH = 536
 """Pixels between the card's paddings: an image is at most this wide."""
 
+_LOWEST_HEADING = 6
 _parser = CommonMark()
 _IMAGE_WIDTH = re.compile(r"width=(\d{1,4})")
 _TAGS = {
     *("p", "br", "em", "strong", "s", "del", "code", "pre", "a", "img", "span"),
-    *("ul", "ol", "li", "blockquote", "hr", "h4", "h5", "h6"),
+    *("ul", "ol", "li", "blockquote", "hr", "h3", "h4", "h5", "h6"),
     *("table", "thead", "tbody", "tr", "th", "td"),
 }
 _ATTRIBUTES = {
@@ -30,25 +31,26 @@ _ATTRIBUTES = {
 }
 
 
-def tokens(prose: Prose, placeholders: Placeholders) -> list[Token]:
+def tokens(prose: Prose, placeholders: Placeholders, heading_level: int) -> list[Token]:
     """The prose as Markdown tokens, links and merge fields already placeholders.
 
-    Merge fields in code stay what they are: code is shown, not filled in.
+    Merge fields in code stay what they are: code is shown, not filled in. Headings begin with
+    `heading_level`, whatever they are in the text, and skip none.
     """
     if len(prose.text) > MAX_CHARACTERS:
         _find(
             placeholders, "text-too-long", f"expected at most {MAX_CHARACTERS:,} characters", prose
         )
         return []
-    parsed = _parser.parse(prose.text)
+    parsed = _parser.parse(placeholders.hide_fields(prose.text))
     if any(token.level > MAX_DEPTH for token in parsed):
         _find(placeholders, "text-too-deep", f"expected at most {MAX_DEPTH} levels", prose)
         return []
     for block in parsed:
         line = prose.line + (block.map[0] if block.map else 0)
-        for token, following in _with_following(block.children or []):
-            _freeze(token, following, line, placeholders)
-        _lower_heading(block)
+        block.content = placeholders.unhide_fields(block.content)
+        freeze(block.children or [], line, placeholders)
+    _lower_headings(parsed, heading_level)
     return parsed
 
 
@@ -68,51 +70,66 @@ def clean(fragment: str) -> str:
     )
 
 
-def _freeze(token: Token, following: list[Token], line: int, placeholders: Placeholders) -> None:
-    if token.type == "text":
-        token.content = placeholders.fields_in(token.content, line)
-    elif token.type == "link_open":
-        title = "".join(inner.content for inner in _until_close(following))
-        href = str(token.attrGet("href") or "")
-        token.attrs = {"href": placeholders.link(href, title, line)}
-    elif token.type == "image":
-        _freeze_image(token, line, placeholders)
+def freeze(inline: Sequence[Token], line: int, placeholders: Placeholders) -> None:
+    """Put placeholders where links and merge fields are, in one go over the tokens of a block."""
+    for number, token in enumerate(inline):
+        token.content = placeholders.unhide_fields(token.content)
+        if token.type == "text":
+            token.content = placeholders.fields_in(token.content, line)
+        elif token.type == "image":
+            _freeze_image(token, line, placeholders)
+        elif token.type == "link_close":
+            _freeze_link(inline, number, line, placeholders)
+
+
+def _freeze_link(
+    inline: Sequence[Token], close: int, line: int, placeholders: Placeholders
+) -> None:
+    """The link that is closed there; its text is frozen already. No link stands in another."""
+    opened = close - 1
+    while inline[opened].type != "link_open":
+        opened -= 1
+    title = "".join(inline[number].content for number in range(opened + 1, close))
+    href = placeholders.unhide_fields(str(inline[opened].attrGet("href") or ""))
+    inline[opened].attrs = {"href": placeholders.link(href, title, line)}
 
 
 def _freeze_image(token: Token, line: int, placeholders: Placeholders) -> None:
     """An image by https, with a text; `![text](url "width=300")` says how wide."""
-    src = str(token.attrGet("src") or "")
-    if not src.startswith(("https://", "http://")):
+    src = placeholders.unhide_fields(str(token.attrGet("src") or ""))
+    if not src.startswith(("https://", "http://")) or "{{" in src:
         placeholders.findings.append(
             Finding(
                 "image-source", Severity.ERROR, f"expected an https:// image: {src[:200]}", line
             )
         )
+        src = ""
     if not token.content.strip():
         placeholders.findings.append(
             Finding("image-without-alt", Severity.ERROR, "an image needs a text: ![text](…)", line)
         )
+    _freeze_alt(token, line, placeholders)
     asked = _IMAGE_WIDTH.fullmatch(str(token.attrGet("title") or ""))
     width = min(int(asked[1]), COLUMN_WIDTH) if asked else COLUMN_WIDTH
     token.attrs = {"src": src, "alt": "", "width": str(width)}
 
 
-def _lower_heading(block: Token) -> None:
-    """Headings of a body stay below the entry's own."""
-    if block.type in ("heading_open", "heading_close"):
-        block.tag = f"h{max(4, int(block.tag[1]))}"
+def _freeze_alt(token: Token, line: int, placeholders: Placeholders) -> None:
+    """The image's text: HTML is made of the children, the text part of the content."""
+    pieces = (child.content or " " * child.type.endswith("break") for child in token.children or [])
+    token.content = placeholders.fields_in(placeholders.unhide_fields("".join(pieces)), line)
+    token.children = [Token("text", "", 0, content=token.content)]
 
 
-def _with_following(children: list[Token]) -> Iterator[tuple[Token, list[Token]]]:
-    for number, token in enumerate(children):
-        yield token, children[number + 1 :]
-
-
-def _until_close(following: list[Token]) -> Iterator[Token]:
-    for token in following:
-        if token.type == "link_close":
-            return
-        yield token
+def _lower_headings(parsed: Sequence[Token], first: int) -> None:
+    """Headings of a body stay below the one it stands under, each at most one below the last."""
+    above: list[int] = []
+    for block in parsed:
+        if block.type == "heading_open":
+            level = int(block.tag[1])
+            above = [*(outer for outer in above if outer < level), level]
+        if block.type in ("heading_open", "heading_close"):
+            block.tag = f"h{min(_LOWEST_HEADING, first + len(above) - 1)}"
 
 
 def _find(placeholders: Placeholders, code: str, text: str, prose: Prose) -> None:

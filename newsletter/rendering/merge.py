@@ -12,7 +12,9 @@ from subscribers.recipient import Recipient
 
 PLAIN_FIELDS = ("subscriber.name", "subscriber.email", "subscriber.locale")
 _ATTRIBUTE = re.compile(r"subscriber\.attributes\.[A-Za-z0-9_-]{1,60}")
-_EXPRESSION = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+EXPRESSION = re.compile(r"\{\{((?:[^{}\n]|\{(?!\{)|\}(?!\}))*)\}\}")
+"""In one line and up to the next `{{`: what an unclosed one would swallow is not guessed."""
+
 _FIELD = re.compile(
     r"""\s*([a-zA-Z_][\w.-]*)\s*(?:\|\s*default\(\s*(?:"([^"]*)"|'([^']*)')\s*\)\s*)?"""
 )
@@ -30,7 +32,7 @@ class Found:
 
 def find(text: str) -> list[Found]:
     """Every `{{ … }}` in the order of the text."""
-    return [_read(found) for found in _EXPRESSION.finditer(text)]
+    return [_read(found) for found in EXPRESSION.finditer(text)]
 
 
 def value(field: MergeField, recipient: Recipient) -> str:

@@ -20,6 +20,7 @@ from newsletter.rendering.compiled import (
     Frozen,
     SenderIdentity,
     WireForm,
+    is_damaged,
     placeholder_pattern,
 )
 from newsletter.rendering.mail_tokens import Door, LeaveToken, TrackingToken
@@ -257,7 +258,7 @@ def _cut(email: CompiledEmail, text: str, fill: _Fill, context: Context) -> Sequ
     for number, piece in enumerate(placeholder_pattern(email.nonce).split(text)):
         # `split` puts what group 1 matched, the placeholders' names, at the odd places.
         pieces += fill(piece, context) if number % 2 else [piece]
-    if any(email.nonce in piece for piece in pieces if isinstance(piece, str)):
+    if any(is_damaged(email.nonce, piece) for piece in pieces if isinstance(piece, str)):
         raise LeftoverError("a placeholder is damaged: the mail would show it")
     return _joined(pieces)
 

@@ -2,25 +2,29 @@
 
 import html
 import re
-import secrets
 from urllib.parse import urlsplit
 
 from newsletter.rendering import merge
-from newsletter.rendering.compiled import Link, MergeField, placeholder, placeholder_pattern
+from newsletter.rendering.compiled import (
+    Link,
+    MergeField,
+    new_nonce,
+    placeholder,
+    placeholder_pattern,
+)
 from newsletter.rendering.findings import Finding, Severity
-
-_NONCE_BYTES = 10
 
 
 class Placeholders:
     """Everything in one compile that is filled in later, and the findings on the way."""
 
     def __init__(self) -> None:
-        self.nonce = "n" + secrets.token_hex(_NONCE_BYTES)
+        self.nonce = new_nonce()
         self.fields: list[MergeField] = []
         self.findings: list[Finding] = []
         self._links: dict[str, Link] = {}
         self._slots: dict[str, str] = {}
+        self._hidden: list[str] = []
 
     @property
     def links(self) -> tuple[Link, ...]:
@@ -41,12 +45,17 @@ class Placeholders:
             return "#"
         if urlsplit(url).scheme == "mailto":
             return url
-        link = self._links.setdefault(url, Link(len(self._links) + 1, url, title))
+        shown = self.resolved(title, as_html=False)
+        link = self._links.setdefault(url, Link(len(self._links) + 1, url, shown))
         return self.name(f"link{link.number}")
 
     def fields_in(self, text: str, line: int) -> str:
-        """The text with its merge fields as placeholders; an unknown field is a finding."""
-        pieces, end = [], 0
+        """The text with its merge fields as placeholders; an unknown field is a finding.
+
+        So is a `{{` that begins none: a reader would see it.
+        """
+        pieces: list[str] = []
+        end = 0
         for found in merge.find(text):
             pieces.append(text[end : found.start])
             end = found.end
@@ -55,7 +64,25 @@ class Placeholders:
             else:
                 self.fields.append(found.field)
                 pieces.append(self.name(f"field{len(self.fields)}"))
-        return "".join([*pieces, text[end:]])
+        filled = "".join([*pieces, text[end:]])
+        if "{{" in filled:
+            problem = "a merge field begins with {{ and ends with }} in the same line"
+            self._find("merge-field-unknown", Severity.ERROR, problem, line)
+        return filled.replace("{{", "")
+
+    def hide_fields(self, text: str) -> str:
+        """The text with each `{{ … }}` as one word, so that Markdown sees nothing inside it."""
+
+        def hidden(found: re.Match[str]) -> str:
+            self._hidden.append(found[0])
+            return self.name(f"raw{len(self._hidden)}")
+
+        return merge.EXPRESSION.sub(hidden, text)
+
+    def unhide_fields(self, text: str) -> str:
+        """The text as it was before `hide_fields`."""
+        pattern = re.compile(re.escape(self.nonce) + r"-raw(\d+)-")
+        return pattern.sub(lambda found: self._hidden[int(found[1]) - 1], text)
 
     def slot(self, fragment: str) -> str:
         """A token that stands for finished HTML until MJML has compiled."""

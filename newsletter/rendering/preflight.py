@@ -9,7 +9,12 @@ from itertools import pairwise
 from urllib.parse import urlsplit
 
 from newsletter.issues.source import IssueSource
-from newsletter.rendering.compiled import CompiledEmail, SenderIdentity, placeholder_pattern
+from newsletter.rendering.compiled import (
+    CompiledEmail,
+    SenderIdentity,
+    is_damaged,
+    placeholder_pattern,
+)
 from newsletter.rendering.findings import Finding, Severity
 
 WARN_BYTES = 85_000
@@ -21,9 +26,10 @@ _LONGEST_VALUE = 120
 
 _KNOWN_NAMES = re.compile(r"(link|field)\d+|email|unsubscribe|pixel")
 _HEADING = re.compile(r"<h([1-6])\b")
-_OUTSIDE = re.compile(
-    r"<link\b[^>]*stylesheet|@import|@font-face|fonts\.googleapis|<script\b", re.IGNORECASE
-)
+_OUTSIDE_TAG = re.compile(r"<link\b[^>]*(?:stylesheet|fonts\.googleapis)|<script\b", re.IGNORECASE)
+_STYLE = re.compile(r"<style\b[^>]*>(.*?)</style>", re.DOTALL | re.IGNORECASE)
+_OUTSIDE_STYLE = re.compile(r"@import|@font-face|fonts\.googleapis", re.IGNORECASE)
+_CODE = re.compile(r"<(pre|code)\b[^>]*>.*?</\1>", re.DOTALL)
 _LANGUAGE = re.compile(r'<html lang="(?!und")')
 _IMAGE = re.compile(r"<img\b[^>]*>")
 _SHOUTING = re.compile(r"[A-Z]{4,}")
@@ -33,7 +39,10 @@ def check(
     source: IssueSource, identity: SenderIdentity, email: CompiledEmail, today: date | None
 ) -> list[Finding]:
     """Every check of a compiled issue; those made while compiling come on top."""
-    found = [*_of_text(source), *_of_mail(email), *_of_settings(identity)]
+    misplaced = list(_misplaced_fields(source))
+    found = [*_of_text(source), *misplaced, *_of_mail(email), *_of_settings(identity)]
+    if not misplaced and "{{" in email.subject + _CODE.sub("", email.html):
+        found.append(Finding("token-left", Severity.ERROR, "readers would see a `{{`"))
     if today is not None and source.date < today:
         line = source.lines.get("date")
         text = f"the issue's date, {source.date.isoformat()}, is past"
@@ -55,6 +64,21 @@ def _of_text(source: IssueSource) -> Iterator[Finding]:
             1,
         )
     yield from _of_entries(source)
+
+
+def _misplaced_fields(source: IssueSource) -> Iterator[Finding]:
+    """These texts are the same for every reader, in the archive and in the feed too."""
+    entries = [entry for section in source.sections for entry in section.entries]
+    lines = source.lines
+    for what, text, line in (
+        ("the title", source.title, lines.get("title")),
+        ("categories", " ".join(source.categories), lines.get("categories")),
+        *(("an author", entry.author, entry.line) for entry in entries),
+        *(("a source's name", entry.source_name, entry.line) for entry in entries),
+    ):
+        if "{{" in text:
+            problem = f"{what} cannot hold a merge field: {text[:200]}"
+            yield Finding("merge-field-misplaced", Severity.ERROR, problem, line)
 
 
 def _of_entries(source: IssueSource) -> Iterator[Finding]:
@@ -94,7 +118,7 @@ def _of_mail(email: CompiledEmail) -> Iterator[Finding]:
         ("text-missing", not email.text.strip(), "no text part"),
         ("lang-missing", not _LANGUAGE.search(email.html), "the HTML names no language"),
         ("dark-rules-missing", "prefers-color-scheme: dark" not in email.html, "no dark rules"),
-        ("outside-resource", _OUTSIDE.search(email.html), "fonts, styles or scripts from outside"),
+        ("outside-resource", _reaches_outside(email.html), "fonts, styles or scripts from outside"),
         ("image-without-width", _image_without_width(email.html), "an image without a width"),
         ("heading-order", _skips_a_level(email.html), "headings skip a level"),
         ("token-left", _unknown_placeholders(email), "a placeholder that nothing fills"),
@@ -150,11 +174,17 @@ def _unknown_placeholders(email: CompiledEmail) -> bool:
     pattern = placeholder_pattern(email.nonce)
     for text in (email.html, email.text, email.subject):
         names = pattern.findall(text)
-        if text.count(email.nonce) != len(names):
+        if is_damaged(email.nonce, pattern.sub("", text)):
             return True
         if not all(_KNOWN_NAMES.fullmatch(name) for name in names):
             return True
     return False
+
+
+def _reaches_outside(page: str) -> bool:
+    """In tags and styles; what readers see may speak of such things."""
+    styles = "".join(_STYLE.findall(page))
+    return bool(_OUTSIDE_TAG.search(page) or _OUTSIDE_STYLE.search(styles))
 
 
 def _image_without_width(page: str) -> bool:

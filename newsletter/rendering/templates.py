@@ -19,6 +19,7 @@ from jinja2 import (
 from markupsafe import Markup
 
 from newsletter.core.errors import ConfigurationError, InputError
+from newsletter.rendering.compiled import ANY_PLACEHOLDER
 
 TEXT_WIDTH = 72
 _IN_WHEEL = Path(__file__).parents[1] / "templates" / "email"
@@ -91,6 +92,7 @@ def _environment(folders: tuple[Path, ...]) -> Environment:
     )
     environment.globals["dark_rules"] = dark_rules
     environment.filters["fill"] = fill
+    environment.filters["upper"] = _upper
     environment.filters["quote"] = lambda text: textwrap.indent(text, "> ", lambda _: True)
     return environment
 
@@ -98,6 +100,12 @@ def _environment(folders: tuple[Path, ...]) -> Environment:
 def _escapes(name: str | None) -> bool:
     """All but the text part, which is no HTML."""
     return not (name or "").endswith(".txt")
+
+
+def _upper(text: str) -> str:
+    """Capitals, except in placeholders: a damaged one would be shown to readers."""
+    pieces = ANY_PLACEHOLDER.split(str(text))
+    return "".join(piece if n % 2 else piece.upper() for n, piece in enumerate(pieces))
 
 
 def _prefixed(rules: str, prefix: str) -> str:

@@ -17,6 +17,9 @@ _MONTHS = (
 )
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _RIGHT_TO_LEFT = ("ar", "fa", "he", "ur", "yi")
+_IN_SECTION, _IN_ENTRY = 3, 4
+"""The level of a heading below a section's <h2> and an entry's <h3>."""
+
 _SOURCE_LABEL = "Read at source"
 
 
@@ -88,7 +91,7 @@ def view(
 def _section(section: Section, placeholders: Placeholders, *, is_first: bool) -> SectionView:
     return SectionView(
         title=placeholders.fields_in(section.title, section.line),
-        body=_body(section.body, placeholders),
+        body=_body(section.body, placeholders, _IN_SECTION),
         entries=tuple(_entry(entry, placeholders) for entry in section.entries),
         is_opening=is_first and section.body is not None and not section.entries,
     )
@@ -96,23 +99,24 @@ def _section(section: Section, placeholders: Placeholders, *, is_first: bool) ->
 
 def _entry(entry: Entry, placeholders: Placeholders) -> EntryView:
     line = entry.line
-    href = placeholders.link(entry.url, entry.title, line) if entry.url else ""
+    title = placeholders.fields_in(entry.title, line)
+    href = placeholders.link(entry.url, title, line) if entry.url else ""
     source_url = entry.source_url or entry.url
     labelled = entry.source_name if entry.source_name not in ("", "Source") else _SOURCE_LABEL
     return EntryView(
-        title=placeholders.fields_in(entry.title, line),
+        title=title,
         href=href,
         author=entry.author,
-        source_href=placeholders.link(source_url, entry.title, line) if source_url else "",
+        source_href=placeholders.link(source_url, title, line) if source_url else "",
         source_label=labelled,
         summary=_summary(entry, placeholders),
-        audience=_body(entry.audience, placeholders),
+        audience=_body(entry.audience, placeholders, _IN_ENTRY),
     )
 
 
 def _summary(entry: Entry, placeholders: Placeholders) -> Body | None:
     """The summary; the lead of the plain digest form is its first sentence, set apart."""
-    rest = _body(entry.summary, placeholders)
+    rest = _body(entry.summary, placeholders, _IN_ENTRY)
     if not entry.lead:
         return rest
     lead = placeholders.fields_in(entry.lead, entry.line)
@@ -122,17 +126,17 @@ def _summary(entry: Entry, placeholders: Placeholders) -> Body | None:
     return _shaped(start + tail, plaintext.plain_to_text(" ".join(text.split())), placeholders)
 
 
-def _body(prose: Prose | None, placeholders: Placeholders) -> Body | None:
+def _body(prose: Prose | None, placeholders: Placeholders, heading_level: int) -> Body | None:
     if prose is None:
         return None
     if not prose.markdown:
         filled = placeholders.fields_in(prose.text, prose.line)
         paragraphs = filled.split("\n\n")
         html = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs)
-        return _shaped(Markup(html), plaintext.plain_to_text(filled), placeholders)  # noqa: S704
-    tokens = markdown.tokens(prose, placeholders)
-    # Cleaned by nh3 a moment ago: the one place where text becomes trusted markup.
-    html = Markup(markdown.to_html(tokens).strip())  # noqa: S704
+        safe = Markup(html)  # noqa: S704 - escaped a moment ago
+        return _shaped(safe, plaintext.plain_to_text(filled), placeholders)
+    tokens = markdown.tokens(prose, placeholders, heading_level)
+    html = Markup(markdown.to_html(tokens).strip())  # noqa: S704 - cleaned by nh3 a moment ago
     return _shaped(html, plaintext.to_text(tokens), placeholders)
 
 

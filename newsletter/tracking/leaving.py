@@ -54,7 +54,8 @@ def undo(session: Session, token: LeaveToken, visit: Visit) -> bool:
 def masked(address: str) -> str:
     """Enough for its owner to know it, too little for the reader of a forwarded copy."""
     local, _, domain = address.rpartition("@")
-    return f"{local[:1]}•••{local[-1:] if len(local) > 2 else ''}@{domain}"  # noqa: PLR2004
+    last = local[-1:] if len(local) > 2 else ""  # noqa: PLR2004 - of two letters one is enough
+    return f"{local[:1]}•••{last}@{domain}"
 
 
 def _evidence(token: LeaveToken, visit: Visit) -> Evidence:

@@ -43,6 +43,7 @@ def test_from_nothing_to_a_sent_issue_as_the_quickstart_says(
     assert "candidates 1 = accepted 1 +" in said
     assert referee.accepted() == ["editor@example.org", "ada@example.org"]
     assert here.json("report", "1")["accepted"] == 1
+    assert "candidates 1 = accepted 1" in here.json("broadcasts", "watch", "1")["accounting"]
     assert [issue["newsletter"] for issue in here.json("issues", "list")] == ["field-notes"]
     assert here.json("issues", "list")[0]["sent"] is True
     assert "accepted 1" in here.run("report", "1")
@@ -80,7 +81,7 @@ def test_check_names_what_is_wrong_with_its_line(installation: Installation) -> 
         ("broadcasts resolve 7 --accept", 1, "there is no broadcast '7'"),
         ("report 7", 1, "there is no broadcast '7'"),
         ("issues show 2020-01-01", 1, "there is no issue"),
-        ("send 2020-01-01", 2, "no relay is configured"),
+        ("send issue.md", 2, "no relay is configured"),
         ("subscribers add nonsense --list x", 1, "is not an e-mail address"),
         ("subscribers add a@example.org --list x", 1, "there is no list 'x'"),
         ("subscribers import nowhere.csv --list x", 1, "nowhere.csv: cannot be read"),
@@ -105,6 +106,9 @@ def test_rehearsals_change_nothing(installation: Installation) -> None:
     here.run("issues", "import", "issue.md", "--dry-run")
     assert here.json("lists", "list") == []
     assert here.json("issues", "list") == []
+    said = here.run("subscribers", "import", "people.csv", "--list", "Readers", "--dry-run")
+    assert "Would make list 'readers'.\n2 rows: 2 added. Nothing was changed." in said
+    assert here.json("lists", "list") == []
     here.run("lists", "create", "Readers")
     here.run("subscribers", "import", "people.csv", "--list", "readers", "--dry-run")
     here.run("subscribers", "add", "cyd@example.org", "--list", "readers", "--dry-run")
@@ -128,7 +132,14 @@ def test_json_is_json(installation: Installation) -> None:
     imported = json.loads(
         here.run("subscribers", "import", "people.csv", "--list", "readers", "--json")
     )
-    assert imported == {"rows": 2, "dry_run": False, "present": 2}
+    counts = {"rows": 2, "dry_run": False, "present": 2}
+    assert imported == {**counts, "first_problems": [], "bad_rows": None}
+    (here.folder / "bad.csv").write_text("email\nnonsense\n")
+    refused = json.loads(
+        here.run("subscribers", "import", "bad.csv", "--list", "readers", "--json")
+    )
+    assert refused["bad_rows"] == "bad.csv.bad.csv"
+    assert "bad.csv:2: email: 'nonsense'" in refused["first_problems"][0]
 
 
 def test_a_sent_issue_does_not_change(tmp_path: Path, start_referee: StartReferee) -> None:
@@ -208,7 +219,10 @@ def test_a_broadcast_keeps_what_becomes_of_its_doubts(
 def test_export_reads_back(installation: Installation) -> None:
     here = installation
     here.run("subscribers", "import", "people.csv", "--list", "Readers")
-    said = here.run("subscribers", "export", "--list", "readers", "--out", "o.csv")
+    export = ("subscribers", "export", "--list", "readers", "--out", "o.csv")
+    assert "Would write 2 rows" in here.run(*export, "--dry-run")
+    assert not (here.folder / "o.csv").exists()
+    said = here.run(*export)
     assert "Wrote 2 rows" in said
     said = here.run("subscribers", "import", "o.csv", "--list", "readers")
     assert "2 already there" in said
@@ -246,4 +260,5 @@ def _people(folder: Path) -> str:
 
 
 def _in_seconds(seconds: int) -> str:
-    return f"{datetime.now() + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}"  # noqa: DTZ005
+    moment = datetime.now() + timedelta(seconds=seconds)  # noqa: DTZ005 - as a person types it
+    return f"{moment:%Y-%m-%dT%H:%M:%S}"

@@ -16,8 +16,12 @@ ACCOUNTING = re.compile(
 
 @pytest.mark.timeout(120)
 def test_the_demo_tells_the_whole_story_twice(tmp_path: Path) -> None:
-    installation = Installation(tmp_path)
-    for _ in range(2):
+    around = {
+        "http_proxy": "http://127.0.0.1:9",
+        "NEWSLETTER_TRACKING__DEFAULT_MODE": "off",
+        "NEWSLETTER_LOG__LEVEL": "loud",
+    }
+    for installation in (Installation(tmp_path), Installation(tmp_path, around)):
         said = installation.run("demo")
         lines = ACCOUNTING.findall(said)
         for candidates, *parts, reasons in lines:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from newsletter.core.db import Sessions, connect
 from newsletter.core.errors import InputError
@@ -15,6 +16,7 @@ from subscribers.importing import CHUNK_ROWS, Fate, ImportOptions, ImportReport,
 from subscribers.models import (
     ConsentEvent,
     Subscriber,
+    SubscriberList,
     Subscription,
     SubscriptionStatus,
     SuppressionReason,
@@ -38,7 +40,11 @@ class Desk:
     def run(self, text: str | bytes, name: str = "people.csv", **options: object) -> ImportReport:
         file = self.folder / name
         file.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return import_file(self.sessions, file, self.list_id, ImportOptions(**options))  # type: ignore[arg-type]
+        return import_file(self.sessions, file, self.find_list, ImportOptions(**options))  # type: ignore[arg-type]
+
+    def find_list(self, session: Session) -> int:
+        del session
+        return self.list_id
 
     def standing(self) -> dict[str, tuple[str, str]]:
         """Address key -> (status, tracking consent)."""
@@ -136,6 +142,131 @@ def test_a_rehearsal_counts_and_changes_nothing(desk: Desk) -> None:
     assert not (desk.folder / "bad").exists()
 
 
+@pytest.mark.parametrize("apart", [0, CHUNK_ROWS + 5])
+@pytest.mark.parametrize("rehearse", [True, False])
+def test_a_later_row_about_the_same_address_counts_the_same_near_and_far(
+    desk: Desk, apart: int, rehearse: bool
+) -> None:
+    between = "".join(f"r{n}@example.org,active,\n" for n in range(apart))
+    report = desk.run(
+        "email,status,tracking_consent\nada@example.org,active,granted\nbob@example.org,,\n"
+        "cyd@example.org,unsubscribed,\n"
+        f"{between}ADA@example.org,unsubscribed,denied\nbob@example.org,,\n"
+        "cyd@example.org,active,\nada@example.org,active,granted\n",
+        rehearse=rehearse,
+    )
+    assert report.counts == {
+        Fate.ADDED: 3 + apart,
+        Fate.ENDED: 1,
+        Fate.PRESENT: 1,
+        Fate.KEPT_UNSUBSCRIBED: 2,
+    }
+    standing = desk.standing()
+    if rehearse:
+        assert standing == {}
+        return
+    assert standing["ada@example.org"] == ("unsubscribed", "denied")
+    assert standing["bob@example.org"] == ("active", "unknown")
+    assert standing["cyd@example.org"] == ("unsubscribed", "unknown")
+
+
+@pytest.mark.parametrize("rehearse", [True, False])
+def test_a_list_is_made_with_its_first_rows_or_not_at_all(desk: Desk, rehearse: bool) -> None:
+    file = desk.folder / "people.csv"
+    options = ImportOptions(rehearse=rehearse)
+
+    def make(session: Session) -> int:
+        return factories.a_list(session, "Evenings").id
+
+    for broken in ("", "name\nAda\n", 'email\n"open\n'):
+        file.write_text(broken)
+        with pytest.raises(InputError):
+            import_file(desk.sessions, file, make, options)
+        assert slugs(desk) == ["mornings"]
+    file.write_text("email\nada@example.org\n")
+    assert import_file(desk.sessions, file, make, options).counts == {Fate.ADDED: 1}
+    assert slugs(desk) == (["mornings"] if rehearse else ["evenings", "mornings"])
+
+
+def slugs(desk: Desk) -> list[str]:
+    with desk.sessions.reading() as session:
+        return sorted(session.scalars(select(SubscriberList.slug)))
+
+
+@pytest.mark.parametrize(
+    ("cells", "problem"),
+    [
+        ("0001-01-01T00:00:00+14:00,", "subscribed_at: expected a time"),
+        ("9999-12-31T23:59:59-12:00,", "subscribed_at: expected a time"),
+        (r',"{""a"": ""\ud800""}"', "attributes: expected a JSON object"),
+        (',"{""a"": 1e999}"', "attributes: expected a JSON object"),
+        (',"{""a"": NaN}"', "attributes: expected a JSON object"),
+    ],
+)
+def test_a_cell_that_no_database_takes_is_a_bad_row_and_the_others_are_imported(
+    desk: Desk, cells: str, problem: str
+) -> None:
+    report = desk.run(
+        f"email,subscribed_at,attributes\nbad@example.org,{cells}\nada@example.org,,\n"
+    )
+    assert report.counts == {Fate.ADDED: 1, Fate.BAD: 1}
+    assert problem in report.first_problems[0]
+
+
+def test_bad_rows_never_replace_the_file_they_come_from(desk: Desk) -> None:
+    file = desk.folder / "people.csv"
+    (desk.folder / "other.csv").symlink_to(file)
+    for bad_rows in (file, desk.folder / "other.csv"):
+        with pytest.raises(InputError, match="is the file to import"):
+            desk.run("email\nbad\n", bad_rows=bad_rows)
+    assert file.read_text() == "email\nbad\n"
+    for bad_rows in (desk.folder, desk.folder / "nowhere" / "x.csv"):
+        with pytest.raises(InputError, match="expected a file in a folder that is there"):
+            desk.run("email\nbad\n", bad_rows=bad_rows)
+    assert desk.standing() == {}
+
+
+def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text("before")
+
+    def fail() -> None:
+        with csv_files.CsvWriter(file, ("email",)) as writer:
+            writer.write(["a@example.org"])
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert file.read_text() == "before"
+    with csv_files.CsvWriter(file, ("email",)) as writer:
+        writer.write(["a@example.org"])
+    assert file.read_text().split() == ["email", "a@example.org"]
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
+    with pytest.raises(InputError, match="found a folder"):
+        csv_files.CsvWriter(tmp_path, ("email",))
+    with pytest.raises(InputError, match="cannot be written: "):
+        csv_files.CsvWriter(tmp_path / "no" / "x.csv", ("email",))
+
+
+def test_a_rehearsal_holds_up_nobody_who_writes_meanwhile(desk: Desk) -> None:
+    (desk.folder / "people.csv").write_text("email\nada@example.org\n")
+    made: list[str] = []
+
+    def write_meanwhile(bytes_read: int) -> None:
+        with desk.sessions.writing() as session:
+            made.append(factories.a_list(session, f"Meanwhile {len(made)} {bytes_read}").slug)
+
+    options = ImportOptions(rehearse=True)
+    report = import_file(
+        desk.sessions, desk.folder / "people.csv", desk.find_list, options, write_meanwhile
+    )
+    assert report.counts == {Fate.ADDED: 1}
+    assert made
+    assert slugs(desk) == sorted([*made, "mornings"])
+    assert not list(desk.folder.glob(".rehearsal-*"))
+
+
 def test_unconfirmed_people_still_have_to_confirm(desk: Desk) -> None:
     desk.run(
         "email,status\nada@example.org,active\nbob@example.org,unsubscribed\n", unconfirmed=True
@@ -203,7 +334,7 @@ def test_what_is_no_such_file_is_named_with_its_line(
 
 def test_a_missing_file_is_named(desk: Desk) -> None:
     with pytest.raises(InputError, match=r"nowhere\.csv: cannot be read"):
-        import_file(desk.sessions, desk.folder / "nowhere.csv", desk.list_id)
+        import_file(desk.sessions, desk.folder / "nowhere.csv", desk.find_list)
 
 
 def test_what_came_before_the_broken_line_is_kept(

@@ -12,7 +12,7 @@ from newsletter.broadcasts.models import DeliveryState
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.tokens import TokenKeys
-from newsletter.mail.replies import parse_reply
+from newsletter.mail.replies import Reply, parse_reply
 from newsletter.mail.smtp import Envelope, Exchange
 from newsletter.sending import system_mail
 from newsletter.sending.confirmation import ask_to_confirm

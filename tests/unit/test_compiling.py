@@ -1,18 +1,26 @@
 """From an issue to a mail: what must be in it, what must not, and in which order."""
 
 import re
+from collections.abc import Iterator
 from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it.token import Token
 
 from newsletter.cli.issues import render_to
+from newsletter.issues.commonmark import CommonMark
 from newsletter.issues.parsing import parse, read_text
 from newsletter.issues.source import SourceError
-from newsletter.rendering.compiled import CompiledEmail
+from newsletter.rendering import markdown
+from newsletter.rendering.compiled import CompiledEmail, WireForm
+from newsletter.rendering.findings import Severity
+from newsletter.rendering.message import prepare
+from newsletter.rendering.placeholders import Placeholders
 from tests import factories
 
 HEAD = "---\ndate: 2026-06-17\nsubject: Short\npreheader: Shorter\n---\n"
@@ -153,6 +161,95 @@ def test_the_web_page_shows_defaults_and_leads_straight_on() -> None:
     assert "Dear reader &amp; friend," in email.webpage
     assert 'href="https://example.org/?a=1&amp;b=2"' in email.webpage
     assert "unsubscribe" not in email.webpage.lower()
+
+
+PLAIN = '{{ subscriber.name | default("you") }}'
+FIELD = '{{ subscriber.name | default("*my* | friend") }}'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"Hello {FIELD}.",
+        f"| a | b |\n|---|---|\n| {FIELD} | x |",
+        f"![Hello {FIELD}](https://example.org/a.png)",
+        f"[Hello {FIELD}](https://example.org/a)",
+        f"- *Hello {FIELD}*\n\n  > again",
+    ],
+)
+def test_a_merge_field_means_itself_wherever_text_may_stand(text: str) -> None:
+    made = factories.compiled(f"{HEAD}## A {PLAIN}\n{text}\n\n### E {PLAIN}\nend\n")
+    email = made.email
+    assert not [f for f in made.findings if f.severity is Severity.ERROR]
+    assert [field.default for field in email.fields] == ["you", "*my* | friend", "you"]
+    for shape in (email.html, email.text):
+        for number in (1, 2, 3):
+            assert f"{email.nonce}-field{number}-" in shape
+        assert "{{" not in shape
+    assert email.webpage.count("*my* | friend") == 1
+    assert not [link for link in email.links if email.nonce in link.title]
+
+
+def test_a_merge_field_in_code_is_shown() -> None:
+    email = compiled("## A\n`{{ subscriber.name }}`\n\n    {{ 7*7 }}\n")
+    assert email.fields == ()
+    for shape in (email.html, email.text):
+        assert "{{ subscriber.name }}" in shape
+        assert "{{ 7*7 }}" in shape
+
+
+def test_a_section_with_a_merge_field_reads_well_as_text() -> None:
+    email = compiled("## For {{ subscriber.name }} only\nx\n")
+    assert f"FOR {email.nonce}-field1- ONLY" in email.text
+    prepare(factories.frozen(email), WireForm.NONE)
+
+
+def test_a_subject_is_shown_without_placeholders() -> None:
+    made = factories.compiled(f"---\ndate: 2026-06-17\nsubject: 'For {PLAIN}'\n---\n## A\nx\n")
+    assert made.email.public_subject() == "For you"
+
+
+@pytest.mark.parametrize(
+    ("body", "levels"),
+    [
+        ("#### One\nx\n##### Two\nx\n#### Three\nx", ["3", "4", "3"]),
+        ("> ## One\n\n- # Two\n- ### Three", ["3", "3", "4"]),
+        ("text\n###### Deep\nx", ["3"]),
+    ],
+)
+def test_a_heading_in_a_text_stands_one_below_its_section_or_entry(
+    body: str, levels: list[str]
+) -> None:
+    made = factories.compiled(f"{HEAD}## A\n{body}\n\n### E\n{body}\n\nend.\n")
+    found = re.findall(r"<h(\d)", made.email.html)
+    below = [str(int(level) + 1) for level in levels]
+    assert found == ["1", "2", *levels, "3", *below]
+    assert not [f for f in made.findings if f.severity is Severity.ERROR]
+
+
+class Counted(list[Token]):
+    """A list that counts what is taken out of it."""
+
+    taken = 0
+
+    def __getitem__(self, key: Any) -> Any:
+        found = super().__getitem__(key)
+        self.taken += len(found) if isinstance(key, slice) else 1
+        return found
+
+    def __iter__(self) -> Iterator[Token]:
+        for token in super().__iter__():
+            self.taken += 1
+            yield token
+
+
+def test_the_work_grows_with_the_tokens_of_a_paragraph_not_with_their_square() -> None:
+    text = "*a* [b](https://example.org/{{x}}) c " * 400
+    inline = CommonMark().parse(text)[1].children
+    assert inline
+    counted = Counted(inline)
+    markdown.freeze(counted, 1, Placeholders())
+    assert counted.taken <= 4 * len(inline)
 
 
 def test_a_right_to_left_language_turns_the_mail() -> None:

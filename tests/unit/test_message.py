@@ -152,8 +152,9 @@ def test_a_placeholder_that_nothing_fills_is_never_sent(name: str) -> None:
         prepare(factories.frozen(replace(EMAIL, subject=f"{N}-{name}-")), WireForm.NONE)
 
 
-def test_a_damaged_placeholder_is_never_sent() -> None:
-    damaged = replace(EMAIL, html=EMAIL.html + f"{N}-LINK1")
+@pytest.mark.parametrize("trace", [f"{N}-LINK1", f"{N}-LINK1-".upper()])
+def test_a_damaged_placeholder_is_never_sent(trace: str) -> None:
+    damaged = replace(EMAIL, html=EMAIL.html + trace)
     with pytest.raises(LeftoverError, match="damaged"):
         prepare(factories.frozen(damaged), WireForm.NONE)
 

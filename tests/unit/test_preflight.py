@@ -62,6 +62,15 @@ def test_a_clean_issue_has_no_finding() -> None:
         ("Summary.", "See [x](ftp://example.org/).", "link-malformed", E, 12),
         ("subscriber.name", "subscriber.nmae", "merge-field-unknown", E, 8),
         ('subscriber.name | default("reader")', "7*7", "merge-field-unknown", E, 8),
+        ("Summary.", "See\n{{ subscriber.name", "merge-field-unknown", E, 12),
+        ("Summary.", "{{ subscriber.name |\ndefault('x') }}", "merge-field-unknown", E, 12),
+        ("Summary.", "![{{ x }}](https://example.org/x.png)", "merge-field-unknown", E, 12),
+        ("Summary.", "![x](https://example.org/{{ subscriber.name }})", "image-source", E, 12),
+        ("Summary.", "[x](https://example.org/{{ subscriber.name }})", "link-malformed", E, 12),
+        ("date:", "title: For {{ subscriber.name }}\ndate:", "merge-field-misplaced", E, 3),
+        ("date:", "categories: ['{{ subscriber.name }}']\ndate:", "merge-field-misplaced", E, 3),
+        ("Summary.", "{{ x }} · [a](https://example.org/b)", "merge-field-misplaced", E, 11),
+        ("A calm subject", "For {{ subscriber.name", "merge-field-unknown", E, 4),
         ("Summary.", "![](https://example.org/x.png)", "image-without-alt", E, 12),
         ("Summary.", "![x](data:image/png;base64,AA)", "image-source", E, 12),
         ("Summary.", "word " * 20_000, "size", E, None),
@@ -74,6 +83,19 @@ def test_a_check_fires(old: str, new: str, code: str, severity: Severity, line: 
     (found,) = [f for f in findings(CLEAN.replace(old, new)) if f.code == code][:1]
     assert (found.severity, found.line) == (severity, line)
     assert found.text
+
+
+def test_one_misplaced_field_is_one_error() -> None:
+    text = CLEAN.replace("date:", "title: For {{ subscriber.name }}\ndate:")
+    assert [f.code for f in findings(text)] == ["merge-field-misplaced"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["`@import` and @font-face", "fonts.googleapis.com", "<script>", '<link rel="stylesheet">'],
+)
+def test_what_readers_see_may_speak_of_fonts_and_scripts(words: str) -> None:
+    assert findings(CLEAN.replace("Summary.", words)) == []
 
 
 def test_a_missing_postal_address_is_about_the_settings() -> None:
@@ -92,6 +114,13 @@ def test_a_missing_postal_address_is_about_the_settings() -> None:
         ("digest.txt", "{{ unsubscribe_url }}", "", "unsubscribe-missing"),
         ("layout.mjml", "prefers-color-scheme: dark", "print", "dark-rules-missing"),
         ("layout.mjml", ' lang="{{ lang }}"', "", "lang-missing"),
+        ("digest.mjml", "View online", "View {{ '{{' }} online", "token-left"),
+        (
+            "layout.mjml",
+            "@media",
+            "@import url(https://example.org/x.css);\n@media",
+            "outside-resource",
+        ),
         (
             "layout.mjml",
             "<mj-raw>\n      <meta",
