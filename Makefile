@@ -10,10 +10,10 @@ export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint types fmt bench docs
+.PHONY: help setup demo run test lint types fmt bench bench-quick docs
 
 help: ## Say what there is
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 setup: $(VENV)/.ready ## Make .venv with the locked packages; the command is .venv/bin/newsletter
 
@@ -47,6 +47,9 @@ fmt: setup ## Bring the code into form
 
 bench: setup ## Measure and write BENCHMARKS.md
 	@$(BIN)/python -m benchmarks.run
+
+bench-quick: setup ## Measure the ratios that count in under a minute; the last line is JSON
+	@$(BIN)/python -m benchmarks.quick
 
 docs: setup ## Write the command reference anew
 	@$(BIN)/typer newsletter.cli.app utils docs --name newsletter --title Commands --output docs/commands.md
