@@ -44,7 +44,7 @@ def _people(session: Session, people: int) -> None:
     session.execute(insert(Subscriber).from_select(columns, rows.order_by(number.c.n)))
 
 
-def _numbers(people: int) -> Select[tuple[int]]:
+def _numbers(people: int) -> Select[int]:
     return select(literal(1, BigInteger()).label("n")).where(literal(people) > 0)
 
 

@@ -41,16 +41,18 @@ def timed(work: Callable[[], object], pieces: int) -> Sample:
 
 
 def compete(
-    contestants: Mapping[str, Callable[[], Sample]], rounds: int, *, seconds: float = math.inf
+    contestants: Mapping[str, Callable[[], Sample]], rounds: int, *, until: float = math.inf
 ) -> dict[str, Result]:
     """Every contestant once per round, in turn, after one round that does not count.
 
-    A round that would likely end after `seconds` is not begun, unless it is the first that counts.
+    A round that would likely end after `until`, on `time.monotonic`'s clock, is not begun, unless
+    it is the first that counts.
     """
     samples: dict[str, list[Sample]] = {name: [] for name in contestants}
     began = time.monotonic()
     for number in range(rounds + 1):
-        if number > 1 and (time.monotonic() - began) * (number + 1) / number > seconds:
+        began_round = time.monotonic()
+        if number > 1 and began_round + (began_round - began) / number > until:
             break
         for name, run in contestants.items():
             sample = run()

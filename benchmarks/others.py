@@ -66,7 +66,7 @@ def nodemailer(port: int, wire: bytes, messages: int) -> Callable[[], Sample] | 
     """Its pooled transport with ready bytes; None, said aloud, where there is no npm."""
     if not _installed():
         return None
-    command = ["node", _CACHE / "send.js", str(port), str(SESSIONS), str(messages)]
+    command = ["node", str(_CACHE / "send.js"), str(port), str(SESSIONS), str(messages)]
 
     def work() -> Sample:
         done = subprocess.run(command, input=wire, stdout=subprocess.PIPE, check=True)

@@ -28,7 +28,7 @@ CHAPTERS: Mapping[str, Callable[[Scale], Chapter]] = {
     "splice": making.splicing,
 }
 
-TRIAL = Scale(1, 500, (500, 1_000), 5_000, 10_000, 20)
+TRIAL = Scale(1, 500, (500, 1_000), 5_000, 50_000, 20)
 """Whether everything runs; its figures mean nothing."""
 
 

@@ -1,5 +1,6 @@
-"""Chapters about sending: contestants, tracking, distance, size of the list, workers, signatures."""
+"""Chapters about sending: contestants, tracking, distance, list size, workers, signatures."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ def field() -> Iterator[Field]:
 
 
 def race(
-    size: int, scale: Scale, *, seconds: float = float("inf"), all_of_them: bool = True
+    size: int, scale: Scale, *, until: float = math.inf, all_of_them: bool = True
 ) -> tuple[int, dict[str, Result]]:
     """Everybody into the same sink, in turn; returns the message's size too."""
     made = mails.of_size(size)
@@ -114,7 +115,7 @@ def race(
         ):
             contestants[POSTGRESQL] = partial(ours[POSTGRESQL].round, large)
             contestants[SQLITE] = partial(ours[SQLITE].round, small)
-            return made.size, compete(contestants, scale.rounds, seconds=seconds)
+            return made.size, compete(contestants, scale.rounds, until=until)
 
 
 def _libraries(sink: int, wire: bytes, messages: int) -> Contestants:
@@ -133,7 +134,7 @@ consent again, commits the intent, offers the message and commits the outcome, w
 links and pixel are for aggregate figures. The others remember nothing. CPU is that of the sending
 process: PostgreSQL's own and the sink's are not in it. The issue is made, and its template is the
 benchmarks' own: the shipped one alone weighs more than 4 KB."""
-    targets = _targets(results) if size == LARGE else ()
+    targets = list(_targets(results)) if size == LARGE else []
     return Chapter(f"Send {size // 1024} KB", said, results_table(results), targets)
 
 
@@ -182,8 +183,8 @@ def distance(scale: Scale) -> Chapter:
             }
             results = compete(runs, scale.rounds)
     said = f"""\
-40 KB through a proxy that delays every byte by {ROUND_TRIP_SECONDS * 500:.0f} ms each way. A command
-and its reply take {found * 1e3:.1f} ms through it when nothing else goes on. The bound is
+40 KB through a proxy that delays every byte by {ROUND_TRIP_SECONDS * 500:.0f} ms each way. A
+command and its reply take {found * 1e3:.1f} ms through it when nothing else goes on. The bound is
 {SESSIONS} connections / {found * 1e3:.1f} ms = {SESSIONS / found:,.0f} messages a second: one round
 trip for each message."""
     share = {name: result.per_second * found / SESSIONS * 100 for name, result in results.items()}
@@ -213,7 +214,9 @@ def growth(scale: Scale) -> Chapter:
             )
     head = ["", "in all", "per second", "CPU each", "memory"]
     said = f"{made.size:,} bytes a message; each list is sent once, by a fresh worker process."
-    return Chapter("Small lists and large ones", said, table(head, rows), _flat(scale, samples))
+    return Chapter(
+        "Small lists and large ones", said, table(head, rows), list(_flat(scale, samples))
+    )
 
 
 def _flat(scale: Scale, samples: Mapping[tuple[str, int], Sample]) -> Iterator[Target]:
