@@ -10,10 +10,10 @@ export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint types fmt bench bench-quick docs
+.PHONY: help setup demo run test lint types fmt bench bench-quick faults faults-quick docs
 
 help: ## Say what there is
-	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 setup: $(VENV)/.ready ## Make .venv with the locked packages; the command is .venv/bin/newsletter
 
@@ -50,6 +50,12 @@ bench: setup ## Measure and write BENCHMARKS.md
 
 bench-quick: setup ## Measure the ratios that count in under a minute; the last line is JSON
 	@$(BIN)/python -m benchmarks.quick
+
+faults: setup ## Break everything while it sends, long form; writes the table of docs/reliability.md
+	@$(BIN)/python -m tests.faults --write docs/reliability.md
+
+faults-quick: setup ## Ten kinds of fault and more in under a minute; the last line is JSON
+	@$(BIN)/python -m tests.faults --quick
 
 docs: setup ## Write the command reference anew
 	@$(BIN)/typer newsletter.cli.app utils docs --name newsletter --title Commands --output docs/commands.md

@@ -1,8 +1,8 @@
 """A real SMTP server as referee: what it accepted is the truth, and it fails on demand.
 
 In a test: `with SmtpServer() as server:`. As a process of its own:
-`python tests/smtp_server.py --port-file F --log F [--unknown | --refuse | --greylist ADDR …]`,
-until SIGTERM.
+`python tests/smtp_server.py --port-file F --log F [--unknown ADDR …] [--refuse ADDR …]
+[--greylist ADDR …] [--silent ADDR …]`, until SIGTERM.
 """
 
 import argparse
@@ -45,6 +45,7 @@ class Step:
 
 UNKNOWN = Step(Moment.RCPT, "550 5.1.1 User unknown")
 REFUSED = Step(Moment.RCPT, "550 5.7.1 Not here")
+SILENT = Step(Moment.DOT)
 GREYLISTED = Step(Moment.RCPT, "451 4.7.1 Greylisted, come back later")
 
 
@@ -78,6 +79,7 @@ class SmtpServer:
     ) -> None:
         self.offers: list[Offer] = []
         self.connections = 0
+        self._protocols: list[_Protocol] = []
         self._context = context
         self._implicit_tls = implicit_tls
         self._login = login
@@ -129,11 +131,20 @@ class SmtpServer:
         self._started.set()
         await self._stopping.wait()
         server.close()
+        # The library leaves the TCP transport beneath STARTTLS open when a client just hangs up.
+        for protocol in self._protocols:
+            for transport in (protocol.transport, protocol._original_transport):
+                if isinstance(transport, asyncio.WriteTransport):
+                    transport.abort()
+        for _ in range(100):
+            if not getattr(server, "_active_count", 0):
+                break
+            await asyncio.sleep(0.005)
 
     def _protocol(self) -> "_Protocol":
         self.connections += 1
         starttls = self._context if not self._implicit_tls else None
-        return _Protocol(
+        protocol = _Protocol(
             self,
             _Handler(self),
             hostname="referee.test",
@@ -144,6 +155,8 @@ class SmtpServer:
             auth_require_tls=self._context is not None and not self._implicit_tls,
             authenticator=self._authenticate,
         )
+        self._protocols.append(protocol)
+        return protocol
 
     def _authenticate(
         self, server: Any, session: Any, envelope: Any, mechanism: str, data: LoginPassword
@@ -219,7 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port-file", type=Path, required=True)
     parser.add_argument("--log", type=Path)
-    for kind in ("--unknown", "--refuse", "--greylist"):
+    for kind in ("--unknown", "--refuse", "--greylist", "--silent"):
         parser.add_argument(kind, action="extend", nargs="+", default=[], metavar="ADDR")
     options = parser.parse_args(arguments)
     # Blocked before the server's thread starts, so that the signal waits for sigwait below.
@@ -231,6 +244,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             server.always(address, REFUSED)
         for address in options.greylist:
             server.script(address, GREYLISTED)
+        for address in options.silent:
+            server.script(address, SILENT)
         options.port_file.write_text(str(server.port))
         signal.sigwait({signal.SIGTERM, signal.SIGINT})
 

@@ -4,15 +4,18 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.models import (
+    LEASED,
     OPEN_STATES,
     Broadcast,
     BroadcastState,
+    BroadcastTotals,
     Delivery,
     DeliveryState,
+    PauseReason,
 )
 from newsletter.core.clock import now
 
@@ -84,19 +87,26 @@ class Accounting:
 
 
 def account(session: Session, broadcast_id: int) -> Accounting:
-    """Count one broadcast's recipients from its rows."""
+    """Count one broadcast's recipients from its rows, or from the totals they left."""
     broadcast = session.get_one(Broadcast, broadcast_id)
+    states: Counter[DeliveryState] = Counter()
+    reasons: Counter[tuple[DeliveryState, str]] = Counter()
+    for state, reason, count in _outcomes(session, broadcast_id):
+        states[state] += count
+        reasons[state, reason] += count
+    return Accounting(broadcast.candidates, broadcast.exclusions, states, reasons)
+
+
+def _outcomes(session: Session, broadcast_id: int) -> list[tuple[DeliveryState, str, int]]:
+    totals = session.get(BroadcastTotals, broadcast_id)
+    if totals is not None:
+        return [(DeliveryState(state), reason, n) for state, reason, n in totals.outcomes]
     rows = session.execute(
         select(Delivery.state, Delivery.reason, func.count())
         .where(Delivery.broadcast_id == broadcast_id)
         .group_by(Delivery.state, Delivery.reason)
     )
-    states: Counter[DeliveryState] = Counter()
-    reasons: Counter[tuple[DeliveryState, str]] = Counter()
-    for state, reason, count in rows:
-        states[state] += count
-        reasons[state, reason] += count
-    return Accounting(broadcast.candidates, broadcast.exclusions, states, reasons)
+    return [(state, reason, n) for state, reason, n in rows]
 
 
 def finish(session: Session, broadcast_id: int) -> bool:
@@ -110,7 +120,8 @@ def finish(session: Session, broadcast_id: int) -> bool:
     accounts = account(session, broadcast_id)
     if accounts.gap:
         broadcast.state = BroadcastState.PAUSED
-        broadcast.pause_reason = f"does not add up: {accounts.line()}"[:300]
+        broadcast.pause_reason = PauseReason.HEALTH
+        broadcast.pause_detail = f"does not add up: {accounts.line()}"[:300]
         return False
     broadcast.state = BroadcastState.DONE
     broadcast.finished_at = now()
@@ -118,14 +129,14 @@ def finish(session: Session, broadcast_id: int) -> bool:
 
 
 def _any_open(session: Session, broadcast_id: int) -> bool:
-    """Asked state by state, so that each question is answered by its partial index."""
+    """Asked one after the other, so that each question is answered by its partial index."""
+    waiting = Delivery.state == DeliveryState.PENDING
+    leased = and_(LEASED, Delivery.lease_until.is_not(None))
     return any(
         session.scalar(
-            select(Delivery.id)
-            .where(Delivery.broadcast_id == broadcast_id, Delivery.state == state)
-            .limit(1)
+            select(Delivery.id).where(Delivery.broadcast_id == broadcast_id, is_open).limit(1)
         )
-        for state in OPEN_STATES
+        for is_open in (waiting, leased)
     )
 
 

@@ -14,24 +14,26 @@ from sqlalchemy import (
     ColumnElement,
     Update,
     and_,
+    bindparam,
     case,
     exists,
     insert,
     null,
     select,
-    text,
     update,
 )
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.models import (
     DELIVERY_MOVES,
+    LEASED,
     Broadcast,
     BroadcastList,
     BroadcastState,
     Delivery,
     DeliveryLog,
     DeliveryState,
+    Proof,
     SkipReason,
 )
 from newsletter.core.clock import now
@@ -127,11 +129,11 @@ def skip_unmailable(session: Session, broadcast_id: int, token: int) -> set[int]
     return set(skipped)
 
 
-def release(session: Session, tokens: Collection[int]) -> None:
-    """Give back what was claimed under these tokens and never offered."""
+def release(session: Session, token: int, delivery_ids: Collection[int]) -> None:
+    """Give back rows that were claimed under `token` and never offered."""
     session.execute(
         _move(DeliveryState.PENDING, [DeliveryState.CLAIMED])
-        .where(Delivery.lease_token.in_(tokens), _IS_LEASED)
+        .where(Delivery.id.in_(delivery_ids), Delivery.lease_token == token)
         .values(**_LEASE_ENDED)
     )
 
@@ -154,21 +156,34 @@ def renew(session: Session, tokens: Collection[int], *, lease_seconds: int) -> N
     )
 
 
-def proved_arrival(session: Session, delivery_id: int) -> None:
-    """An open, click or unsubscribe with this delivery's token proves that it was accepted."""
+def proved_arrival(session: Session, delivery_id: int, proof: Proof) -> bool:
+    """Whatever bears this delivery's own token proves that the mail was accepted.
+
+    The one function for all proofs, a machine's too. False when there was no doubt.
+    """
+    return resolve(session, DeliveryState.ACCEPTED, proof, Delivery.id == delivery_id) > 0
+
+
+def resolve(session: Session, to: DeliveryState, reason: str, *which: ColumnElement[bool]) -> int:
+    """Move those rows in doubt to `to`, each with its line in the log; returns how many.
+
+    Their token ends here: a reply read later is fenced. PENDING is due at once.
+    """
+    due = {"due_at": now()} if to is DeliveryState.PENDING else {}
     statement = (
-        _move(DeliveryState.ACCEPTED, [DeliveryState.IN_DOUBT])
-        .where(Delivery.id == delivery_id)
-        .values(reason="proved by the reader", **_LEASE_ENDED)
+        _move(to, [DeliveryState.IN_DOUBT])
+        .where(*which)
+        .values(reason=reason, **due, **_LEASE_ENDED)
         .returning(Delivery.id)
     )
-    for found in session.scalars(statement):
-        log_outcomes(session, [Outcome(found, DeliveryState.ACCEPTED, "proved by the reader")])
+    resolved = [Outcome(found, to, reason) for found in session.scalars(statement)]
+    log_outcomes(session, resolved)
+    return len(resolved)
 
 
 def reap(session: Session) -> None:
     """End expired leases: what was never offered goes back, what was is in doubt."""
-    expired = Delivery.lease_until < database_now()
+    expired = and_(LEASED, Delivery.lease_until < database_now())
     session.execute(
         _move(DeliveryState.PENDING, [DeliveryState.CLAIMED]).where(expired).values(**_LEASE_ENDED)
     )
@@ -186,16 +201,27 @@ def reap(session: Session) -> None:
 
 
 def expire(session: Session, broadcast_id: int) -> None:
-    """Past the broadcast's `not_after`: nothing new is offered, retries end as failures."""
-    waiting = and_(Delivery.broadcast_id == broadcast_id, Delivery.state == DeliveryState.PENDING)
+    """Past the broadcast's `not_after`: nothing new is offered, retries end as failures.
+
+    What is in doubt stays in doubt.
+    """
     session.execute(
         _move(DeliveryState.SKIPPED, [DeliveryState.PENDING])
-        .where(waiting, Delivery.attempt == 0)
+        .where(Delivery.broadcast_id == broadcast_id, Delivery.attempt == 0)
         .values(reason=SkipReason.EXPIRED)
     )
+    _end_retries(session, Delivery.broadcast_id == broadcast_id)
+
+
+def end_hopeless_retries(session: Session, broadcast_id: int, not_after: datetime) -> None:
+    """A retry that would come too late fails now, with its last reply: nobody waits for it."""
+    _end_retries(session, Delivery.broadcast_id == broadcast_id, Delivery.due_at > not_after)
+
+
+def _end_retries(session: Session, *which: ColumnElement[bool]) -> None:
     statement = (
         _move(DeliveryState.FAILED, [DeliveryState.PENDING])
-        .where(waiting, Delivery.attempt > 0)
+        .where(_WAITING, Delivery.attempt > 0, *which)
         .values(last_at=now())
         .returning(Delivery.id, Delivery.reason)
     )
@@ -231,10 +257,14 @@ def retry_failed(session: Session, broadcast_id: int) -> int:
     return len(retried)
 
 
+# Written into the statement, not bound: SQLite uses a partial index only for a constant it sees.
+_WAITING = Delivery.state == bindparam(
+    None, DeliveryState.PENDING, Delivery.state.type, literal_execute=True
+)
 _is_suppressed = exists().where(Suppression.address_key == Delivery.address_key)
 _LEASE_ENDED = {"lease_token": null(), "lease_until": null()}
-_IS_LEASED = text("deliveries.state IN (1, 2)")
-"""Spelled as the partial index of leased rows is, so that it is used whatever is prepared."""
+_IS_LEASED = and_(LEASED, Delivery.lease_until.is_not(None))
+"""Spelled as the partial index of leased rows is: SQLite and a prepared plan use it only then."""
 
 
 def _move(to: DeliveryState, sources: Sequence[DeliveryState]) -> Update:

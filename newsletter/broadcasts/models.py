@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKey, Index, SmallInteger, String, Text, UniqueCons
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from newsletter.core.clock import now
+from newsletter.core.config import OnInDoubt
 from newsletter.core.db import Base, BigId, Json, SmallEnum, UtcDateTime, text_enum
 from newsletter.issues.models import Issue
 from newsletter.rendering.compiled import WireForm
@@ -39,6 +40,18 @@ BROADCAST_MOVES: dict[BroadcastState, frozenset[BroadcastState]] = {
     BroadcastState.DONE: frozenset({BroadcastState.SENDING}),
     BroadcastState.CANCELLED: frozenset(),
 }
+
+
+class PauseReason(StrEnum):
+    """Who or what stopped a broadcast."""
+
+    OPERATOR = "operator"
+    BREAKER = "breaker"
+    """The relay refuses us: login, sender or identity; everybody would fail."""
+    HEALTH = "health"
+    """Too many recipients refuse this mail, or the books do not add up."""
+    QUOTA = "quota"
+    """The relay takes no more for now; the broadcast resumes by itself at `resume_at`."""
 
 
 class DeliveryState(IntEnum):
@@ -76,6 +89,9 @@ DELIVERY_MOVES: dict[DeliveryState, frozenset[DeliveryState]] = {
     DeliveryState.SKIPPED: frozenset(),
 }
 
+LEASED = text("state IN (1, 2)")
+"""Claimed or sending, in the words of the index of leases: SQLite uses it for these alone."""
+
 OPEN_STATES = (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.SENDING)
 
 
@@ -98,10 +114,15 @@ class Broadcast(Base):
     state: Mapped[BroadcastState] = mapped_column(
         text_enum(BroadcastState), default=BroadcastState.SCHEDULED
     )
-    pause_reason: Mapped[str] = mapped_column(String(300), default="")
+    pause_reason: Mapped[PauseReason | None] = mapped_column(text_enum(PauseReason))
+    pause_detail: Mapped[str] = mapped_column(String(300), default="")
+    """For people: what was seen, such as the relay's reply."""
+    resume_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """When a pause ends by itself; empty: when somebody resumes it."""
     start_at: Mapped[datetime] = mapped_column(UtcDateTime)
     not_after: Mapped[datetime] = mapped_column(UtcDateTime)
     """A digest goes stale: what is not accepted by then is not sent any more."""
+    on_in_doubt: Mapped[OnInDoubt] = mapped_column(text_enum(OnInDoubt), default=OnInDoubt.HOLD)
     freeze_cursor: Mapped[int] = mapped_column(BigId, default=0)
     """The last subscriber id that freezing has seen; freezing goes on behind it."""
     frozen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -113,6 +134,11 @@ class Broadcast(Base):
 
     issue: Mapped[Issue] = relationship()
     lists: Mapped[list["BroadcastList"]] = relationship(order_by="BroadcastList.position")
+
+    @property
+    def why_paused(self) -> str:
+        """The pause in one line, such as `quota: 454 daily quota exceeded`; empty without one."""
+        return ": ".join(part for part in (self.pause_reason, self.pause_detail) if part)
 
 
 class BroadcastList(Base):
@@ -141,6 +167,23 @@ class Content(Base):
     """`rendering.compiled.SenderIdentity` as JSON: sender, List-Id, base URL, Date, mode."""
 
 
+class BroadcastTotals(Base):
+    """The figures of a broadcast whose rows are pruned or being pruned; then they alone count."""
+
+    __tablename__ = "broadcast_totals"
+
+    broadcast_id: Mapped[int] = mapped_column(ForeignKey("broadcasts.id"), primary_key=True)
+    reached: Mapped[int]
+    """How many have the mail or may have it: accepted and in doubt."""
+    outcomes: Mapped[list[list[Any]]] = mapped_column(Json)
+    """DeliveryState, reason, count."""
+    readership: Mapped[dict[str, Any]] = mapped_column(Json)
+    """`tracking.readership.Readership` as JSON, by the rules that were in force when written."""
+    written_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    pruned_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """Empty while there are rows to delete."""
+
+
 class Delivery(Base):
     """One recipient's row: the ledger. The address, not the subscriber, is the idempotency key."""
 
@@ -158,8 +201,15 @@ class Delivery(Base):
         Index(
             "ix_deliveries_leased",
             "lease_until",
-            postgresql_where=text("state IN (1, 2)"),
-            sqlite_where=text("state IN (1, 2)"),
+            postgresql_where=LEASED,
+            sqlite_where=LEASED,
+        ),
+        Index(
+            "ix_deliveries_in_doubt",
+            "broadcast_id",
+            "id",
+            postgresql_where=text("state = 6"),
+            sqlite_where=text("state = 6"),
         ),
         {"sqlite_autoincrement": True},
     )
@@ -197,6 +247,20 @@ class SkipReason(StrEnum):
     SUPPRESSED = "suppressed"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
+
+
+class Proof(StrEnum):
+    """What showed that the relay had taken a mail in doubt; the ledger keeps it as the reason.
+
+    A bounce and a complaint prove it too: somebody can only refuse later what was taken before.
+    """
+
+    OPEN = "proved by an open"
+    CLICK = "proved by a click"
+    UNSUBSCRIBE = "proved by an unsubscribe"
+    BOUNCE = "proved by a bounce"
+    COMPLAINT = "proved by a complaint"
+    WEBHOOK = "proved by the provider"
 
 
 class DeliveryLog(Base):

@@ -58,17 +58,21 @@ class Conclusion:
 
     token: int
     outcome: Outcome
+    address_key: str
 
 
-def announce(session: Session, intents: Sequence[Intent], *, lease_seconds: int) -> set[int]:
+def announce(
+    session: Session, intents: Sequence[Intent], *, lease_seconds: int, again: bool = False
+) -> set[int]:
     """Announce that these rows are about to be offered; only those that come back may be.
 
     The same statement checks again that each lease is ours and alive by the database's clock, the
-    broadcast is still sending, and the person may still be mailed. Said twice, because the reply
-    to a commit was lost, it gives the same answer and burns no second attempt.
+    broadcast is still sending, and the person may still be mailed. Said `again`, because the reply
+    to a commit was lost and nothing was offered, it gives the same answer and burns no second
+    attempt; otherwise what is announced is not announced twice.
     """
     rows = [{"id": i.delivery_id, "token": i.token, "relay": i.relay} for i in intents]
-    given = {"given": rows, "at": now(), "lease": lease_seconds}
+    given = {"given": rows, "at": now(), "lease": lease_seconds, "again": int(again)}
     return set(session.connection().scalars(_announcement(_dialect(session)), given))
 
 
@@ -109,6 +113,9 @@ def _table() -> Table:
     return table
 
 
+_TRUE = literal_column("1", Integer)
+
+
 @lru_cache
 def _announcement(dialect: str) -> Update:
     """Built once: building a statement costs more than running it."""
@@ -127,7 +134,12 @@ def _announcement(dialect: str) -> Update:
         .where(
             row.id == given.c.id,
             row.lease_token == given.c.token,
-            row.state.in_([DeliveryState.CLAIMED, DeliveryState.SENDING]),
+            or_(
+                row.state == DeliveryState.CLAIMED,
+                and_(
+                    row.state == DeliveryState.SENDING, bindparam("again", type_=Integer) == _TRUE
+                ),
+            ),
             row.lease_until > database_now(),
             is_sending,
             audience.still_mailable(row.address_key, row.subscriber_id, lists),

@@ -11,11 +11,12 @@ from newsletter.broadcasts.models import (
     Broadcast,
     BroadcastList,
     BroadcastState,
+    BroadcastTotals,
     Content,
     Delivery,
     DeliveryState,
 )
-from newsletter.core.config import Settings
+from newsletter.core.config import OnInDoubt, Settings
 from newsletter.core.doorbell import ring_after_commit
 from newsletter.core.errors import ConfigurationError, NewsletterError, RefusedError
 from newsletter.issues.models import Issue, Newsletter
@@ -107,6 +108,7 @@ def schedule(
     *,
     start_at: datetime,
     stale_after: timedelta,
+    on_in_doubt: OnInDoubt = OnInDoubt.HOLD,
     force: bool = False,
 ) -> Broadcast:
     """Create the broadcast with its content frozen; it starts by itself at `start_at`.
@@ -123,6 +125,7 @@ def schedule(
         state=BroadcastState.SCHEDULED,
         start_at=start_at,
         not_after=start_at + stale_after,
+        on_in_doubt=on_in_doubt,
     )
     session.add(broadcast)
     session.flush()
@@ -167,7 +170,10 @@ def _reached_somebody() -> ColumnElement[bool]:
         Delivery.broadcast_id == Broadcast.id,
         Delivery.state.in_([DeliveryState.SENDING, DeliveryState.ACCEPTED, DeliveryState.IN_DOUBT]),
     )
-    return or_(Broadcast.state != BroadcastState.CANCELLED, reached)
+    had_reached = exists().where(
+        BroadcastTotals.broadcast_id == Broadcast.id, BroadcastTotals.reached > 0
+    )
+    return or_(Broadcast.state != BroadcastState.CANCELLED, reached, had_reached)
 
 
 def _lists_fit(issue: Issue, lists: Sequence[SubscriberList]) -> None:

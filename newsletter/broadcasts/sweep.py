@@ -3,7 +3,7 @@
 from sqlalchemy import exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts import accounting, ledger
+from newsletter.broadcasts import accounting, control, doubt, ledger
 from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery, DeliveryState
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
@@ -13,7 +13,7 @@ PERIOD_SECONDS = 5
 
 
 def sweep(sessions: Sessions) -> list[int]:
-    """Start what is due, end expired leases and stale broadcasts, ring for work; two do no harm.
+    """Start, resume and resolve what is due, end what is over, ring for work; two do no harm.
 
     Returns:
         Ids of the broadcasts that have work now.
@@ -21,6 +21,8 @@ def sweep(sessions: Sessions) -> list[int]:
     with sessions.writing() as session:
         ledger.reap(session)
         _start_due(session)
+        control.resume_due(session)
+        doubt.apply_policies(session)
         _expire_stale(session)
         _finish(session)
         working = _with_work(session)
@@ -39,12 +41,14 @@ def _start_due(session: Session) -> None:
 
 
 def _expire_stale(session: Session) -> None:
-    stale = select(Broadcast.id).where(
-        Broadcast.state.in_([BroadcastState.SENDING, BroadcastState.PAUSED]),
-        Broadcast.not_after < now(),
+    running = select(Broadcast.id, Broadcast.not_after).where(
+        Broadcast.state.in_([BroadcastState.SENDING, BroadcastState.PAUSED])
     )
-    for broadcast_id in session.scalars(stale).all():
-        ledger.expire(session, broadcast_id)
+    for broadcast_id, not_after in session.execute(running).all():
+        if not_after < now():
+            ledger.expire(session, broadcast_id)
+        else:
+            ledger.end_hopeless_retries(session, broadcast_id, not_after)
 
 
 def _finish(session: Session) -> None:

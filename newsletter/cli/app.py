@@ -11,10 +11,12 @@ from newsletter.cli import (
     config,
     database,
     demo,
+    dkim,
     init,
     issues,
     lists,
     output,
+    relays,
     report,
     send,
     serve,
@@ -41,9 +43,11 @@ app.add_typer(lists.app, name="lists")
 app.add_typer(suppressions.app, name="suppressions")
 app.command()(send.send)
 app.add_typer(broadcasts.app, name="broadcasts")
+app.add_typer(relays.app, name="relays")
 app.command()(report.report)
 app.add_typer(database.app, name="db")
 app.add_typer(config.app, name="config")
+app.add_typer(dkim.app, name="dkim")
 
 
 @app.callback()

@@ -9,11 +9,20 @@ from sqlalchemy.orm import Session
 
 from newsletter.broadcasts import accounting, control
 from newsletter.broadcasts.accounting import Accounting
-from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery, DeliveryState
-from newsletter.cli import output, state
+from newsletter.broadcasts.doubt import doubts
+from newsletter.broadcasts.models import (
+    Broadcast,
+    BroadcastState,
+    Delivery,
+    DeliveryState,
+    PauseReason,
+)
+from newsletter.cli import in_doubt, output, state
 from newsletter.core.clock import now
+from newsletter.core.errors import InputError
 from newsletter.core.runtime import Runtime
 from newsletter.jobs.bell import attach_bell
+from newsletter.mail.address import Address
 
 app = typer.Typer(help="Watch a sending and steer it.", no_args_is_help=True)
 
@@ -41,23 +50,32 @@ def show(broadcast_id: Id, *, as_json: output.AsJson = False) -> None:
         details = {
             **_summary(session, broadcast),
             "pause_reason": broadcast.pause_reason,
+            "pause_detail": broadcast.pause_detail,
+            "resume_at": broadcast.resume_at,
             "not_after": broadcast.not_after,
+            "on_in_doubt": broadcast.on_in_doubt,
             "finished_at": broadcast.finished_at,
             "excluded": dict(accounts.excluded),
             "gap": accounts.gap,
             "accounting": accounts.line(),
             "recipients": _rows_to_look_at(session, broadcast_id),
+            "in_doubt_recipients": in_doubt.rows(doubts(session, broadcast_id, limit=_NAMED_ROWS)),
         }
     if as_json:
         output.print_json(details)
         return
-    recipients = details.pop("recipients")
+    doubtful = details.pop("in_doubt_recipients")
+    recipients = [row for row in details.pop("recipients") if row["state"] != "in_doubt"]
     for name, value in details.items():
         if value not in ("", None, {}):
             output.say(f"{name.replace('_', ' '):14} {value}")
     if recipients:
-        output.say(f"\nFailed, in doubt or waiting to be tried again (first {_NAMED_ROWS}):")
+        output.say(f"\nFailed or waiting to be tried again (first {_NAMED_ROWS}):")
         output.print_table(recipients, empty="")
+    if doubtful:
+        output.say(f"\nOffered, and nobody can know what came of it (first {_NAMED_ROWS}):")
+        output.print_table(doubtful, empty="")
+        in_doubt.say_what_to_do(broadcast_id)
 
 
 @app.command()
@@ -71,7 +89,7 @@ def watch(broadcast_id: Id) -> None:
 @app.command()
 def pause(broadcast_id: Id, *, dry_run: output.DryRun = False) -> None:
     """Stop offering mail; `resume` goes on."""
-    _steer(broadcast_id, "paused", control.pause, "operator", dry_run=dry_run)
+    _steer(broadcast_id, "paused", control.pause, PauseReason.OPERATOR, dry_run=dry_run)
 
 
 @app.command()
@@ -101,11 +119,49 @@ def retry_failed(
         retried = control.retry_failed(session, broadcast_id, force=force)
     verb = "would be" if dry_run else "are"
     output.say(f"{retried} failed recipients of broadcast {broadcast_id} {verb} in line again.")
-    if retried and runtime.settings.embedded and not dry_run:
-        output.say(
-            "They are sent by `newsletter serve` or `newsletter worker`, whichever is running; "
-            f"follow them by `newsletter broadcasts watch {broadcast_id}`."
-        )
+    if retried and not dry_run:
+        _say_who_sends(runtime, broadcast_id)
+
+
+@app.command()
+def resolve(
+    broadcast_id: Id,
+    *,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="The relay took the mail, or it does not matter.")
+    ] = False,
+    resend: Annotated[
+        bool, typer.Option("--resend", help="Offer it once more; who has it gets it twice.")
+    ] = False,
+    addresses: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--address", metavar="ADDRESS", help="Only this recipient; repeat for several."
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Resend also when the issue has gone stale.")
+    ] = False,
+    dry_run: output.DryRun = False,
+) -> None:
+    """Decide about the recipients in doubt: call them accepted, or offer the mail once more."""
+    if accept == resend:
+        raise InputError("resolve", "expected one of --accept and --resend")
+    keys = [Address.parse(address, place="--address").key for address in addresses or []]
+    runtime = _with_bell()
+    with runtime.sessions.writing(rehearse=dry_run) as session:
+        if accept:
+            found = control.accept_doubts(session, broadcast_id, address_keys=keys)
+        else:
+            found = control.resend_doubts(session, broadcast_id, address_keys=keys, force=force)
+    output.print_table(in_doubt.rows(found), empty="")
+    verb = "would be" if dry_run else "are"
+    output.say(
+        f"{len(found)} recipients of broadcast {broadcast_id} {verb} "
+        f"{'accepted' if accept else 'in line again'}."
+    )
+    if resend and not dry_run:
+        _say_who_sends(runtime, broadcast_id)
 
 
 def follow(runtime: Runtime, broadcast_id: int) -> None:
@@ -132,9 +188,13 @@ def conclude(runtime: Runtime, broadcast_id: int) -> None:
     with runtime.sessions.reading() as session:
         broadcast = control.find_broadcast(session, broadcast_id)
         accounts = accounting.account(session, broadcast_id)
-    reason = f" ({broadcast.pause_reason})" if broadcast.pause_reason else ""
+    reason = f" ({broadcast.why_paused})" if broadcast.why_paused else ""
     output.say(f"Broadcast {broadcast_id} is {broadcast.state}{reason}.")
+    if broadcast.resume_at:
+        output.say(f"It goes on by itself at {broadcast.resume_at.astimezone():%H:%M}.")
     output.say(accounts.line())
+    if accounts.in_doubt:
+        in_doubt.say_what_to_do(broadcast_id)
 
 
 def _headline(broadcast: Broadcast, accounts: Accounting, next_retry: str) -> str:
@@ -167,6 +227,14 @@ def _steer(broadcast_id: int, done: str, act: Any, *arguments: str, dry_run: boo
     with runtime.sessions.writing(rehearse=dry_run) as session:
         act(session, broadcast_id, *arguments)
     output.say(f"Broadcast {broadcast_id} {'would be' if dry_run else 'is'} {done}.")
+
+
+def _say_who_sends(runtime: Runtime, broadcast_id: int) -> None:
+    if runtime.settings.embedded:
+        output.say(
+            "They are sent by `newsletter serve` or `newsletter worker`, whichever is running; "
+            f"follow them by `newsletter broadcasts watch {broadcast_id}`."
+        )
 
 
 def _with_bell() -> Runtime:

@@ -1,13 +1,21 @@
-"""`newsletter db`: the tables."""
+"""`newsletter db`: the tables, and what is kept in them for how long."""
+
+from datetime import timedelta
+from functools import partial
+from typing import Annotated
 
 import typer
 
 from newsletter.cli import output, state
+from newsletter.core.clock import now
 from newsletter.core.errors import SchemaError
 from newsletter.core.runtime import open_runtime
 from newsletter.migrations import schema
+from newsletter.privacy import retention
 
-app = typer.Typer(help="Create, upgrade and check the database's tables.", no_args_is_help=True)
+app = typer.Typer(
+    help="Create, upgrade, check and prune the database's tables.", no_args_is_help=True
+)
 
 
 @app.command()
@@ -37,3 +45,31 @@ def check(*, as_json: output.AsJson = False) -> None:
         raise SchemaError("the tables differ from this version's: " + "; ".join(differences))
     if not as_json:
         output.say(f"The database is at this version ({schema.head()}) and its tables agree.")
+
+
+@app.command()
+def prune(
+    *,
+    older_than: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="DAYS", help="Default: the setting retention.deliveries_days."),
+    ] = None,
+    dry_run: output.DryRun = False,
+) -> None:
+    """Delete who got broadcasts that ended long ago; their reports keep all figures.
+
+    Safe to stop and to run again, also while mail is being sent.
+    """
+    runtime = state.runtime()
+    days = older_than or runtime.settings.retention.deliveries_days
+    with runtime.sessions.reading() as session:
+        found = retention.prunable(session, now() - timedelta(days=days))
+    rows = sum(one.deliveries + one.events for one in found)
+    if not dry_run:
+        with output.progress("pruning", rows) as bar:
+            retention.prune(runtime.sessions, found, partial(bar.advance, bar.task_ids[0]))
+    output.say(
+        f"{'Would prune' if dry_run else 'Pruned'} {len(found)} broadcasts that ended more than "
+        f"{days} days ago: {sum(one.deliveries for one in found)} deliveries, "
+        f"{sum(one.events for one in found)} events. Their figures stay."
+    )

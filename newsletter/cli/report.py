@@ -8,8 +8,11 @@ from newsletter.broadcasts import control
 from newsletter.cli import output, state
 from newsletter.core.runtime import Runtime
 from newsletter.reports import figures
-from newsletter.reports.figures import Readers, Report
+from newsletter.reports.figures import Report
 from newsletter.tracking.classification import Reader
+from newsletter.tracking.readership import Readers
+
+_WHO_IS_IN_DOUBT = "nobody can know whether they got it; see `newsletter broadcasts show "
 
 
 def report(
@@ -30,6 +33,8 @@ def print_report(runtime: Runtime, broadcast_id: int) -> None:
     found = _figures(runtime, broadcast_id)
     output.say(f"Broadcast {found.broadcast_id} · {found.subject} · {found.state}")
     output.say(f"  {found.accounts.line()}")
+    if found.accounts.in_doubt:
+        output.say(f"  in doubt     {found.accounts.in_doubt}: {_WHO_IS_IN_DOUBT}{broadcast_id}`")
     output.say(f"  unsubscribed {found.unsubscribed}")
     output.say(f"  clicks       {_shown(found.clicks)}")
     output.say(f"  opens        {_shown(found.opens)}")

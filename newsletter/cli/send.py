@@ -16,6 +16,7 @@ from newsletter.cli import broadcasts as broadcast_commands
 from newsletter.cli import output, state
 from newsletter.cli.issues import print_findings, store
 from newsletter.core.clock import now
+from newsletter.core.config import OnInDoubt
 from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.runtime import Runtime
 from newsletter.issues import editing
@@ -27,6 +28,7 @@ from newsletter.mail.address import Address
 from newsletter.rendering.compiled import Frozen, WireForm
 from newsletter.rendering.message import personalise, prepare
 from newsletter.sending import system_mail
+from newsletter.sending.signing import keyring_of, ready_to_sign
 from newsletter.sending.smtp_transport import transports_for
 from subscribers.audience import count_audience
 from subscribers.lists import find_list
@@ -52,6 +54,10 @@ def send(
     test: Annotated[
         str | None, typer.Option(metavar="ADDRESS", help="Send one test mail there instead.")
     ] = None,
+    on_in_doubt: Annotated[
+        OnInDoubt | None,
+        typer.Option(help="When nobody can know: hold, assume_accepted or resend."),
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Send again what a list already got.")
@@ -61,11 +67,14 @@ def send(
     """Check an issue, freeze it, and send it to every subscriber of its lists."""
     runtime = state.runtime()
     transports_for(runtime.settings.relays)
+    ready_to_sign(runtime.settings)
     attach_bell(runtime)
     if test is not None:
         _send_test(runtime, issue, test, dry_run=dry_run)
         return
-    broadcast_id = schedule_issue(runtime, issue, lists or [], at, force=force, dry_run=dry_run)
+    broadcast_id = schedule_issue(
+        runtime, issue, lists or [], at, on_in_doubt=on_in_doubt, force=force, dry_run=dry_run
+    )
     if broadcast_id is not None:
         _see_it_through(runtime, broadcast_id, at=at, detach=detach)
 
@@ -76,6 +85,7 @@ def schedule_issue(
     list_names: list[str],
     at: datetime | None,
     *,
+    on_in_doubt: OnInDoubt | None = None,
     force: bool = False,
     dry_run: bool = False,
 ) -> int | None:
@@ -89,6 +99,7 @@ def schedule_issue(
             lists,
             start_at=at.astimezone() if at else now(),
             stale_after=timedelta(hours=runtime.settings.delivery.stale_after_hours),
+            on_in_doubt=on_in_doubt or runtime.settings.delivery.on_in_doubt,
             force=force,
         )
         _announce(session, plan, lists, broadcast, dry_run=dry_run)
@@ -182,7 +193,8 @@ def _send_test(runtime: Runtime, issue_text: str, address: str, *, dry_run: bool
         plan = _plan(session, runtime, issue_text)
         frozen = Frozen(0, now(), plan.email, plan.identity)
         recipient = Recipient(0, to.typed, to.key)
-        mail = prepare(frozen, WireForm.NONE)
+        signers = keyring_of(runtime.settings).signers(plan.identity)
+        mail = prepare(frozen, WireForm.NONE, signers)
         system_mail.enqueue(
             session,
             key=f"test-{secrets.token_hex(8)}",
@@ -195,5 +207,5 @@ def _send_test(runtime: Runtime, issue_text: str, address: str, *, dry_run: bool
         output.say(f"Would send a test of {plan.email.subject!r} to {to.typed}.")
         return
     if runtime.settings.embedded:
-        system_mail.deliver_outbox(runtime, transports_for(runtime.settings.relays)[0])
+        system_mail.deliver_outbox(runtime, *transports_for(runtime.settings.relays))
     output.say(f"Test of {plan.email.subject!r} handed over for {to.typed}.")

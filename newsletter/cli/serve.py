@@ -14,6 +14,7 @@ from newsletter.core.errors import ConfigurationError
 from newsletter.core.runtime import Runtime
 from newsletter.jobs.bell import attach_bell
 from newsletter.jobs.embedded import sending
+from newsletter.sending.signing import ready_to_sign
 from newsletter.sending.smtp_transport import transports_for
 
 
@@ -28,6 +29,7 @@ def serve(
     from newsletter.web.app import create_app
 
     runtime = state.runtime()
+    ready_to_sign(runtime.settings)
     attach_bell(runtime)
     site = runtime.settings.site
     host, port = host or site.host, site.port if port is None else port
@@ -51,6 +53,7 @@ def worker() -> None:
         raise ConfigurationError(
             "broker.url is set: Celery does the sending, start it by `celery -A worker worker`"
         )
+    ready_to_sign(runtime.settings)
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())

@@ -115,7 +115,7 @@ def add(
             evidence = Evidence("command", wording="The operator states that they agreed.")
             subscriptions.subscribe(session, person, chosen, evidence)
     if confirm and runtime.settings.embedded and not dry_run:
-        deliver_outbox(runtime, transports_for(runtime.settings.relays)[0])
+        deliver_outbox(runtime, *transports_for(runtime.settings.relays))
     verb = "asked to confirm" if confirm else "on the list"
     output.say(f"{parsed.typed} {'would be' if dry_run else 'is'} {verb} {chosen.slug!r}.")
 

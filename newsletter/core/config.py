@@ -4,6 +4,7 @@ The environment wins: `NEWSLETTER_SITE__BASE_URL` overrides `base_url` in `[site
 """
 
 import tomllib
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -23,11 +24,17 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from newsletter.core.errors import ConfigurationError
 
 DEFAULT_FILE = Path("newsletter.toml")
+DOMAIN = r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9][a-z0-9-]*[a-z0-9]$"
+SELECTOR = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+SELECTOR_CHARACTERS = 63
+_PEM_LINE_CHARACTERS = 16
+"""A shorter line of a key tells nothing, and might be masked where it means something else."""
 
 
 class TrackingMode(StrEnum):
@@ -36,6 +43,17 @@ class TrackingMode(StrEnum):
     OFF = "off"
     AGGREGATE = "aggregate"
     INDIVIDUAL = "individual"
+
+
+class OnInDoubt(StrEnum):
+    """What becomes of a recipient of whom nobody can know whether the relay took the mail."""
+
+    HOLD = "hold"
+    """Nothing by itself: a person decides, or the reader proves it."""
+    ASSUME_ACCEPTED = "assume_accepted"
+    """Better left out than mailed twice, and no list to look through."""
+    RESEND = "resend"
+    """Better mailed twice than left out; once, and not after the issue has gone stale."""
 
 
 class _Section(BaseModel):
@@ -141,6 +159,34 @@ class DeliverySettings(_Section):
     """How many connections one process holds at most, to whichever relay."""
     lease_seconds: Annotated[int, Field(ge=5)] = 120
     """How long a claimed row stays with a worker that gives no sign of life."""
+    on_in_doubt: OnInDoubt = OnInDoubt.HOLD
+    """Frozen with each broadcast; `send --on-in-doubt` says otherwise for one."""
+
+
+class DkimSettings(_Section):
+    """A key that signs the mail of one domain; a domain may have several."""
+
+    domain: Annotated[str, Field(pattern=DOMAIN)]
+    """The sender's domain, lower case, as A-label; what verifiers look up is below it."""
+    selector: Annotated[str, Field(pattern=SELECTOR, max_length=SELECTOR_CHARACTERS)]
+    key: SecretStr | None = None
+    """The private key itself, as PEM."""
+    key_file: Path | None = None
+    newsletter: str = ""
+    """A newsletter's slug: this key signs its mail alone. Empty: every newsletter's."""
+
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if (self.key is None) == (self.key_file is None):
+            raise ValueError("expected either key_file or key")
+        return self
+
+
+class RetentionSettings(_Section):
+    """How long it is kept who got what."""
+
+    deliveries_days: Annotated[int, Field(ge=1)] = 365
+    """After its end, before `newsletter db prune` takes a broadcast's rows; figures stay."""
 
 
 class TemplateSettings(_Section):
@@ -175,6 +221,8 @@ class Settings(BaseSettings):
     sender: SenderSettings = SenderSettings()
     tracking: TrackingSettings = TrackingSettings()
     delivery: DeliverySettings = DeliverySettings()
+    dkim: tuple[DkimSettings, ...] = ()
+    retention: RetentionSettings = RetentionSettings()
     templates: TemplateSettings = TemplateSettings()
     log: LogSettings = LogSettings()
 
@@ -201,7 +249,15 @@ class Settings(BaseSettings):
             *self.site.secret_keys_old,
             *(relay.url for relay in self.relays),
         ]
-        return tuple(s.get_secret_value() for s in maybe if s is not None and s.get_secret_value())
+        whole = (s.get_secret_value() for s in maybe if s is not None and s.get_secret_value())
+        return (*whole, *self._key_lines())
+
+    def _key_lines(self) -> Iterator[str]:
+        """Keys line by line: a log may write their line breaks in other ways."""
+        for entry in self.dkim:
+            for line in entry.key.get_secret_value().splitlines() if entry.key else ():
+                if len(line) >= _PEM_LINE_CHARACTERS and not line.startswith("-----"):
+                    yield line
 
     @classmethod
     def settings_customise_sources(
@@ -229,6 +285,8 @@ def load_settings(file: Path | None = None) -> Settings:
     except ValidationError as error:
         problems = "; ".join(f"{_dotted(e['loc'])}: {e['msg']}" for e in error.errors())
         raise ConfigurationError(f"settings ({path} and NEWSLETTER_…): {problems}") from None
+    except SettingsError as error:
+        raise ConfigurationError(f"settings (NEWSLETTER_…): {error}: expected JSON") from None
 
 
 def _read_toml(path: Path, *, required: bool) -> dict[str, Any]:

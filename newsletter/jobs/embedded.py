@@ -10,10 +10,9 @@ from newsletter.core import logs
 from newsletter.core.doorbell import OUTBOX
 from newsletter.core.runtime import Runtime
 from newsletter.sending import leases, system_mail
-from newsletter.sending.dispatch import SLICE_SECONDS, Dispatch
+from newsletter.sending.dispatch import Dispatch
 from newsletter.sending.transport import Transport
 
-LEASE_SECONDS = 2 * SLICE_SECONDS
 _BROADCASTS_AT_ONCE = 4
 
 log = logs.get(__name__)
@@ -44,10 +43,14 @@ class _Sender:
         self._dispatch = dispatch
         self._bell = threading.Event()
         self._stopping = threading.Event()
+        self._lost = threading.Event()
         self._holds = False
+        self._sweeping: threading.Thread | None = None
 
     def ring(self, work: int) -> None:
         """There is work; which, the ledger knows. System mail does not wait for a slice to end."""
+        if threading.current_thread() is self._sweeping:
+            return  # our own sweep hands over what it finds; heard too, it never let us rest
         if work == OUTBOX and self._holds:
             self._dispatch.deliver_outbox()
         self._bell.set()
@@ -67,22 +70,29 @@ class _Sender:
             self._rest()
 
     def _hold_and_send(self) -> None:
-        with leases.hold(self._runtime.sessions, leases.SENDER, LEASE_SECONDS) as held:
+        self._lost.clear()
+        seconds = self._runtime.settings.delivery.lease_seconds
+        with leases.hold(self._runtime.sessions, leases.SENDER, seconds, self._give_way) as held:
             self._holds = held is not None
-            while held and not self._stopping.is_set():
-                self._bell.clear()
+            while held and not self._stopping.is_set() and not self._lost.is_set():
                 if not self._round():
                     self._rest()
-                if not leases.renew(self._runtime.sessions, [held], LEASE_SECONDS):
-                    break
             self._holds = False
+
+    def _give_way(self) -> None:
+        """We slept past our lease, and another process sends now."""
+        self._lost.set()
+        self._dispatch.suspend()
+        self._bell.set()
 
     def _round(self) -> bool:
         """System mail first, then a slice of every broadcast with work; True when more is due."""
         with self._runtime.sessions.reading() as session:
             if system_mail.has_due(session):
                 self._dispatch.deliver_outbox()
+        self._sweeping = threading.current_thread()
         working = sweep(self._runtime.sessions)
+        self._sweeping = None
         if not working:
             return False
         with ThreadPoolExecutor(_BROADCASTS_AT_ONCE, "slice") as pool:
@@ -90,3 +100,4 @@ class _Sender:
 
     def _rest(self) -> None:
         self._bell.wait(PERIOD_SECONDS)
+        self._bell.clear()

@@ -15,6 +15,7 @@ from newsletter.jobs.celery import DELIVER_SLICE, SWEEP, create_app
 from newsletter.sending import system_mail
 from newsletter.sending.dispatch import Dispatch
 from newsletter.sending.ratelimit_redis import RedisLimiter
+from newsletter.sending.signing import ready_to_sign
 from newsletter.sending.smtp_transport import transports_for
 
 _stopping = threading.Event()
@@ -32,6 +33,7 @@ app = create_app(settings)
 def running() -> Runtime:
     """This worker process's runtime; its rings go through this process's app."""
     runtime = open_runtime(settings)
+    ready_to_sign(settings)
     runtime.sessions.ring = partial(ring, app)
     return runtime
 

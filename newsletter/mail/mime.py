@@ -50,11 +50,13 @@ class PreparedMessage:
     """A message whose fixed bytes are ready and whose slots are known.
 
     Attributes:
+        pieces: fixed bytes and slots, never two fixed ones in a row.
         slots: every slot that occurs, once; a value is encoded once for all its places.
     """
 
     def __init__(self, pieces: Iterable[bytes | Slot]) -> None:
         merged = _merged(pieces)
+        self.pieces: Sequence[bytes | Slot] = merged
         self.slots = tuple(dict.fromkeys(piece for piece in merged if isinstance(piece, Slot)))
         self._template = [piece if isinstance(piece, bytes) else b"" for piece in merged]
         self._places = [

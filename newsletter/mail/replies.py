@@ -28,6 +28,8 @@ class ReplyClass(StrEnum):
     """The relay is in trouble: give the row back, try elsewhere or later."""
     RATE = "rate"
     """Too fast for the relay: give the row back and slow down."""
+    QUOTA = "quota"
+    """The relay takes no more for hours: give the row back and stop until the window reopens."""
     CONNECTION_LIMIT = "connection limit"
     """This connection is used up: give the row back and open another."""
     CONFIGURATION = "configuration"
@@ -50,11 +52,13 @@ _ABOUT_THE_RELAY = frozenset(
     {
         ReplyClass.RELAY_FAULT,
         ReplyClass.RATE,
+        ReplyClass.QUOTA,
         ReplyClass.CONNECTION_LIMIT,
         ReplyClass.CONFIGURATION,
     }
 )
-_DISABLED = "5.2.1"
+DISABLED = "5.2.1"
+"""A disabled mailbox, which may be enabled again: gone, but not for certain the first time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,24 @@ def _text(*phrases: str) -> re.Pattern[str]:
 
 
 _C = ReplyClass
-_THROTTLED = _text(r"\brate\b", r"\bthrottl", r"\btoo (many|fast|much)\b", r"\bslow down\b")
+_THROTTLED = _text(
+    r"\brate\b",
+    r"\bthrottl",
+    r"\btoo (many|fast|much)\b",
+    r"\bslow down\b",
+    r"\bserver busy\b",
+)
+_GREYLISTED = _text(r"\bgr[ae]y-?list")
+_WINDOW = r"\b(daily|per day|24[ -]?h(ou)?rs?|hourly|per hour)\b"
+_ALLOWANCE = r"\b(quota|limit|allowance|max(imum)?)\b"
+# A word about what the reader receives means their limit, not ours.
+_QUOTA_USED_UP = _text(
+    rf"^(?!.*\b(receiv|inbox|mailbox))(?=.*{_WINDOW})(?=.*{_ALLOWANCE})(?=.*\b(exceed|reach|used))"
+)
+_RECEIVING_TOO_FAST = _text(r"\breceiving mail (at a rate|too quickly)\b")
+_NOT_OUR_SENDER = _text(
+    r"\bsender address rejected: not (owned by|logged in)", r"\baddress is not verified\b"
+)
 _USED_UP = _text(r"\btoo many (messages|mails|recipients)\b.*\b(connection|session)\b")
 _FULL = _text(r"\bfull\b", r"\bquota\b", r"\bstorage\b")
 # A word about the sender means that everybody would fail, not that this person is gone.
@@ -100,6 +121,8 @@ _NO_SUCH_MAILBOX = frozenset({550, 551, 553})
 _RULES = (
     # A 2xx is never doubted, whatever stands behind it: to offer again would mail twice.
     _Rule(_C.ACCEPTED, first_digit=2),
+    _Rule(_C.QUOTA, first_digit=4, text=_QUOTA_USED_UP),
+    _Rule(_C.QUOTA, first_digit=5, text=_QUOTA_USED_UP),
     _Rule(_C.RELAY_FAULT, codes=frozenset({421})),
     # The basic code and the enhanced code contradict each other.
     _Rule(_C.TEMPORARY, first_digit=4, enhanced=("2", "5")),
@@ -107,19 +130,22 @@ _RULES = (
     _Rule(_C.CONNECTION_LIMIT, first_digit=4, enhanced=("4.5.3", "4.4.5")),
     _Rule(_C.RELAY_FAULT, first_digit=4, enhanced=("4.3.2", "4.4")),
     _Rule(_C.TEMPORARY, first_digit=4, enhanced=("4.2",)),
+    _Rule(_C.TEMPORARY, first_digit=4, text=_GREYLISTED),
     _Rule(_C.RATE, codes=frozenset({454})),
     _Rule(_C.RATE, first_digit=4, enhanced=("4.7.0",)),
     _Rule(_C.CONNECTION_LIMIT, first_digit=4, text=_USED_UP),
-    _Rule(_C.RATE, codes=frozenset({451}), text=_THROTTLED),
+    _Rule(_C.RATE, codes=frozenset({450, 451, 452}), text=_THROTTLED),
     _Rule(_C.TEMPORARY, first_digit=4),
     _Rule(_C.CONFIGURATION, codes=frozenset({530, 534, 535, 538})),
     _Rule(
         _C.CONFIGURATION, first_digit=5, enhanced=("5.7.8", "5.1.7", "5.1.8", "5.7.26", "5.7.27")
     ),
+    _Rule(_C.CONFIGURATION, first_digit=5, text=_NOT_OUR_SENDER),
+    _Rule(_C.TEMPORARY, first_digit=5, enhanced=(DISABLED,), text=_RECEIVING_TOO_FAST),
     _Rule(
         _C.GONE,
         codes=_NO_SUCH_MAILBOX,
-        enhanced=("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", _DISABLED),
+        enhanced=("5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10", DISABLED),
     ),
     _Rule(_C.MAILBOX_FULL, first_digit=5, enhanced=("5.2.2",)),
     _Rule(_C.REFUSED, first_digit=5, enhanced=("5",)),
@@ -139,12 +165,21 @@ _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?!\S)")
 def parse_reply(code: int, text: bytes | str) -> Reply:
     """A reply from its code and the text of all its lines, enhanced codes taken out of it."""
     plain = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    if plain.isprintable() and "@" not in plain:
+        return _short(code, plain)
     lines = plain.splitlines()
     found = _ENHANCED.match(lines[0]) if lines else None
     enhanced = found[1] if found else ""
     said = " ".join(line.removeprefix(enhanced).strip() for line in lines)
     said = _ADDRESS.sub("address", said)
     return Reply(code, enhanced, "".join(c if c.isprintable() else " " for c in said).strip())
+
+
+def _short(code: int, line: str) -> Reply:
+    """One line without an address: what nearly every reply is, and read for every message."""
+    found = _ENHANCED.match(line)
+    enhanced = found[1] if found else ""
+    return Reply(code, enhanced, line.removeprefix(enhanced).strip())
 
 
 def classify(reply: Reply) -> ReplyClass:
@@ -154,4 +189,4 @@ def classify(reply: Reply) -> ReplyClass:
 
 def suppresses(reply: Reply) -> bool:
     """The address is gone for certain; a disabled mailbox (5.2.1) may be enabled again."""
-    return classify(reply) is ReplyClass.GONE and reply.enhanced != _DISABLED
+    return classify(reply) is ReplyClass.GONE and reply.enhanced != DISABLED

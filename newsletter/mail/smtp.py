@@ -20,9 +20,10 @@ from newsletter.mail.smtp_envelope import (
     Offers,
     dot_stuffed,
 )
+from newsletter.mail.smtp_fault import CLOSING, SmtpFault
 from newsletter.mail.smtp_opening import Server, Timeouts, opened
 from newsletter.mail.smtp_replies import RawReply
-from newsletter.mail.smtp_wire import CLOSING, SmtpFault, Wire
+from newsletter.mail.smtp_wire import Wire
 
 __all__ = [
     "BodyError",
@@ -105,6 +106,11 @@ class Connection:
     def max_size(self) -> int | None:
         """Bytes of the largest message that the server takes, if it says so."""
         return self._offers.max_size
+
+    @property
+    def tls(self) -> str:
+        """The version of TLS in force, or empty."""
+        return self._wire.tls
 
     @property
     def idle_seconds(self) -> float:

@@ -4,8 +4,9 @@ from base64 import b64encode
 from collections.abc import Sequence
 
 from newsletter.mail.replies import Reply, ReplyClass, classify, parse_reply
+from newsletter.mail.smtp_fault import CLOSING, SmtpFault
 from newsletter.mail.smtp_replies import RawReply
-from newsletter.mail.smtp_wire import CLOSING, SmtpFault, Wire
+from newsletter.mail.smtp_wire import Wire
 
 _GO_ON, _WELCOME = 334, 235
 _LONGEST_COMMAND = 510

@@ -13,8 +13,9 @@ from ipaddress import IPv6Address, ip_address
 from newsletter.core.errors import ConfigurationError
 from newsletter.mail.replies import parse_reply
 from newsletter.mail.smtp_auth import log_in
+from newsletter.mail.smtp_fault import SmtpFault
 from newsletter.mail.smtp_replies import RawReply
-from newsletter.mail.smtp_wire import SmtpFault, Wire
+from newsletter.mail.smtp_wire import Wire
 
 _READY, _OK, _REFUSED = 220, 250, 500
 _DOMAIN = re.compile(r"(?!-)[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")

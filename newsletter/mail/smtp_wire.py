@@ -12,43 +12,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, cast
 
-from newsletter.core.errors import NewsletterError
-from newsletter.mail.replies import Reply, ReplyClass, classify, parse_reply
+from newsletter.mail.replies import parse_reply
+from newsletter.mail.smtp_fault import CLOSING, SmtpFault
 from newsletter.mail.smtp_replies import RawReply, ReplyError, ReplyReader
 
-CLOSING: Final = 421
 _CLOCK_SECONDS: Final = 0.002
 """Two clocks read apart: a timer may ring this much early."""
-
-
-class SmtpFault(NewsletterError):  # noqa: N818 - the word of the reply table: a relay's fault
-    """The connection is of no more use, and what was being offered was definitely not accepted.
-
-    Attributes:
-        reply: what the server said, if it said anything.
-        is_configuration: login, identity or TLS trust is refused: trying on is useless.
-        pipelining_broken: the server offers PIPELINING and breaks it; connect without.
-    """
-
-    def __init__(
-        self,
-        problem: str,
-        *,
-        reply: Reply | None = None,
-        is_configuration: bool = False,
-        pipelining_broken: bool = False,
-    ) -> None:
-        super().__init__(problem)
-        self.reply = reply
-        self.is_configuration = is_configuration
-        self.pipelining_broken = pipelining_broken
-
-    @classmethod
-    def said(cls, moment: str, reply: Reply) -> "SmtpFault":
-        """The fault that a reply is; `moment` tells what it answered."""
-        said = " ".join(str(part) for part in (reply.code, reply.enhanced, reply.text) if part)
-        configuration = classify(reply) is ReplyClass.CONFIGURATION
-        return cls(f"{moment}: {said}", reply=reply, is_configuration=configuration)
 
 
 class Wire(asyncio.Protocol):
@@ -81,6 +50,11 @@ class Wire(asyncio.Protocol):
     def has_held_back(self) -> bool:
         """The dot of the last body certainly never left: nobody can have accepted it."""
         return self._held_back
+
+    @property
+    def tls(self) -> str:
+        secured = self._transport.get_extra_info("ssl_object") if self._transport else None
+        return (secured.version() or "") if secured else ""
 
     @property
     def local_address(self) -> str:
@@ -257,6 +231,7 @@ class Wire(asyncio.Protocol):
             try:
                 await self._waiter
             except asyncio.CancelledError:
+                self._waiter = None
                 self.end("given up")
                 raise
         self._waiter = None
@@ -302,20 +277,15 @@ class Wire(asyncio.Protocol):
     def _expect_the_verdict(self) -> None:
         """The dot has left in time, and what is due now is the reply to it."""
         assert self._reply_by is not None
-        left = self._reply_by - self._loop.time()
-        if left > _CLOCK_SECONDS:
+        if self._reply_by - self._loop.time() > _CLOCK_SECONDS:
             self._arm(self._reply_by)
         else:
             self._time_out()
 
     def _time_out(self) -> None:
         stalled = self._wanted > 1 and bool(self._replies)
-        self.end(
-            "timed out: the server answered some of the piped commands only"
-            if stalled
-            else "timed out",
-            broken=stalled,
-        )
+        answered = ": the server answered some of the piped commands only" if stalled else ""
+        self.end(f"timed out{answered}", broken=stalled)
 
     def _unsent(self) -> int:
         return self._transport.get_write_buffer_size() if self._transport is not None else 0

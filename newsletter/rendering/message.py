@@ -13,6 +13,7 @@ from newsletter.core.errors import NewsletterError
 from newsletter.core.tokens import TokenKeys
 from newsletter.mail import headers
 from newsletter.mail.address import Address
+from newsletter.mail.dkim import SignedMessage, Signer
 from newsletter.mail.mime import (
     Context,
     Part,
@@ -53,7 +54,7 @@ class PreparedMail:
         subject: cut at its merge fields; empty when it is the same for all.
     """
 
-    message: PreparedMessage
+    message: PreparedMessage | SignedMessage
     envelope_sender: str
     subject: Sequence[str | Slot]
     frozen: Frozen
@@ -62,8 +63,11 @@ class PreparedMail:
     """The message's slots by name and kind: its bytes in the text or a header (0), in HTML (1)."""
 
 
-def prepare(frozen: Frozen, form: WireForm) -> PreparedMail:
+def prepare(frozen: Frozen, form: WireForm, signers: Sequence[Signer] = ()) -> PreparedMail:
     """Everything that is the same for all recipients of this wire form, as bytes.
+
+    With `signers` each message is signed by all of them, as of the broadcast's date, so that
+    another attempt is the same bytes.
 
     Raises:
         LeftoverError: the compiled mail has a placeholder that nothing fills.
@@ -86,8 +90,9 @@ def prepare(frozen: Frozen, form: WireForm) -> PreparedMail:
             Part("html", _cut(email, email.html, fill, Context.HTML)),
         ],
     )
-    places = [(slot.name, int(slot.context is Context.HTML)) for slot in message.slots]
-    return PreparedMail(message, sender.envelope, subject if differs else (), frozen, form, places)
+    mail = _signed(message, signers, frozen.date)
+    places = [(slot.name, int(slot.context is Context.HTML)) for slot in mail.slots]
+    return PreparedMail(mail, sender.envelope, subject if differs else (), frozen, form, places)
 
 
 def personalise(
@@ -121,13 +126,19 @@ def personalise(
 
 
 def system_message(
-    identity: SenderIdentity, to: Address, subject: str, bodies: tuple[str, str], *, date: datetime
+    identity: SenderIdentity,
+    to: Address,
+    subject: str,
+    bodies: tuple[str, str],
+    *,
+    date: datetime,
+    signers: Sequence[Signer] = (),
 ) -> bytes:
     """A mail caused by one person's act, such as a confirmation; `bodies` are text and HTML."""
     sender = Address.parse(identity.sender_address, place="sender.address")
     text, page = bodies
     unique = f"{to.key} {date.isoformat()} {subject}"
-    return alternative(
+    message = alternative(
         [
             *_sender_fields(identity, sender),
             headers.mailbox("To", to),
@@ -137,7 +148,14 @@ def system_message(
             headers.structured("Auto-Submitted", "auto-generated"),
         ],
         [Part("plain", [text]), Part("html", [page])],
-    ).splice([])
+    )
+    return _signed(message, signers, date).splice([])
+
+
+def _signed(
+    message: PreparedMessage, signers: Sequence[Signer], at: datetime
+) -> PreparedMessage | SignedMessage:
+    return SignedMessage(message, signers, at) if signers else message
 
 
 def _sender_fields(identity: SenderIdentity, sender: Address) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -21,9 +21,7 @@ from newsletter.broadcasts.offers import Conclusion, Intent
 from newsletter.core import logs
 from newsletter.core.db import Sessions
 from newsletter.core.failpoints import failpoint
-
-Consequence = Callable[[Session, Conclusion], None]
-"""What else a recorded outcome means, such as a suppression; runs in the same transaction."""
+from newsletter.sending.suppressing import suppress_the_gone
 
 _AIR_SECONDS = 0.001
 """Left to other writers between two groups on SQLite; back to back, a sender starves them."""
@@ -63,7 +61,6 @@ class Committer:
 
     sessions: Sessions
     lease_seconds: int
-    consequence: Consequence
     loop: asyncio.AbstractEventLoop
     live: set[int] = field(default_factory=set)
     _waiting: deque[_Post] = field(default_factory=deque)
@@ -110,14 +107,16 @@ class Committer:
 
     def _write(self, posts: list[_Post]) -> None:
         """One group; a database that is away is tried again until it is back or we are stopped."""
+        again = False
         while True:
             try:
                 with self.sessions.writing() as session:
-                    answers = self._in_transaction(session, posts)
+                    answers = self._in_transaction(session, posts, again=again)
                     failpoint("inside_commit")
                 break
             except DBAPIError as error:
                 # Whether the commit took place may be unknown. Both statements can be repeated.
+                again = True
                 log.warning("ledger.away", error=type(error.orig).__name__)
                 if self._stopping.wait(_RETRY_SECONDS):
                     answers = None
@@ -130,17 +129,19 @@ class Committer:
         if self.sessions.dialect == "sqlite":
             time.sleep(_AIR_SECONDS)
 
-    def _in_transaction(self, session: Session, posts: list[_Post]) -> list[Standing]:
+    def _in_transaction(
+        self, session: Session, posts: list[_Post], *, again: bool
+    ) -> list[Standing]:
         conclusions = [conclusion for post in posts for conclusion in post.conclusions]
         if conclusions:
             written = offers.conclude(session, conclusions)
             for conclusion in conclusions:
                 if conclusion.outcome.delivery_id in written:
-                    self.consequence(session, conclusion)
+                    suppress_the_gone(session, conclusion.outcome, conclusion.address_key)
         intents = [post.intent for post in posts if post.intent]
         if not intents:
             return [Standing.FENCED] * len(posts)
-        ours = offers.announce(session, intents, lease_seconds=self.lease_seconds)
+        ours = offers.announce(session, intents, lease_seconds=self.lease_seconds, again=again)
         return [self._standing(session, post, ours) for post in posts]
 
     def _standing(self, session: Session, post: _Post, ours: set[int]) -> Standing:

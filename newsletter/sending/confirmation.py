@@ -15,6 +15,7 @@ from newsletter.rendering.system import compile_confirmation
 from newsletter.rendering.templates import TemplateFolders
 from newsletter.sending import system_mail
 from newsletter.sending.models import SystemMail
+from newsletter.sending.signing import keyring_of
 from subscribers import subscriptions
 from subscribers.models import Subscriber, SubscriberList, SubscriptionStatus
 from subscribers.subscriptions import Evidence
@@ -55,7 +56,14 @@ def ask_to_confirm(
         kind="confirmation",
         sender=identity.sender_address,
         to=address.typed,
-        wire=system_message(identity, address, text.subject, (text.text, text.html), date=now()),
+        wire=system_message(
+            identity,
+            address,
+            text.subject,
+            (text.text, text.html),
+            date=now(),
+            signers=keyring_of(runtime.settings).signers(identity),
+        ),
     )
 
 

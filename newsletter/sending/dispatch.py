@@ -6,11 +6,10 @@ connections; a stop gives back what was claimed and waits for replies that are u
 """
 
 import asyncio
-import math
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -22,21 +21,14 @@ from newsletter.broadcasts.models import Broadcast, BroadcastState
 from newsletter.core import logs
 from newsletter.core.runtime import Runtime
 from newsletter.sending import system_mail
-from newsletter.sending.committer import Committer
-from newsletter.sending.consequences import consequence
-from newsletter.sending.feed import Feed
-from newsletter.sending.lane import Lane
-from newsletter.sending.port import RelayPort
+from newsletter.sending.crew import STOP_SECONDS, Crew
+from newsletter.sending.in_thread import InThread
 from newsletter.sending.ratelimit import RateLimiter
 from newsletter.sending.ratelimit_memory import MemoryLimiter
+from newsletter.sending.signing import keyring_of
 from newsletter.sending.transport import Transport
 
 SLICE_SECONDS = 30
-STOP_SECONDS = 30
-"""How long a stop waits for replies that are under way; what has none by then is in doubt."""
-_ROWS_PER_LANE = 4
-"""Another connection pays when so many rows wait for each."""
-_TICK_SECONDS = 1
 _SWITCH_SECONDS = 0.0005
 """Loop and committer hand over to each other at each group; Python's 5 ms would set the pace."""
 
@@ -59,6 +51,7 @@ class Dispatch:
         self._runtime = runtime
         self._transports = transports
         self._limiter = limiter
+        keyring_of(runtime.settings)  # a key that cannot be read is told of before the start
         self._started = threading.Event()
         self._thread = threading.Thread(target=self._run, name="dispatch")
 
@@ -83,7 +76,11 @@ class Dispatch:
 
     def stop(self) -> None:
         """Claim nothing more, wait for replies under way, end; returns at once."""
-        self._loop.call_soon_threadsafe(self._stopping.set)
+        self._call(self._stopping.set)
+
+    def suspend(self) -> None:
+        """Give back what is on no connection; returns at once."""
+        self._call(self._crew.suspend)
 
     def deliver(self, broadcast_id: int, *, seconds: float = SLICE_SECONDS) -> bool:
         """Send what is due until it is empty or time is up; blocks until the outcomes are written.
@@ -100,16 +97,28 @@ class Dispatch:
             broadcast = session.get(Broadcast, broadcast_id)
             if broadcast is None or broadcast.state is not BroadcastState.SENDING:
                 return False
-        work = self._deliver(broadcast_id, seconds)
-        more = asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        more = self._sent(broadcast_id, seconds)
         if not more:
             with sessions.writing() as session:
                 accounting.finish(session, broadcast_id)
         return more
 
+    def _sent(self, broadcast_id: int, seconds: float) -> bool:
+        work = self._deliver(broadcast_id, seconds)
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+        except (RuntimeError, CancelledError):
+            work.close()  # the loop has ended: what is left is for the next process
+            return True
+
     def deliver_outbox(self) -> None:
         """Send the system mail that is due, beside whatever else is being sent; returns at once."""
-        self._loop.call_soon_threadsafe(self._outbox.set)
+        self._call(self._outbox.set)
+
+    def _call(self, act: Callable[[], None]) -> None:
+        """On the loop, soon; one that has ended needs nothing any more."""
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(act)
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -124,14 +133,15 @@ class Dispatch:
                 return self._loop.run_in_executor(pool, call, *arguments)
 
             limiter = self._limiter(self._share)
-            self._crew = _Crew(self._runtime, self._transports, limiter, in_thread)
+            self._crew = Crew(self._runtime, self._transports, limiter, in_thread)
             self._started.set()
             outbox = asyncio.create_task(self._send_outbox(in_thread))
             try:
                 await self._crew.work_until(self._stopping)
             finally:
+                self._outbox.set()
+                await asyncio.wait([outbox], timeout=STOP_SECONDS)
                 outbox.cancel()
-                await asyncio.gather(outbox, return_exceptions=True)
                 await limiter.aclose()
 
     def _share(self) -> float:
@@ -140,119 +150,14 @@ class Dispatch:
     async def _deliver(self, broadcast_id: int, seconds: float) -> bool:
         return await self._crew.deliver(broadcast_id, seconds)
 
-    async def _send_outbox(self, in_thread: Callable[..., Awaitable[Any]]) -> None:
-        while True:
+    async def _send_outbox(self, in_thread: InThread) -> None:
+        while not self._stopping.is_set():
             await self._outbox.wait()
             self._outbox.clear()
             try:
-                await system_mail.deliver(self._runtime, self._transports[0], in_thread)
+                await system_mail.deliver(
+                    self._runtime, self._transports, in_thread, self._stopping.is_set
+                )
             except Exception:
                 # The edge of this task: the mail is still in the outbox for the next round.
                 log.exception("outbox.failed")
-
-
-class _Crew:
-    """The lanes of this process, and what they share. Lives on the event loop."""
-
-    def __init__(
-        self,
-        runtime: Runtime,
-        transports: Sequence[Transport],
-        limiter: RateLimiter,
-        in_thread: Callable[..., Awaitable[Any]],
-    ) -> None:
-        delivery = runtime.settings.delivery
-        self._runtime = runtime
-        self._committer = Committer(
-            runtime.sessions, delivery.lease_seconds, consequence, asyncio.get_running_loop()
-        )
-        live = self._committer.live
-        self._feed = Feed(runtime.sessions, delivery.lease_seconds, live, in_thread)
-        self._feed.on_filled = self._open_lanes
-        self._ports = [RelayPort(t, runtime, limiter, in_thread) for t in transports]
-        for port in self._ports:
-            port.on_room = self._open_lanes
-        self._lanes: dict[asyncio.Task[None], Lane] = {}
-        self._at_work: set[int] = set()
-        self._stopping = False
-
-    async def deliver(self, broadcast_id: int, seconds: float) -> bool:
-        if broadcast_id in self._at_work or self._stopping:
-            return False
-        self._at_work.add(broadcast_id)
-        try:
-            course = self._feed.add(broadcast_id, seconds)
-            await course.done.wait()
-        finally:
-            self._at_work.discard(broadcast_id)
-        return course.more
-
-    def share(self) -> float:
-        """This process's part of the connections that all workers together may hold."""
-        return max(1, len(self._lanes)) / max(1, sum(port.connections for port in self._ports))
-
-    async def work_until(self, stopping: asyncio.Event) -> None:
-        self._committer.start()
-        try:
-            while not stopping.is_set():
-                await self._tick()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_TICK_SECONDS):
-                        await stopping.wait()
-        finally:
-            self._stopping = True
-            await self._wind_down()
-            await asyncio.to_thread(self._committer.stop)
-
-    async def _tick(self) -> None:
-        for port in self._ports:
-            await port.tick()
-        self._open_lanes()
-
-    def _open_lanes(self) -> None:
-        """As many as the waiting rows are worth, to the first relay that may be used now."""
-        if self._stopping or not len(self._feed):
-            return
-        port = next((port for port in self._ports if port.usable), None)
-        if port is None:
-            self._feed.suspend()
-            return
-        most = self._runtime.settings.delivery.connections - len(self._lanes)
-        wanted = min(most, math.ceil(len(self._feed) / _ROWS_PER_LANE) - self._opening())
-        for _ in range(port.room(wanted)):
-            self._open(port)
-
-    def _opening(self) -> int:
-        return sum(lane.is_opening for lane in self._lanes.values())
-
-    def _open(self, port: RelayPort) -> None:
-        settings = self._runtime.settings.delivery
-        lane = Lane(
-            port, self._feed, self._committer, self._runtime.keys, settings.retry_after_seconds
-        )
-        task = asyncio.create_task(port.carry(lane))
-        self._lanes[task] = lane
-        task.add_done_callback(self._closed)
-
-    def _closed(self, task: asyncio.Task[None]) -> None:
-        del self._lanes[task]
-        error = None if task.cancelled() else task.exception()
-        if error:
-            log.error("lane.failed", exc_info=error)
-        self._open_lanes()
-
-    async def _wind_down(self) -> None:
-        self._feed.close()
-        for lane in self._lanes.values():
-            lane.part()
-        self._feed.filled.set()  # wakes those that wait for work
-        tasks = list(self._lanes)
-        if tasks:
-            _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS)
-            for task in late:
-                self._lanes[task].abort()
-            if late:
-                await asyncio.wait(late, timeout=STOP_SECONDS)
-        await self._feed.given_back()
-        for port in self._ports:
-            await port.close()

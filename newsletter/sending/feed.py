@@ -7,7 +7,7 @@ little, and memory stays flat whatever the size of the list.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from newsletter.broadcasts import control, ledger
 from newsletter.broadcasts.ledger import Claim, Claimed
+from newsletter.broadcasts.models import PauseReason
 from newsletter.broadcasts.planning import frozen_content
 from newsletter.core import logs
 from newsletter.core.db import Sessions
@@ -23,6 +24,8 @@ from newsletter.core.errors import NewsletterError
 from newsletter.core.failpoints import failpoint
 from newsletter.rendering.compiled import WireForm
 from newsletter.rendering.message import PreparedMail, prepare
+from newsletter.sending.in_thread import InThread
+from newsletter.sending.signing import Keyring
 from subscribers import audience
 from subscribers.recipient import Recipient
 
@@ -43,6 +46,7 @@ class Course:
         at_work: rows claimed and not yet concluded.
         closed: nothing more is claimed.
         more: closed before the ledger was empty.
+        discarded: closed because none of it can be offered now.
         done: set once it is closed and nothing is at work.
     """
 
@@ -51,6 +55,7 @@ class Course:
     at_work: int = 0
     closed: bool = False
     more: bool = False
+    discarded: bool = False
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
     def close(self, *, more: bool) -> None:
@@ -63,7 +68,7 @@ class Course:
             self.done.set()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Work:
     """One recipient's message, to be made and offered."""
 
@@ -82,7 +87,8 @@ class Feed:
         sessions: Sessions,
         lease_seconds: int,
         live: set[int],
-        in_thread: Callable[..., Awaitable[Any]],
+        keyring: Keyring,
+        in_thread: InThread,
     ) -> None:
         """`live` are the tokens of claims with rows at work: the committer renews their leases."""
         self.filled = asyncio.Event()
@@ -90,6 +96,7 @@ class Feed:
         self._sessions = sessions
         self._lease_seconds = lease_seconds
         self._live = live
+        self._keyring = keyring
         self._in_thread = in_thread
         self._ready: deque[Work] = deque()
         self._courses: deque[Course] = deque()
@@ -119,7 +126,7 @@ class Feed:
     def put_back(self, work: Work) -> None:
         """It was not offered: whoever comes next takes it."""
         self._ready.appendleft(work)
-        if work.course.closed and not work.course.more:
+        if work.course.discarded:
             self._give_back([work])
             return
         self._fill()
@@ -131,8 +138,13 @@ class Feed:
 
     def discard(self, course: Course) -> None:
         """The broadcast was paused or the relay is gone: what is on no connection is given back."""
+        course.discarded = True
         course.close(more=False)
         self._give_back([work for work in self._ready if work.course is course])
+
+    def abandon(self, works: Collection[Work]) -> None:
+        """Whoever had them is gone: what was not announced is given back."""
+        self._give_back(list(works))
 
     def drop(self, course: Course, token: int) -> None:
         """Some people of this claim left meanwhile: claim the rest again without them."""
@@ -161,6 +173,7 @@ class Feed:
     def close(self) -> None:
         """Claim nothing more and give back what is on no connection."""
         for course in tuple(self._courses):
+            course.discarded = True
             course.close(more=True)
         self._give_back(list(self._ready))
 
@@ -171,11 +184,10 @@ class Feed:
         self._ready = deque(work for work in self._ready if id(work) not in dropped)
         if not self._ready:
             self.filled.clear()
-        tokens = {work.token for work in works}
-        released = asyncio.ensure_future(self._quietly(self._released, tokens))
+        released = asyncio.ensure_future(self._quietly(self._released, works))
         self._settling.add(released)
         released.add_done_callback(self._settling.discard)
-        released.add_done_callback(lambda _: self._forget_all(works))
+        released.add_done_callback(lambda _: self._freed(works))
 
     async def _quietly(self, write: Callable[..., None], *arguments: Any) -> None:
         """A database that is away loses nothing: the leases will end."""
@@ -184,17 +196,24 @@ class Feed:
         except DBAPIError as error:
             log.warning("ledger.away", error=type(error.orig).__name__)
 
-    def _released(self, tokens: set[int]) -> None:
+    def _released(self, works: list[Work]) -> None:
+        by_token: dict[int, list[int]] = {}
+        for work in works:
+            by_token.setdefault(work.token, []).append(work.row.delivery_id)
         with self._sessions.writing() as session:
-            ledger.release(session, tokens)
+            for token, ids in by_token.items():
+                ledger.release(session, token, ids)
 
     def _postponed(self, delivery_id: int, token: int, seconds: float) -> None:
         with self._sessions.writing() as session:
             ledger.postpone(session, delivery_id, token, seconds)
 
-    def _forget_all(self, works: Iterable[Work]) -> None:
+    def _freed(self, works: Iterable[Work]) -> None:
+        """They are pending again: a course that thought it was at its end is not."""
         for work in works:
+            work.course.closed = work.course.discarded
             self._forget(work)
+        self._refill()
 
     def _forget(self, work: Work) -> None:
         self._left[work.token] -= 1
@@ -245,8 +264,7 @@ class Feed:
         for work in works:
             self._left[work.token] = self._left.get(work.token, 0) + 1
         self._live.update(work.token for work in works)
-        if course.closed:
-            self._ready.extend(works)
+        if course.discarded:
             self._give_back(works)
             return
         if not works:
@@ -290,7 +308,7 @@ class Feed:
         ]
 
     def _mail(self, course: Course, form: WireForm) -> PreparedMail:
-        return prepared_mail(self._sessions, course.broadcast_id, form)
+        return prepared_mail(self._sessions, course.broadcast_id, form, self._keyring)
 
     def _recipients(self, rows: list[Claimed]) -> Mapping[int, Recipient]:
         """By delivery id. The frozen address is mailed, whatever the subscriber's is by now."""
@@ -308,8 +326,8 @@ class Feed:
     def _unsendable(self, course: Course, claim: Claim, error: NewsletterError) -> None:
         """What was frozen cannot be made into a mail: nobody's fault but ours, nobody fails."""
         with self._sessions.writing() as session:
-            control.pause(session, course.broadcast_id, str(error)[:300])
-            ledger.release(session, [claim.token])
+            control.halt(session, course.broadcast_id, PauseReason.HEALTH, str(error))
+            ledger.release(session, claim.token, [row.delivery_id for row in claim.rows])
 
 
 class _Pace:
@@ -336,7 +354,10 @@ class _Pace:
 
 
 @lru_cache(maxsize=16)
-def prepared_mail(sessions: Sessions, broadcast_id: int, form: WireForm) -> PreparedMail:
+def prepared_mail(
+    sessions: Sessions, broadcast_id: int, form: WireForm, keyring: Keyring
+) -> PreparedMail:
     """One wire form of a broadcast, prepared once per process; frozen content never changes."""
     with sessions.reading() as session:
-        return prepare(frozen_content(session, broadcast_id), form)
+        frozen = frozen_content(session, broadcast_id)
+    return prepare(frozen, form, keyring.signers(frozen.identity))

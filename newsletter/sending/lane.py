@@ -9,7 +9,7 @@ Between 3 and the reply read in the next 2 lies the one moment that a crash leav
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -26,7 +26,7 @@ from newsletter.mail.smtp import GO_AHEAD, Envelope, Exchange, SmtpFault
 from newsletter.rendering.message import personalise
 from newsletter.sending import outcomes
 from newsletter.sending.committer import Committer, Standing
-from newsletter.sending.feed import Feed, Work
+from newsletter.sending.feed import Course, Feed, Work
 from newsletter.sending.transport import Connection, Transport
 
 IDLE_SECONDS = 4
@@ -88,11 +88,15 @@ class Lane:
     committer: Committer
     keys: TokenKeys
     retry_after_seconds: Sequence[int]
+    judge: Callable[[Course, Reply], None]
+    """Told of every full reply: a mail that everybody refuses is to be stopped."""
     _parting: bool = False
     _connection: Connection | None = None
     _body: _Offer | None = None
     """Announced and let through: its body goes out in the next round."""
     _unwritten: list[tuple[Work, Outcome]] = field(default_factory=list)
+    _holding: set[Work] = field(default_factory=set)
+    """Rows taken from the feed that it has not heard of again."""
     _messages: int = 0
 
     @property
@@ -119,7 +123,9 @@ class Lane:
             while await self._round(connection):
                 pass
         except BaseException:
+            # A defect of ours. What was announced ends in doubt with its lease, the rest is free.
             connection.abort()
+            self.feed.abandon(self._holding)
             raise
         await connection.close()
 
@@ -144,7 +150,7 @@ class Lane:
         if offer and exchange.go_ahead:
             return await self._announce(connection, offer, exchange.go_ahead)
         if offer:
-            self.feed.put_back(offer.work)
+            self._put_back(offer.work)
         if self._parting:
             await self._write(None)
         return not self._parting
@@ -154,8 +160,10 @@ class Lane:
         if self._is_spent() or not len(self.feed) or not self.port.may_offer():
             return None
         while (work := self.feed.take()) is not None:
+            self._holding.add(work)
             seconds = self.port.postponed_seconds(work)
             if seconds:
+                self._holding.discard(work)
                 self.feed.postpone(work, seconds)
                 continue
             try:
@@ -224,6 +232,7 @@ class Lane:
             row.delivery_id, reply, row.attempt + 1, self.retry_after_seconds
         )
         self._unwritten.append((work, outcome))
+        self.judge(work.course, reply)
         if not self.port.heard(work, reply, self._messages):
             self._parting = True
 
@@ -248,13 +257,14 @@ class Lane:
 
     def _not_ours(self, work: Work, standing: Standing | None) -> None:
         if standing is None:
-            self.feed.put_back(work)
+            self._put_back(work)
             return
-        self.feed.conclude(work)
         if standing is Standing.LEFT:
+            self._conclude_work(work)
             self.feed.drop(work.course, work.token)
         else:
             self.feed.discard(work.course)
+            self._put_back(work)
 
     async def _write(self, announced: Work | None) -> Standing | None:
         """Have the outcomes so far written, and this row's intent; None when there is none."""
@@ -265,8 +275,18 @@ class Lane:
         if announced:
             number, broadcast_id = announced.row.delivery_id, announced.course.broadcast_id
             intent = Intent(number, announced.token, self.port.transport.name)
-        conclusions = [Conclusion(work.token, outcome) for work, outcome in written]
+        conclusions = [
+            Conclusion(work.token, outcome, work.row.address_key) for work, outcome in written
+        ]
         standing = await self.committer.post(conclusions, intent, broadcast_id)
         for work, _ in written:
-            self.feed.conclude(work)
+            self._conclude_work(work)
         return standing if announced else None
+
+    def _put_back(self, work: Work) -> None:
+        self._holding.discard(work)
+        self.feed.put_back(work)
+
+    def _conclude_work(self, work: Work) -> None:
+        self._holding.discard(work)
+        self.feed.conclude(work)

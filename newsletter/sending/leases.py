@@ -5,19 +5,24 @@ connection to a relay, over all workers.
 """
 
 import secrets
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from newsletter.core import logs
 from newsletter.core.db import Sessions, database_now
 from newsletter.sending.models import Lease
 
 SENDER = "sender"
 _TOKEN_BITS = 63
+
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +34,47 @@ class Held:
 
 
 @contextmanager
-def hold(sessions: Sessions, name: str, seconds: int) -> Iterator[Held | None]:
-    """Hold the lease called `name`, or None when somebody else does; given back at the end."""
+def hold(
+    sessions: Sessions, name: str, seconds: int, on_lost: Callable[[], None] = lambda: None
+) -> Iterator[Held | None]:
+    """Hold the lease called `name`, or None when somebody else does; given back at the end.
+
+    Meanwhile it is renewed by a timer of its own, so that it can be short: when we die, somebody
+    else has the right after `seconds`, however long the work is that we held it for. `on_lost` is
+    called, in another thread, when somebody else has taken it over all the same.
+    """
     held = next(iter(take(sessions, [name], 1, seconds)), None)
+    if held is None:
+        yield None
+        return
+    ended = threading.Event()
+    keeper = threading.Thread(
+        target=_keep, args=(sessions, held, seconds, ended, on_lost), name="lease", daemon=True
+    )
+    keeper.start()
     try:
         yield held
     finally:
-        if held:
-            release(sessions, [held])
+        ended.set()
+        keeper.join()
+        release(sessions, [held])
+
+
+def _keep(
+    sessions: Sessions,
+    held: Held,
+    seconds: int,
+    ended: threading.Event,
+    on_lost: Callable[[], None],
+) -> None:
+    while not ended.wait(seconds / 3):
+        try:
+            if not renew(sessions, [held], seconds):
+                on_lost()
+                return
+        except SQLAlchemyError as error:
+            # The database is away or busy; the next turn may come in time.
+            log.warning("lease.not_renewed", name=held.name, error=type(error).__name__)
 
 
 def take(sessions: Sessions, names: Sequence[str], count: int, seconds: int) -> list[Held]:

@@ -35,6 +35,7 @@ class MemoryTransport:
     accepted: list[tuple[str, bytes]] = field(default_factory=list)
     scripts: dict[str, deque[Step]] = field(default_factory=lambda: defaultdict(deque))
     refuse_connections: Reply | None = None
+    pipelining: bool = True
 
     def script(self, recipient: str, *steps: Step) -> None:
         """What happens to the next offers to this recipient."""

@@ -1,4 +1,4 @@
-"""What the sending machine keeps: system mail to go out, and who holds which lease."""
+"""What the sending machine keeps: system mail to go out, who holds which lease, relays' health."""
 
 from datetime import datetime
 
@@ -44,3 +44,25 @@ class Lease(Base):
     name: Mapped[str] = mapped_column(String(80), primary_key=True)
     token: Mapped[int] = mapped_column(BigId)
     until: Mapped[datetime] = mapped_column(UtcDateTime)
+
+
+class RelayState(Base):
+    """What is known about a relay beyond its settings; by its configured name, over all workers."""
+
+    __tablename__ = "relay_state"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    paused: Mapped[bool] = mapped_column(default=False)
+    pause_reason: Mapped[str] = mapped_column(String(200), default="")
+    breaker_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """None: closed. In the past: the next who asks may probe."""
+    breaker_reason: Mapped[str] = mapped_column(String(200), default="")
+    breaker_openings: Mapped[int] = mapped_column(SmallInteger, default=0)
+    probing: Mapped[bool] = mapped_column(default=False)
+    faults: Mapped[int] = mapped_column(SmallInteger, default=0)
+    first_fault_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    learned_connections: Mapped[int | None] = mapped_column(SmallInteger)
+    learned_messages_per_connection: Mapped[int | None]
+    pipelining_broken: Mapped[bool] = mapped_column(default=False)
+    learned_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

@@ -1,19 +1,25 @@
-"""From what a relay said to what the ledger records."""
+"""From what a relay said to what the ledger records, and whether the broadcast stops for it."""
 
 import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from newsletter.broadcasts.control import QUOTA_PAUSE
 from newsletter.broadcasts.ledger import Outcome
-from newsletter.broadcasts.models import DeliveryState
+from newsletter.broadcasts.models import DeliveryState, PauseReason
 from newsletter.core.clock import now
 from newsletter.mail.replies import Reply, ReplyClass, classify
+from newsletter.mail.smtp import SmtpFault
 
 RELAY_PAUSE_SECONDS = 10
 """How long a row given back by a failing relay rests, so that no row is offered in a tight loop."""
 
-_PAUSE_SECONDS = {ReplyClass.CONNECTION_LIMIT: 0, ReplyClass.RATE: 2}
-"""Another connection will take it at once; a relay that is too fast is slowed by its limiter."""
+_REST_SECONDS = {
+    ReplyClass.CONNECTION_LIMIT: 0,
+    ReplyClass.RATE: 2,
+    ReplyClass.QUOTA: QUOTA_PAUSE.total_seconds(),
+}
+"""Another connection takes it at once; a relay that is too fast is slowed by its limiter."""
 
 _JITTER = 0.2
 _PERMANENT = frozenset({ReplyClass.GONE, ReplyClass.MAILBOX_FULL, ReplyClass.REFUSED})
@@ -32,23 +38,32 @@ def outcome_of(
     if verdict in _PERMANENT:
         return Outcome(delivery_id, DeliveryState.FAILED, verdict, reply)
     if verdict is not ReplyClass.TEMPORARY:
-        return given_back(delivery_id, reply, verdict)
+        return given_back(delivery_id, reply)
     wait = retry_after_seconds[min(attempt, len(retry_after_seconds)) - 1]
     return Outcome(delivery_id, DeliveryState.PENDING, verdict, reply, due_at=_in(wait))
 
 
-def given_back(
-    delivery_id: int, reply: Reply | None = None, why: ReplyClass = ReplyClass.RELAY_FAULT
-) -> Outcome:
-    """Nothing was said about the recipient: the row goes back as if it had not been offered."""
+def given_back(delivery_id: int, reply: Reply | None = None) -> Outcome:
+    """The relay failed before the dot: the row goes back as if it had not been offered."""
+    verdict = classify(reply) if reply else ReplyClass.RELAY_FAULT
+    if not verdict.concerns_relay:
+        verdict = ReplyClass.RELAY_FAULT
+    rest = _REST_SECONDS.get(verdict, RELAY_PAUSE_SECONDS)
     return Outcome(
-        delivery_id,
-        DeliveryState.PENDING,
-        why,
-        reply,
-        due_at=_in(_PAUSE_SECONDS.get(why, RELAY_PAUSE_SECONDS)),
-        counts=False,
+        delivery_id, DeliveryState.PENDING, verdict, reply, due_at=_in(rest), counts=False
     )
+
+
+def pause_for(fault: SmtpFault) -> PauseReason | None:
+    """Why a broadcast stops for this fault; None when trying again, here or elsewhere, helps.
+
+    Our own mistake waits for an editor; a used-up quota for its window.
+    """
+    if fault.is_configuration:
+        return PauseReason.BREAKER
+    if fault.reply and classify(fault.reply) is ReplyClass.QUOTA:
+        return PauseReason.QUOTA
+    return None
 
 
 def in_doubt(delivery_id: int) -> Outcome:

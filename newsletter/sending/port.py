@@ -1,203 +1,266 @@
-"""One relay as this process sees it: slots for its lanes, rights to send, what replies taught."""
+"""One relay as this process sees it: its lanes, the right to send, what its replies teach."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import re
+from collections.abc import Callable, Coroutine
+from datetime import datetime
 from typing import Any
 
-from pydantic import SecretStr
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
+from newsletter.broadcasts.models import PauseReason
 from newsletter.core import logs
+from newsletter.core.clock import now
 from newsletter.core.config import RelaySettings
-from newsletter.core.runtime import Runtime
+from newsletter.core.db import Sessions
 from newsletter.mail.replies import Reply, ReplyClass, classify
 from newsletter.mail.smtp import SmtpFault
-from newsletter.sending import leases
+from newsletter.sending import outcomes, relays
 from newsletter.sending.feed import Work
+from newsletter.sending.in_thread import InThread
 from newsletter.sending.lane import Lane
 from newsletter.sending.leases import Held
 from newsletter.sending.ratelimit import Limit, RateLimiter, domain_bucket, relay_bucket
+from newsletter.sending.relays import Limits, Usable
 from newsletter.sending.rights import Rights
+from newsletter.sending.slots import Slots
 from newsletter.sending.transport import Transport
 
-SLOT_SECONDS = 60
-_RENEWALS_PER_LEASE = 4
-_RETRY_SECONDS = 2
+_PAUSE_SECONDS = 2
+"""No new connection so soon after a fault; faults within it are one incident."""
 _POSTPONED_SECONDS = 5
+_PROBE_SECONDS = 0.2
 _DOMAINS_THAT_MEAN_THE_RELAY = 3
 _DOMAIN_LIMIT = Limit(None, 1)
-_SLOT_NAMES = 100
+_TOO_MANY_CONNECTIONS = re.compile(r"\btoo many\b.*\b(connections|sessions)\b", re.IGNORECASE)
 
 log = logs.get(__name__)
 
 
 class RelayPort:
-    """The way to one relay, shared by this process's lanes to it; lives on the event loop."""
+    """The way to one relay, shared by this process's lanes to it; lives on the event loop.
+
+    Attributes:
+        on_change: called when there may be room for more lanes, or none any more.
+        on_refusal: called when trying on at this relay is useless for now, and why.
+    """
 
     def __init__(
         self,
         transport: Transport,
-        runtime: Runtime,
+        settings: RelaySettings,
+        lease_seconds: int,
+        sessions: Sessions,
         limiter: RateLimiter,
-        in_thread: Callable[..., Awaitable[Any]],
+        in_thread: InThread,
     ) -> None:
         self.transport = transport
-        self.on_room: Callable[[], None] = lambda: None
-        settings = self._settings = _settings_of(transport.name, runtime)
-        self._runtime = runtime
+        self.settings = settings
+        self.on_change: Callable[[], None] = lambda: None
+        self.on_refusal: Callable[[PauseReason, str], None] = lambda *_: None
+        self._sessions = sessions
         self._limiter = limiter
         self._in_thread = in_thread
+        self._limits = Limits(settings.connections, settings.messages_per_connection)
         self._rights = Rights(limiter, relay_bucket(settings.name), Limit.of(settings))
         self._slowed: dict[str, Rights] = {}
-        self._free: list[Held] = []
+        self._slots = Slots(settings.name, lease_seconds, sessions, in_thread)
         self._lanes: dict[Lane, Held] = {}
-        self._rest_until = 0.0
-        self._renewed_at = 0.0
-        self._background: set[asyncio.Task[None]] = set()
-        self._taking = False
+        self._paused_until = 0.0
+        self._usable = True
+        self._probing = False
+        self._probe_spent = False
+        self._is_proven = False
+        self._background: set[asyncio.Task[Any]] = set()
 
     # What the crew asks.
 
     @property
     def usable(self) -> bool:
-        """Not paused, not broken, not just failed."""
-        return self._now() >= self._rest_until
+        """Neither paused nor broken, as far as was heard."""
+        return self._usable
 
-    @property
-    def connections(self) -> int:
-        """What all workers together may hold to it."""
-        return self._settings.connections
+    def seen(self, usable: Usable | None, limits: Limits) -> None:
+        """What all workers together know of the relay now."""
+        self._usable = usable is not None
+        if usable is not None and usable.is_probe:
+            self._probing, self._probe_spent = True, False
+        self._limits = limits
+        self.transport.pipelining = limits.may_pipeline
 
     def room(self, wanted: int) -> int:
         """How many of `wanted` more lanes may be opened now; asks for slots when short."""
-        if wanted <= 0:
+        if asyncio.get_running_loop().time() < self._paused_until:
             return 0
-        short = wanted - len(self._free)
-        if short > 0:
-            self._in_background(self._take(short))
-        return min(wanted, len(self._free))
+        most = 1 if self._probing else self._limits.connections
+        wanted = min(wanted, most - len(self._lanes))
+        if wanted > len(self._slots.free):
+            self._do(self._more_slots(wanted - len(self._slots.free)))
+        return max(0, min(wanted, len(self._slots.free)))
 
     async def carry(self, lane: Lane) -> None:
         """Run a lane under one of the slots that `room` promised."""
-        self._lanes[lane] = self._free.pop()
+        self._lanes[lane] = held = self._slots.use()
         try:
             await lane.run()
+        except Exception:
+            self._pause()  # a defect of ours is not tried again in a tight loop
+            raise
         finally:
-            held = self._lanes.pop(lane)
-            self._free.append(held)
+            del self._lanes[lane]
+            self._slots.put_back(held)
 
     async def tick(self) -> None:
         """Every second: keep the slots, measure the rate."""
-        held = [*self._free, *self._lanes.values()]
-        if held and self._now() - self._renewed_at > SLOT_SECONDS / _RENEWALS_PER_LEASE:
-            await self._renew(held)
-        if not self._lanes and self._free:
-            await self._release()
-        await self._rights.tick()
-        for rights in self._slowed.values():
+        lost = await self._slots.keep()
+        for lane, held in self._lanes.items():
+            if held in lost:
+                lane.part()
+        if not self._lanes:
+            await self._slots.release_free()
+        for rights in (self._rights, *self._slowed.values()):
             await rights.tick()
 
     async def close(self) -> None:
-        """Give back slots and rights."""
+        """Give back slots and rights, once no lane is left."""
         await self._rights.give_back()
-        await self._release()
+        if self._background:
+            await asyncio.wait(self._background)
+        await self._slots.release_free()
 
     # What a lane asks and tells.
 
     def may_offer(self) -> bool:
+        if self._probing:
+            if self._probe_spent:
+                return False
+            self._probe_spent = True
         return self._rights.use()
 
     async def wait_for_right(self) -> None:
-        await self._rights.wait()
+        if self._probing and self._probe_spent:
+            await asyncio.sleep(_PROBE_SECONDS)
+        else:
+            await self._rights.wait()
 
     def postponed_seconds(self, work: Work) -> float:
-        """How long this row is to wait because its domain asked us to slow down; 0: offer it."""
         rights = self._slowed.get(_domain(work))
         if rights is None or rights.use():
             return 0.0
-        self._in_background(rights.wait())
+        self._do(rights.wait())
         return _POSTPONED_SECONDS
 
     def worn_out(self, messages: int) -> bool:
-        most = self._settings.messages_per_connection
+        most = self._limits.messages_per_connection
         return most is not None and messages >= most
 
     def heard(self, work: Work, reply: Reply, messages: int) -> bool:
+        name = self.settings.name
         match classify(reply):
             case ReplyClass.RATE:
-                self._in_background(self._throttled(work, reply))
-                return True
+                self._do(self._throttled(work, reply))
             case ReplyClass.CONNECTION_LIMIT:
-                log.info("relay.connection_limit", relay=self.transport.name, messages=messages)
+                if messages:
+                    self._learn(relays.learn_messages_per_connection, name, messages)
                 return False
-            case ReplyClass.RELAY_FAULT | ReplyClass.CONFIGURATION:
-                self.failed(SmtpFault.said("refused", reply))
+            case ReplyClass.RELAY_FAULT | ReplyClass.CONFIGURATION | ReplyClass.QUOTA:
+                self.failed(SmtpFault.said("refused the message", reply))
                 return False
             case _:
-                return True
+                self._proved()
+        return True
 
     def failed(self, fault: SmtpFault) -> None:
-        log.warning("relay.fault", relay=self.transport.name, fault=str(fault))
-        self._rest_until = self._now() + _RETRY_SECONDS
+        log.warning("relay.fault", relay=self.settings.name, fault=str(fault))
+        if fault.pipelining_broken:
+            self._learn(relays.learn_broken_pipelining, self.settings.name)
+        elif fault.reply and _TOO_MANY_CONNECTIONS.search(fault.reply.text):
+            self._learn(relays.learn_connections, self.settings.name, len(self._lanes))
+        else:
+            self._count(fault)
 
-    # Slots, rates, and what happens beside the lanes.
+    # What happens beside the lanes.
 
-    async def _take(self, count: int) -> None:
-        if self._taking:
+    def _proved(self) -> None:
+        """It answered about a recipient, so it is well: a breaker that waited for that closes."""
+        if not self._is_proven:
+            self._is_proven, self._probing = True, False
+            self._do(self._in_transaction(relays.succeeded, self.settings.name, now()))
+
+    def _count(self, fault: SmtpFault) -> None:
+        loop_now = asyncio.get_running_loop().time()
+        self._is_proven = False
+        if loop_now < self._paused_until and not outcomes.pause_for(fault):
             return
-        self._taking = True
-        try:
-            names = [f"relay/{self.transport.name}/{k}" for k in range(self._settings.connections)]
-            taken = await self._in_thread(
-                leases.take, self._runtime.sessions, names, count, SLOT_SECONDS
-            )
-        finally:
-            self._taking = False
-        self._free += taken
-        if taken:
-            self._renewed_at = self._renewed_at or self._now()
-            self.on_room()
+        self._pause()
+        self._do(self._faulted(fault))
 
-    async def _renew(self, held: Sequence[Held]) -> None:
-        kept = await self._in_thread(leases.renew, self._runtime.sessions, held, SLOT_SECONDS)
-        self._renewed_at = self._now()
-        self._free = [lease for lease in self._free if lease in kept]
-        for lane, lease in self._lanes.items():
-            if lease not in kept:
+    async def _faulted(self, fault: SmtpFault) -> None:
+        useless = outcomes.pause_for(fault)
+        opened = await self._in_transaction(
+            _faulted, self.settings.name, str(fault), now(), useless is not None
+        )
+        if opened:
+            self._usable, self._probing = False, False
+            for lane in self._lanes:
                 lane.part()
+        if useless:
+            self.on_refusal(useless, f"relay {self.settings.name}: {fault}")
 
-    async def _release(self) -> None:
-        held, self._free = self._free, []
-        if held:
-            await self._in_thread(leases.release, self._runtime.sessions, held)
+    def _pause(self) -> None:
+        """No new connection for a moment; those that are open go on."""
+        loop = asyncio.get_running_loop()
+        self._paused_until = loop.time() + _PAUSE_SECONDS
+        loop.call_later(_PAUSE_SECONDS, self._changed)
+
+    def _changed(self) -> None:
+        self.on_change()
+
+    def _learn(self, lesson: Callable[..., None], *facts: Any) -> None:
+        self._do(self._in_transaction(lesson, *facts, now()))
+
+    async def _more_slots(self, count: int) -> None:
+        if await self._slots.want(count, self._limits.connections):
+            self.on_change()
 
     async def _throttled(self, work: Work, reply: Reply) -> None:
         """A domain's own limit slows that domain; several at once mean the relay itself."""
-        domain = _domain(work)
         if not reply.enhanced.startswith("4.7"):
             await self._rights.throttled()
             return
-        rights = self._slowed.get(domain)
-        if rights is None:
-            bucket = domain_bucket(self._settings.name, domain)
-            rights = self._slowed[domain] = Rights(self._limiter, bucket, _DOMAIN_LIMIT)
-        await rights.throttled()
+        domain = _domain(work)
+        if domain not in self._slowed:
+            bucket = domain_bucket(self.settings.name, domain)
+            self._slowed[domain] = Rights(self._limiter, bucket, _DOMAIN_LIMIT)
+        await self._slowed[domain].throttled()
         if len(self._slowed) >= _DOMAINS_THAT_MEAN_THE_RELAY:
             self._slowed.clear()
             await self._rights.throttled()
 
-    def _in_background(self, work: Awaitable[None]) -> None:
-        task = asyncio.ensure_future(work)
+    async def _in_transaction(self, act: Callable[..., Any], *arguments: Any) -> Any:
+        """`act(session, *arguments)`; a database that is away leaves a lesson unlearned."""
+
+        def run() -> Any:
+            with self._sessions.writing() as session:
+                return act(session, *arguments)
+
+        try:
+            return await self._in_thread(run)
+        except DBAPIError as error:
+            log.warning("ledger.away", error=type(error.orig).__name__)
+            return None
+
+    def _do(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
-    def _now(self) -> float:
-        return asyncio.get_running_loop().time()
 
-
-def _settings_of(name: str, runtime: Runtime) -> RelaySettings:
-    """What is configured under this name; a relay in memory has the defaults."""
-    configured = (relay for relay in runtime.settings.relays if relay.name == name)
-    return next(configured, RelaySettings(name=name, url=SecretStr("")))
+def _faulted(
+    session: Session, name: str, reason: str, moment: datetime, is_configuration: bool
+) -> bool:
+    return relays.faulted(session, name, reason, moment, is_configuration=is_configuration)
 
 
 def _domain(work: Work) -> str:

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from newsletter.core.config import RelaySettings
 from newsletter.core.errors import ConfigurationError
 from newsletter.mail import smtp
-from newsletter.mail.smtp import Server, SmtpFault, Timeouts
+from newsletter.mail.smtp import Server, Timeouts
 from newsletter.sending.relay_url import RelayUrl
-from newsletter.sending.transport import Connection, Transport
+from newsletter.sending.transport import Transport
 
 
 class SmtpTransport:
     """One relay, by its URL; see `relay_url` for what that may say.
 
     Attributes:
-        pipelining: set to False once the relay was found to offer it and break it.
+        pipelining: set to False where the relay was found to offer it and break it.
 
     Raises:
         ConfigurationError: the URL, or the authority's file it names.
@@ -38,13 +38,8 @@ class SmtpTransport:
     def name(self) -> str:
         return self._name
 
-    async def connect(self) -> Connection:
-        try:
-            return await smtp.connect(self._server, self._timeouts, pipelining=self.pipelining)
-        except SmtpFault as fault:
-            if fault.pipelining_broken:
-                self.pipelining = False
-            raise
+    async def connect(self) -> smtp.Connection:
+        return await smtp.connect(self._server, self._timeouts, pipelining=self.pipelining)
 
 
 def transports_for(relays: Sequence[RelaySettings]) -> list[Transport]:

@@ -5,7 +5,7 @@ A confirmation, test send or notice exists exactly when the change that caused i
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -23,11 +23,9 @@ from newsletter.mail.address import Address
 from newsletter.mail.replies import classify
 from newsletter.mail.smtp import GO_AHEAD, Envelope, SmtpFault
 from newsletter.sending import outcomes
+from newsletter.sending.in_thread import InThread
 from newsletter.sending.models import SystemMail
 from newsletter.sending.transport import Connection, Transport
-
-InThread = Callable[..., Awaitable[Any]]
-"""Runs a call that waits for the database in a thread beside the event loop."""
 
 _STALE_AFTER = timedelta(days=2)
 _TOKEN_BITS = 63
@@ -62,35 +60,47 @@ def has_due(session: Session) -> bool:
     return bool(session.scalar(select(due)))
 
 
-def deliver_outbox(runtime: Runtime, transport: Transport) -> None:
+def deliver_outbox(runtime: Runtime, *transports: Transport) -> None:
     """Send what is due now, from a process that has no send loop, such as a command."""
 
     async def in_thread(call: Callable[..., Any], *arguments: Any) -> Any:
         return await asyncio.to_thread(call, *arguments)
 
-    asyncio.run(deliver(runtime, transport, in_thread))
+    asyncio.run(deliver(runtime, transports, in_thread))
 
 
-async def deliver(runtime: Runtime, transport: Transport, in_thread: InThread) -> None:
-    """Send what is due, one mail at a time over one connection.
+async def deliver(
+    runtime: Runtime,
+    transports: Sequence[Transport],
+    in_thread: InThread,
+    stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Send what is due, one mail at a time over one connection to the first relay that lets us in.
 
     Raises nothing for a relay's fault: the rest waits for the next sweep.
     """
     if not await in_thread(_reap, runtime):
         return
-    try:
-        connection = await transport.connect()
-    except SmtpFault as fault:
-        log.warning("relay.fault", relay=transport.name, fault=str(fault))
+    connection = await _connected(transports)
+    if connection is None:
         return
     try:
-        while (mail := await in_thread(_take, runtime)) is not None:
+        while not stop() and (mail := await in_thread(_take, runtime)) is not None:
             outcome, usable = await _offer(runtime, connection, mail)
             await in_thread(_record, runtime, mail, outcome)
             if not usable:
                 return
     finally:
         await connection.close()
+
+
+async def _connected(transports: Sequence[Transport]) -> Connection | None:
+    for transport in transports:
+        try:
+            return await transport.connect()
+        except SmtpFault as fault:
+            log.warning("relay.fault", relay=transport.name, fault=str(fault))
+    return None
 
 
 async def _offer(

@@ -26,7 +26,13 @@ class Connection(Protocol):
 
 
 class Transport(Protocol):
-    """Opens connections to one relay."""
+    """Opens connections to one relay.
+
+    Attributes:
+        pipelining: whether new connections may use it; a relay may offer it and break it.
+    """
+
+    pipelining: bool
 
     @property
     def name(self) -> str:

@@ -5,11 +5,17 @@ from dataclasses import dataclass
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts import ledger
-from newsletter.broadcasts.models import Broadcast, Delivery
+from newsletter.broadcasts import control, ledger
+from newsletter.broadcasts.models import Broadcast, Delivery, Proof
 from newsletter.rendering.mail_tokens import TrackingToken
 from newsletter.tracking.models import Event, EventKind
 
+_PROOFS = {
+    EventKind.OPEN: Proof.OPEN,
+    EventKind.CLICK: Proof.CLICK,
+    EventKind.UNSUBSCRIBE: Proof.UNSUBSCRIBE,
+    EventKind.RESUBSCRIBE: Proof.UNSUBSCRIBE,
+}
 MOST_ROWS = 100
 """Per delivery and kind; what comes after is counted on the last row."""
 
@@ -32,7 +38,8 @@ def record(
     link: int | None = None,
 ) -> None:
     """One hit of a pixel or link; a token of a pruned broadcast or delivery records nothing."""
-    if session.get(Broadcast, token.broadcast_id) is None:
+    known = session.get(Broadcast, token.broadcast_id)
+    if known is None or control.is_pruned(session, token.broadcast_id):
         return
     if token.delivery_id is not None and not _is_of(session, token):
         return
@@ -49,7 +56,7 @@ def record_event(
 ) -> None:
     """Write the event; a recipient's own token proves that the mail arrived."""
     if delivery_id is not None:
-        ledger.proved_arrival(session, delivery_id)
+        ledger.proved_arrival(session, delivery_id, _PROOFS[kind])
         if _counted_on_last_row(session, kind, delivery_id):
             return
     session.add(

@@ -45,7 +45,14 @@ class Installation:
 
     def run(self, *arguments: str, expect: int = 0) -> str:
         """Run `newsletter …`; returns standard output, fails on another exit code."""
-        done = subprocess.run(
+        done = self.try_run(*arguments)
+        assert done.returncode == expect, f"{arguments}: {done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done.stdout if expect == 0 else done.stdout + done.stderr
+
+    def try_run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `newsletter …`, whatever its exit code."""
+        return subprocess.run(
             [NEWSLETTER, *arguments],
             cwd=self.folder,
             env=self._environment(),
@@ -54,9 +61,6 @@ class Installation:
             timeout=180,
             check=False,
         )
-        assert done.returncode == expect, f"{arguments}: {done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr
-        return done.stdout if expect == 0 else done.stdout + done.stderr
 
     def json(self, *arguments: str) -> Any:
         """Run a reading command with `--json`."""

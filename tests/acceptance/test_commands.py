@@ -77,6 +77,7 @@ def test_check_names_what_is_wrong_with_its_line(installation: Installation) -> 
         ("lists show", 2, "No such command"),
         ("broadcasts show 7", 1, "there is no broadcast '7'"),
         ("broadcasts pause 7", 1, "there is no broadcast '7'"),
+        ("broadcasts resolve 7 --accept", 1, "there is no broadcast '7'"),
         ("report 7", 1, "there is no broadcast '7'"),
         ("issues show 2020-01-01", 1, "there is no issue"),
         ("send 2020-01-01", 2, "no relay is configured"),
@@ -139,6 +140,69 @@ def test_a_sent_issue_does_not_change(tmp_path: Path, start_referee: StartRefere
     here.run("send", "issue.md")
     (tmp_path / "issue.md").write_text(ISSUE.replace("First", "Another"))
     assert "sent" in here.run("issues", "import", "issue.md", expect=1)
+
+
+def test_who_is_in_doubt_is_named_and_resolved_by_hand(
+    tmp_path: Path, start_referee: StartReferee
+) -> None:
+    """The relay takes both mails and hangs up before its reply; one is resent, one believed."""
+    ada, bob = "ada@example.org", "bob@example.org"
+    referee = start_referee(silent=[ada, bob])
+    here = Installation(tmp_path, environment(referee))
+    (tmp_path / "issue.md").write_text(ISSUE)
+    here.run("lists", "create", "Readers")
+    for address, name in ((ada, "Ada"), (bob, "Bob"), ("cyd@example.org", "Cyd")):
+        here.run("subscribers", "add", address, "--list", "readers", "--name", name)
+    here.run("issues", "import", "issue.md")
+    said = here.run("send", "issue.md")
+    assert "candidates 3 = accepted 1 + failed 0 + skipped 0 + in doubt 2" in said
+    assert "broadcasts resolve 1 --accept" in said
+
+    shown = here.json("broadcasts", "show", "1")
+    named = shown["in_doubt_recipients"]
+    assert [(row["name"], row["address"], row["relay"]) for row in named] == [
+        ("Ada", ada, "referee"),
+        ("Bob", bob, "referee"),
+    ]
+    assert all(datetime.fromisoformat(row["since"]).tzinfo for row in named)
+    assert shown["on_in_doubt"] == "hold"
+    said = here.run("broadcasts", "show", "1")
+    assert "nobody can know what came of it" in said
+    assert "--resend" in said
+    assert "in doubt     2: nobody can know" in here.run("report", "1")
+
+    resolve = ("broadcasts", "resolve", "1")
+    assert "one of --accept and --resend" in here.run(*resolve, expect=1)
+    assert "one of --accept and --resend" in here.run(*resolve, "--accept", "--resend", expect=1)
+    one = ("--address", "CYD@example.org")
+    assert "not in doubt: cyd@example.org" in here.run(*resolve, "--accept", *one, expect=1)
+    assert "2 recipients of broadcast 1 would be" in here.run(*resolve, "--accept", "--dry-run")
+    assert here.json("broadcasts", "show", "1")["in_doubt"] == 2
+
+    assert "1 recipients" in here.run(*resolve, "--resend", "--address", ada)
+    with here.process(NEWSLETTER, "worker"):
+        shown = here.wait_until_ended(1)
+    assert (shown["accepted"], shown["in_doubt"]) == (2, 1)
+    assert "are accepted" in here.run(*resolve, "--accept")
+    shown = here.json("broadcasts", "show", "1")
+    assert (shown["state"], shown["accepted"], shown["in_doubt"], shown["gap"]) == ("done", 3, 0, 0)
+    assert "has nobody in doubt" in here.run(*resolve, "--resend", expect=1)
+    assert sorted(referee.accepted()) == [ada, ada, bob, "cyd@example.org"]
+
+
+def test_a_broadcast_keeps_what_becomes_of_its_doubts(
+    tmp_path: Path, start_referee: StartReferee
+) -> None:
+    here = Installation(tmp_path, environment(start_referee()))
+    here.env["NEWSLETTER_DELIVERY__ON_IN_DOUBT"] = "assume_accepted"
+    (tmp_path / "issue.md").write_text(ISSUE)
+    here.run("lists", "create", "Readers")
+    here.run("subscribers", "add", "ada@example.org", "--list", "readers")
+    here.run("send", "issue.md")
+    here.run("send", "issue.md", "--force", "--on-in-doubt", "resend")
+    kept = [here.json("broadcasts", "show", number)["on_in_doubt"] for number in ("1", "2")]
+    assert kept == ["assume_accepted", "resend"]
+    assert "is not one of" in here.run("send", "issue.md", "--on-in-doubt", "guess", expect=2)
 
 
 def test_export_reads_back(installation: Installation) -> None:

@@ -7,7 +7,13 @@ import time_machine
 from sqlalchemy import select
 
 from newsletter.broadcasts import accounting, control, freezing, ledger, planning
-from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery, DeliveryState
+from newsletter.broadcasts.models import (
+    Broadcast,
+    BroadcastState,
+    Delivery,
+    DeliveryState,
+    PauseReason,
+)
 from newsletter.broadcasts.planning import PreflightError
 from newsletter.broadcasts.sweep import sweep
 from newsletter.core.clock import now
@@ -154,10 +160,10 @@ def test_pause_resume_cancel(sessions: Sessions) -> None:
             return session.get_one(Broadcast, broadcast_id).state
 
     with sessions.writing() as session:
-        control.pause(session, broadcast_id, "operator")
+        control.pause(session, broadcast_id, PauseReason.OPERATOR)
     assert state() is B.PAUSED
     with sessions.writing() as session, pytest.raises(RefusedError, match="cannot become paused"):
-        control.pause(session, broadcast_id, "again")
+        control.pause(session, broadcast_id, PauseReason.OPERATOR)
     with sessions.writing() as session:
         control.resume(session, broadcast_id)
     assert state() is B.SENDING
@@ -175,7 +181,7 @@ def test_a_paused_broadcast_can_be_cancelled_while_freezing(sessions: Sessions) 
         issue = factories.stored_issue(session)
         broadcast = factories.scheduled(session, issue, [factories.a_list(session, issue=issue)])
         broadcast.state = B.FREEZING
-        control.pause(session, broadcast.id, "operator")
+        control.pause(session, broadcast.id, PauseReason.OPERATOR)
         control.resume(session, broadcast.id)
         assert broadcast.state is B.FREEZING
         control.cancel(session, broadcast.id)
@@ -193,7 +199,7 @@ def test_a_gap_pauses_instead_of_done(sessions: Sessions) -> None:
     with sessions.reading() as session:
         broadcast = session.get_one(Broadcast, broadcast_id)
     assert broadcast.state is B.PAUSED
-    assert "UNACCOUNTED 1" in broadcast.pause_reason
+    assert "UNACCOUNTED 1" in broadcast.pause_detail
 
 
 def test_only_failed_rows_are_retried(sessions: Sessions) -> None:

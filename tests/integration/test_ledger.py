@@ -1,6 +1,7 @@
 """The ledger's moves on both databases: who may claim, send and record, and who no longer may."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from itertools import count
 
@@ -18,11 +19,15 @@ from newsletter.broadcasts.models import (
     Delivery,
     DeliveryLog,
     DeliveryState,
+    PauseReason,
+    Proof,
     SkipReason,
 )
 from newsletter.broadcasts.offers import Conclusion, Intent
+from newsletter.broadcasts.sweep import sweep
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions, connect
+from newsletter.core.errors import RefusedError
 from newsletter.mail.replies import parse_reply
 from newsletter.migrations import schema
 from subscribers import subscriptions, suppressions
@@ -39,15 +44,16 @@ def claim(sessions: Sessions, broadcast_id: int, limit: int = 100, lease: int = 
         return ledger.claim(session, broadcast_id, limit=limit, lease_seconds=lease)
 
 
-def intend(sessions: Sessions, ours: Claim, number: int = 0) -> bool:
+def intend(sessions: Sessions, ours: Claim, number: int = 0, *, again: bool = False) -> bool:
     row = ours.rows[number].delivery_id
+    intents = [Intent(row, ours.token, "r")]
     with sessions.writing() as session:
-        return offers.announce(session, [Intent(row, ours.token, "r")], lease_seconds=60) == {row}
+        return offers.announce(session, intents, lease_seconds=60, again=again) == {row}
 
 
 def record(sessions: Sessions, token: int, outcome: Outcome) -> bool:
     with sessions.writing() as session:
-        written = offers.conclude(session, [Conclusion(token, outcome)])
+        written = offers.conclude(session, [Conclusion(token, outcome, "")])
         return written == {outcome.delivery_id}
 
 
@@ -93,7 +99,7 @@ def test_claimed_rows_carry_the_frozen_address(sessions: Sessions) -> None:
 def test_nothing_is_claimed_unless_the_broadcast_is_sending(sessions: Sessions) -> None:
     broadcast_id = factories.sending(sessions, TEN)
     with sessions.writing() as session:
-        control.pause(session, broadcast_id, "test")
+        control.pause(session, broadcast_id, PauseReason.OPERATOR)
     assert claim(sessions, broadcast_id).rows == ()
 
 
@@ -102,9 +108,10 @@ def test_an_intent_needs_the_token_the_lease_and_a_sending_broadcast(sessions: S
     ours = claim(sessions, broadcast_id)
     assert not intend(sessions, Claim(ours.token ^ 1, ours.rows))
     assert intend(sessions, ours)
-    assert intend(sessions, ours), "said again because the reply was lost: the same answer"
+    assert not intend(sessions, ours), "announced already"
+    assert intend(sessions, ours, again=True), "the reply to the commit was lost: the same answer"
     with sessions.writing() as session:
-        control.pause(session, broadcast_id, "test")
+        control.pause(session, broadcast_id, PauseReason.OPERATOR)
     assert not intend(sessions, ours, 1)
     with sessions.writing() as session:
         control.resume(session, broadcast_id)
@@ -153,7 +160,7 @@ def test_a_group_is_announced_and_concluded_in_one_statement_each(sessions: Sess
         Outcome(rows[3], S.ACCEPTED, reply=OK),
     ]
     with sessions.writing() as session:
-        written = offers.conclude(session, [Conclusion(ours.token, o) for o in outcomes])
+        written = offers.conclude(session, [Conclusion(ours.token, o, "") for o in outcomes])
         assert written == set(rows[:3]), "what was never announced has no outcome"
     assert states(sessions, broadcast_id) == [S.ACCEPTED, S.PENDING, S.IN_DOUBT, S.CLAIMED]
     waiting = factories.deliveries(sessions, broadcast_id)[TEN[1]]
@@ -230,7 +237,7 @@ def test_a_reader_proves_that_the_mail_arrived(sessions: Sessions) -> None:
     record(sessions, ours.token, Outcome(ours.rows[0].delivery_id, S.IN_DOUBT, "no reply"))
     with sessions.writing() as session:
         for row in ours.rows:
-            ledger.proved_arrival(session, row.delivery_id)
+            ledger.proved_arrival(session, row.delivery_id, Proof.OPEN)
     assert states(sessions, broadcast_id) == [S.ACCEPTED, S.CLAIMED]
 
 
@@ -239,7 +246,7 @@ def test_released_rows_are_free_again(sessions: Sessions) -> None:
     ours = claim(sessions, broadcast_id)
     intend(sessions, ours)
     with sessions.writing() as session:
-        ledger.release(session, [ours.token])
+        ledger.release(session, ours.token, [row.delivery_id for row in ours.rows])
     assert states(sessions, broadcast_id) == [S.SENDING, *[S.PENDING] * 9]
 
 
@@ -265,6 +272,28 @@ def test_past_its_time_nothing_new_is_offered_and_retries_end(sessions: Sessions
     with sessions.writing() as session:
         ledger.expire(session, broadcast_id)
     assert states(sessions, broadcast_id) == [S.FAILED, S.SKIPPED]
+
+
+def test_a_retry_that_would_come_too_late_fails_at_once_with_its_last_reply(
+    sessions: Sessions,
+) -> None:
+    broadcast_id = factories.sending(sessions, TEN[:3])
+    with sessions.reading() as session:
+        not_after = session.get_one(Broadcast, broadcast_id).not_after
+    ours = claim(sessions, broadcast_id, 2)
+    greylisted = parse_reply(451, "4.7.1 Greylisted")
+    for number, minutes in enumerate((-1, 1)):
+        intend(sessions, broadcast_id, ours, number)
+        due_at = not_after + timedelta(minutes=minutes)
+        row = ours.rows[number].delivery_id
+        record(sessions, ours.token, Outcome(row, S.PENDING, "temporary", greylisted, due_at))
+    sweep(sessions)
+    assert states(sessions, broadcast_id) == [S.PENDING, S.FAILED, S.PENDING]
+    late = factories.deliveries(sessions, broadcast_id)[TEN[1]]
+    assert (late.reason, late.reply_code, late.reply_text) == ("temporary", 451, "Greylisted")
+    with sessions.reading() as session:
+        lines = session.scalars(select(DeliveryLog).where(DeliveryLog.delivery_id == late.id))
+        assert [line.reason for line in lines][-1] == "expired after temporary"
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -312,13 +341,21 @@ class LedgerMachine(RuleBasedStateMachine):
         ours = self._some(data)
         if ours:
             with self.sessions.writing() as session:
-                ledger.release(session, [ours.token])
+                ledger.release(session, ours.token, [row.delivery_id for row in ours.rows])
 
     @rule()
     def lose_all_workers(self) -> None:
         expire_leases(self.sessions)
         with self.sessions.writing() as session:
             ledger.reap(session)
+
+    @rule(accept=st.booleans())
+    def resolve_doubts(self, accept: bool) -> None:
+        act = control.accept_doubts if accept else control.resend_doubts
+        with self.sessions.writing() as session, suppress(RefusedError):
+            resolved = act(session, self.broadcast_id)
+            if accept:
+                self.answered |= {found.delivery_id for found in resolved}
 
     @rule()
     def retry_failed(self) -> None:

@@ -10,7 +10,14 @@ import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from newsletter.broadcasts.models import Delivery, DeliveryState
+from newsletter.broadcasts.models import (
+    Broadcast,
+    BroadcastState,
+    Delivery,
+    DeliveryLog,
+    DeliveryState,
+    Proof,
+)
 from newsletter.broadcasts.planning import frozen_content
 from newsletter.core.config import SiteSettings
 from newsletter.core.db import Sessions
@@ -169,13 +176,43 @@ def test_hits_are_rows_up_to_a_cap_and_counted_behind_it(
     assert [event.hits for event in events] == [1, 1, 1, 1, 4]
 
 
-def test_a_click_proves_that_a_mail_in_doubt_arrived(mailed: Mailed) -> None:
+@pytest.mark.parametrize(
+    ("method", "kind", "proof"),
+    [
+        ("GET", "pixel", Proof.OPEN),
+        ("HEAD", "pixel", Proof.OPEN),  # a machine's, and it has the mail too
+        ("GET", "click", Proof.CLICK),
+        ("HEAD", "click", Proof.CLICK),
+        ("POST", "one_click", Proof.UNSUBSCRIBE),
+        ("POST", "body_link", Proof.UNSUBSCRIBE),
+        ("POST", "undo", Proof.UNSUBSCRIBE),
+    ],
+)
+def test_whatever_bears_the_readers_token_proves_that_a_mail_in_doubt_arrived(
+    mailed: Mailed, method: str, kind: str, proof: Proof
+) -> None:
     with mailed.runtime.sessions.writing() as session:
         session.get_one(Delivery, mailed.delivery_id).state = DeliveryState.IN_DOUBT
-    mailed.client.get(mailed.links[0])
+        session.get_one(Broadcast, mailed.broadcast_id).state = BroadcastState.DONE
+    urls = {"click": mailed.links[0], "undo": f"{mailed.body_link}/undo"}
+    answer = mailed.client.request(method, urls.get(kind) or getattr(mailed, kind))
+    assert answer.status_code in (200, 302)
     with mailed.runtime.sessions.reading() as session:
         found = session.get_one(Delivery, mailed.delivery_id)
-    assert (found.state, found.reason) == (DeliveryState.ACCEPTED, "proved by the reader")
+        broadcast = session.get_one(Broadcast, mailed.broadcast_id)
+        (line,) = session.scalars(select(DeliveryLog))
+    assert (found.state, found.reason) == (DeliveryState.ACCEPTED, proof)
+    assert (line.delivery_id, line.state, line.reason) == (found.id, found.state, proof)
+    assert broadcast.state is BroadcastState.DONE
+
+
+@pytest.mark.parametrize("kind", ["one_click", "body_link"])
+def test_looking_at_the_unsubscribe_page_proves_nothing(mailed: Mailed, kind: str) -> None:
+    with mailed.runtime.sessions.writing() as session:
+        session.get_one(Delivery, mailed.delivery_id).state = DeliveryState.IN_DOUBT
+    mailed.client.get(getattr(mailed, kind))
+    with mailed.runtime.sessions.reading() as session:
+        assert session.get_one(Delivery, mailed.delivery_id).state is DeliveryState.IN_DOUBT
 
 
 @pytest.mark.parametrize("kind", ["one_click", "pixel"])

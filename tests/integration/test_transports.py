@@ -14,11 +14,10 @@ from newsletter.core.config import RelaySettings
 from newsletter.core.errors import ConfigurationError
 from newsletter.mail.address import Address
 from newsletter.mail.replies import ReplyClass, classify, parse_reply
+from newsletter.mail.smtp import Envelope, EnvelopeError
 from newsletter.sending.memory import HangUp, MemoryTransport
 from newsletter.sending.smtp_transport import SmtpTransport, Timeouts, transport_for
 from newsletter.sending.transport import (
-    Envelope,
-    EnvelopeError,
     NoReplyError,
     RelayFaultError,
     Transport,

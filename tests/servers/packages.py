@@ -27,11 +27,14 @@ class Program:
 
 INITDB = Program("initdb", "postgresql")
 POSTGRES = Program("postgres", "postgresql")
+OPENDKIM = Program("opendkim", "opendkim")
+PG_DUMP = Program("pg_dump", "postgresql-client")
+PSQL = Program("psql", "postgresql-client")
 REDIS = Program("redis-server", "redis-server")
 SMTP_SINK = Program("smtp-sink", "postfix")
 SPAMASSASSIN = Program("spamassassin", "spamassassin")
 
-ALL = (INITDB, POSTGRES, REDIS, SMTP_SINK, SPAMASSASSIN)
+ALL = (INITDB, OPENDKIM, POSTGRES, REDIS, SMTP_SINK, SPAMASSASSIN, PG_DUMP, PSQL)
 
 
 def install_missing() -> None:

@@ -27,7 +27,7 @@ def postgresql(*, durable: bool = False) -> Iterator[str]:
     Tests do without waiting for the disk; `durable` is as an operator runs it.
     """
     with _folder() as folder:
-        owner = _unprivileged()
+        owner = unprivileged()
         data = folder / "data"
         if owner:
             os.chown(folder, owner.pw_uid, owner.pw_gid)
@@ -50,7 +50,7 @@ def postgresql(*, durable: bool = False) -> Iterator[str]:
         def command(port: int) -> list[str]:
             return [str(POSTGRES.path()), "-D", str(data), "-p", str(port), *flags]
 
-        with _on_free_port(command, _speaks_sql, folder, owner) as port:
+        with _onfree_port(command, _speaks_sql, folder, owner) as port:
             yield f"postgresql+psycopg://tests@127.0.0.1:{port}/postgres"
 
 
@@ -63,7 +63,7 @@ def redis() -> Iterator[str]:
             quiet = ["--save", "", "--appendonly", "no", "--dir", str(folder)]
             return [str(REDIS.path()), "--bind", "127.0.0.1", "--port", str(port), *quiet]
 
-        with _on_free_port(command, _answers_ping, folder) as port:
+        with _onfree_port(command, _answers_ping, folder) as port:
             yield f"redis://127.0.0.1:{port}/0"
 
 
@@ -76,12 +76,12 @@ def smtp_sink(*options: str) -> Iterator[int]:
             own_user = ["-u", "nobody"] if os.geteuid() == 0 else []
             return [str(SMTP_SINK.path()), *own_user, *options, f"127.0.0.1:{port}", "500"]
 
-        with _on_free_port(command, _takes_connections, folder) as port:
+        with _onfree_port(command, _takes_connections, folder) as port:
             yield port
 
 
 @contextmanager
-def _on_free_port(
+def _onfree_port(
     command: Callable[[int], Sequence[str]],
     is_up: Callable[[int], bool],
     folder: Path,
@@ -89,7 +89,7 @@ def _on_free_port(
 ) -> Iterator[int]:
     """Start a server on a port that was free a moment ago; if somebody took it, on another."""
     for _ in range(_TRIES):
-        port = _free_port()
+        port = free_port()
         with (folder / "log").open("wb") as log:
             server = subprocess.Popen(
                 command(port),
@@ -118,7 +118,7 @@ def _came_up(server: subprocess.Popen[bytes], port: int, is_up: Callable[[int], 
     return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -148,7 +148,7 @@ def _takes_connections(port: int) -> bool:
     return True
 
 
-def _unprivileged() -> pwd.struct_passwd | None:
+def unprivileged() -> pwd.struct_passwd | None:
     """PostgreSQL refuses to run as root: the package's own user, or nobody."""
     if os.geteuid() != 0:
         return None

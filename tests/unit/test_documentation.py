@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from newsletter.cli.app import app
-from newsletter.core.config import Settings
+from newsletter.core.config import RelaySettings, Settings
 from newsletter.rendering.placeholders import Placeholders
 from newsletter.rendering.view import view
 from tests import factories
@@ -81,6 +81,9 @@ def test_every_setting_is_explained() -> None:
         below = getattr(field.annotation, "model_fields", {})
         for key in [f"{section}.{name}" for name in below] or [section]:
             assert f"`{key}`" in text, key
+    relays = text[text.index("## Relays") :]
+    for name in RelaySettings.model_fields:
+        assert f"| `{name}` |" in relays, name
 
 
 def test_every_template_variable_is_explained() -> None:

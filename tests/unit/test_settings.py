@@ -47,6 +47,8 @@ def test_the_environment_wins_over_the_file(
         ('[site]\nbase_url = "ftp://x"\n', "site.base_url"),
         ('[site]\nsecret_key = "short"\n', "site.secret_key: .*32 characters"),
         ('[[relays]]\nname = "A b"\nurl = "x"\n', r"relays\.0\.name"),
+        ('[[relays]]\nname = "a"\nurl = "x"\nrate = 0\n', r"relays\.0\.rate"),
+        ('[[relays]]\nname = "a"\nurl = "x"\nburst = 9\n', "rate is not"),
         ("[delivery]\nretry_after_seconds = [0]\n", "delivery.retry_after_seconds"),
         ('[broker]\nurl = "redis://x"\n', "several workers need PostgreSQL"),
         ('[log]\nlevel = "loud"\n', "log.level"),
@@ -55,6 +57,16 @@ def test_the_environment_wins_over_the_file(
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, expected: str) -> None:
     with pytest.raises(ConfigurationError, match=expected):
         load_settings(write(tmp_path, text))
+
+
+@pytest.mark.parametrize("section", ["relays", "dkim"])
+def test_a_variable_that_is_not_json_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, section: str
+) -> None:
+    monkeypatch.setenv(f"NEWSLETTER_{section.upper()}", CANARY)
+    with pytest.raises(ConfigurationError, match=f'"{section}".*expected JSON') as raised:
+        load_settings()
+    assert CANARY not in str(raised.value)
 
 
 def test_a_file_that_was_named_must_be_there(tmp_path: Path) -> None:

@@ -1,0 +1,126 @@
+"""The broker dies, forgets, hangs; rings come too often or not at all."""
+
+import signal
+import subprocess
+import threading
+import time
+
+from celery import Celery
+
+from newsletter.jobs.celery import DELIVER_SLICE, SWEEP
+from tests.acceptance.installation import NEWSLETTER
+from tests.faults.cases import EMBEDDED, FULL, Mode, fault
+from tests.faults.runs import Run
+from tests.faults.servers import Redis
+from tests.faults.templates import ISSUE_DATE
+
+_QUEUE = "celery"
+
+
+@fault("Redis killed, back at once and empty", modes=FULL, short=FULL)
+def redis_killed(run: Run) -> None:
+    run.start()
+    run.reach(run.random.uniform(0.1, 0.5))
+    _redis(run).stop(signal.SIGKILL)
+    _redis(run).start()
+
+
+@fault("Redis away", modes=FULL, sending_seconds=15)
+def redis_away(run: Run) -> None:
+    run.start()
+    run.reach(run.random.uniform(0.1, 0.3))
+    _redis(run).stop(signal.SIGKILL)
+    time.sleep(2 * run.form.outage_seconds)
+    _redis(run).start()
+
+
+@fault("Redis away when the broadcast is sent", modes=FULL)
+def redis_away_at_publish(run: Run) -> None:
+    _redis(run).stop(signal.SIGKILL)
+    run.start()
+    time.sleep(run.form.outage_seconds)
+    _redis(run).start()
+
+
+@fault("Redis frozen", modes=FULL, sending_seconds=15)
+def redis_frozen(run: Run) -> None:
+    run.start()
+    run.reach(run.random.uniform(0.1, 0.3))
+    _redis(run).send_signal(signal.SIGSTOP)
+    time.sleep(run.form.outage_seconds)
+    _redis(run).send_signal(signal.SIGCONT)
+
+
+@fault("FLUSHALL", modes=FULL)
+def flushed(run: Run) -> None:
+    run.start()
+    for number in range(run.form.times):
+        run.reach(number / run.form.times * 0.9)
+        with _redis(run).client() as client:
+            client.flushall()
+
+
+@fault("rings doubled a hundredfold", modes=FULL, sending_seconds=6)
+def rings_doubled(run: Run) -> None:
+    run.start()
+    for number in range(run.form.times):
+        run.reach(number / run.form.times * 0.9)
+        _ring(run, DELIVER_SLICE, [run.broadcast_id], times=100)
+
+
+@fault("rings all dropped", modes=FULL)
+def rings_dropped(run: Run) -> None:
+    run.start_workers()
+    ended = threading.Event()
+    dropping = threading.Thread(target=_drop_rings, args=(run, ended))
+    dropping.start()
+    try:
+        run.send()
+        time.sleep(run.form.outage_seconds)
+    finally:
+        ended.set()
+        dropping.join()
+
+
+@fault("two beats, and sweeps a hundredfold", modes=FULL)
+def two_beats(run: Run) -> None:
+    run.start_workers()
+    run.start_beat()
+    run.send()
+    for number in range(run.form.times):
+        run.reach(number / run.form.times * 0.9)
+        _ring(run, SWEEP, [], times=100)
+
+
+@fault('two "send" clicks', quick=EMBEDDED, short=EMBEDDED)
+def two_clicks(run: Run) -> None:
+    """One of them is refused; which, does not matter."""
+    wait = []
+    if run.mode is Mode.FULL:
+        run.start_workers()
+        wait = ["--detach"]
+    clicks = [run.process(str(NEWSLETTER), "send", ISSUE_DATE, *wait) for _ in range(2)]
+    codes = sorted(_end_of(click, run.patience) for click in clicks)
+    if codes != [0, 1]:
+        run.broken.append(f'two "send" clicks ended with {codes}: expected [0, 1]')
+
+
+def _end_of(click: subprocess.Popen[bytes], seconds: float) -> int:
+    return click.wait(timeout=seconds)
+
+
+def _redis(run: Run) -> Redis:
+    assert run.redis is not None
+    return run.redis
+
+
+def _ring(run: Run, task: str, arguments: list[int], *, times: int) -> None:
+    with Celery(broker=_redis(run).url) as app:
+        for _ in range(times):
+            app.send_task(task, arguments, ignore_result=True)
+
+
+def _drop_rings(run: Run, ended: threading.Event) -> None:
+    with _redis(run).client() as client:
+        while not ended.wait(0.005):
+            client.delete(_QUEUE)

@@ -1,0 +1,141 @@
+"""People steer, leave, and restore backups while mail goes out."""
+
+import shutil
+import sqlite3
+import time
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+
+from sqlalchemy import update
+
+from newsletter.core.tokens import TokenKeys
+from newsletter.rendering.mail_tokens import Door, LeaveToken
+from subscribers.models import Subscriber
+from tests.acceptance.installation import NEWSLETTER
+from tests.faults.cases import EMBEDDED, fault
+from tests.faults.runs import CONNECTIONS, Run
+from tests.faults.servers import wait_until
+from tests.servers.processes import free_port
+
+_REACTION_SECONDS = 2.0
+_STALE_SECONDS = 25
+_INJECTED = "a\r\nBcc: x@example.org\r\n.\r\nMAIL FROM:<x@example.org>\r\nRCPT TO:<x@example.org>"
+
+
+@fault("pause and resume at random", sending_seconds=30)
+def paused_and_resumed(run: Run) -> None:
+    """I7: what comes later than the pause was on the wire: one message per connection."""
+    run.start()
+    run.reach(0.02)
+    for _ in range(run.form.times * 5):
+        if not run.steer("pause"):
+            break
+        paused_at, before = time.time(), run.accepted()
+        time.sleep(run.random.uniform(0, 0.3))
+        after = sum(_later(run, "accepted", paused_at))
+        if after > CONNECTIONS:
+            run.broken.append(f"I7 {after} accepted after a pause ({before} before)")
+        run.steer("resume")
+
+
+@fault("cancelled", sending_seconds=6, quick=EMBEDDED, short=EMBEDDED)
+def cancelled(run: Run) -> None:
+    run.start()
+    run.reach(run.random.uniform(0.2, 0.6))
+    if not run.steer("cancel"):
+        run.broken.append("the broadcast cannot be cancelled")
+    cancelled_at = time.time()
+    time.sleep(_REACTION_SECONDS)
+    after = sum(_later(run, "accepted", cancelled_at))
+    if after > CONNECTIONS:
+        run.broken.append(f"I7 {after} accepted after the end")
+    wait_until(lambda: not _open(run), "nothing is open", seconds=run.patience)
+
+
+@fault("5 % unsubscribe while it is sent", sending_seconds=10, short=EMBEDDED)
+def unsubscribed(run: Run) -> None:
+    """I7, by one-click POST as mail programs send it."""
+    port = free_port()
+    run.start_workers()
+    run.process(str(NEWSLETTER), "serve", "--port", str(port))
+    run.send()
+    run.reach(0.05)
+    people = {str(row["to"]) for row in run.events() if row["event"] == "accepted"}
+    waiting = [address for address in run.recipients if address not in people]
+    left_at: dict[str, float] = {}
+    for address in run.random.sample(waiting, len(run.recipients) // 20):
+        _leave(run, port, address)
+        left_at[address] = time.time()
+    run.wait_until_ended()
+    later = [
+        event["to"]
+        for event in run.events()
+        if event["event"] == "accepted" and event["at"] > left_at.get(event["to"], event["at"])
+    ]
+    if len(later) > CONNECTIONS:
+        run.broken.append(f"I7 {len(later)} mailed after they had left")
+
+
+@fault("a poisoned merge value")
+def poisoned(run: Run) -> None:
+    """Whatever stands in one person's name, the others get their mail, and nobody gets two."""
+    values = ["{{ subscriber.email }}", _INJECTED, "\u202e\u2028\u0085", "x" * 200]
+    sessions = run.sessions()
+    with sessions.writing() as session:
+        for address, value in zip(run.recipients, values, strict=False):
+            session.execute(
+                update(Subscriber).where(Subscriber.email == address).values(name=value)
+            )
+    sessions.engine.dispose()
+    run.start()
+
+
+@fault("an old backup restored", modes=EMBEDDED, sending_seconds=6)
+def backup_restored(run: Run) -> None:
+    """It knows nothing of what was sent since; past `not_after`, it sends nothing by itself."""
+    run.history_lost = True
+    run.set(delivery__stale_after_hours=_STALE_SECONDS / 3600)
+    database, backup = run.installation.folder / "newsletter.db", run.folder / "backup.db"
+    run.start()
+    stale_at = time.monotonic() + _STALE_SECONDS
+    run.reach(0.2)
+    _back_up(database, backup)
+    run.reach(0.6)
+    for worker in run.workers:
+        run.kill(worker)
+    time.sleep(max(0.0, stale_at - time.monotonic()))
+    for name in ("newsletter.db-wal", "newsletter.db-shm"):
+        (run.installation.folder / name).unlink(missing_ok=True)
+    shutil.copy(backup, database)
+    run.start_worker()
+
+
+def _back_up(database: Path, backup: Path) -> None:
+    """As `sqlite3 newsletter.db .backup` does, while others write."""
+    with (
+        closing(sqlite3.connect(database, timeout=30)) as source,
+        closing(sqlite3.connect(backup)) as target,
+    ):
+        source.backup(target)
+
+
+def _later(run: Run, event: str, at: float) -> list[bool]:
+    return [e["event"] == event and float(e["at"]) > at for e in run.events()]
+
+
+def _open(run: Run) -> bool:
+    return any(row.state in ("pending", "claimed", "sending") for row in run.ledger())
+
+
+def _leave(run: Run, port: int, address: str) -> None:
+    secret = run.installation.env["NEWSLETTER_SITE__SECRET_KEY"]
+    token = LeaveToken(Door.HEADER, 1, _subscriber_id(run, address), 0, 0)
+    url = f"http://127.0.0.1:{port}/u/{token.mint(TokenKeys.from_secrets(secret))}"
+    request = urllib.request.Request(url, data=b"List-Unsubscribe=One-Click")
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        assert answer.status == 200
+
+
+def _subscriber_id(run: Run, address: str) -> int:
+    return run.recipients.index(address) + 1
