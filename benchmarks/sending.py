@@ -257,8 +257,10 @@ def signatures(scale: Scale) -> Chapter:
     results: dict[str, Result] = {}
     with field() as ground:
         ours = ground.ours(POSTGRESQL, scale.people, made)
-        sender = partial(worker, ground.databases[POSTGRESQL], ground.sink)
-        with sender() as none, sender(dkim=_keys()[0]) as small, sender(dkim=_keys()[1]) as large:
+        database, keys = ground.databases[POSTGRESQL], _keys()
+        # Who has just sent holds its connections for some seconds: each needs its own.
+        sender = partial(worker, database, ground.sink, over_all=3 * SESSIONS)
+        with sender() as none, sender(dkim=keys[0]) as small, sender(dkim=keys[1]) as large:
             senders = zip(most, (none, small, large), strict=True)
             runs = {name: partial(ours.round, one) for name, one in senders}
             results = compete(runs, scale.rounds)
