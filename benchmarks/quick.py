@@ -12,7 +12,7 @@ from benchmarks.engine import SESSIONS
 from benchmarks.sending import FULL, LARGE, POSTGRESQL, SMTPLIB, SOURCE, SQLITE, race
 from tests.servers import packages, processes
 
-FEWEST, MOST = 2_000, 5_000
+FEWEST, MOST = 1_500, 4_000
 ROUNDS = 9
 SECONDS = 42
 """As many rounds as fit into this, servers and seeding included."""
