@@ -10,7 +10,7 @@ export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint types fmt bench faults faults-quick docs
+.PHONY: help setup demo run test lint types fmt bench bench-quick faults faults-quick docs
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -47,6 +47,9 @@ fmt: setup ## Bring the code into form
 
 bench: setup ## Measure and write BENCHMARKS.md
 	@$(BIN)/python -m benchmarks.run
+
+bench-quick: setup ## Measure the ratios that count in under a minute; the last line is JSON
+	@$(BIN)/python -m benchmarks.quick
 
 faults: setup ## Break everything while it sends, long form; writes the table of docs/reliability.md
 	@$(BIN)/python -m tests.faults --write docs/reliability.md

@@ -1,84 +1,179 @@
 """Ours, end to end: claimed from the ledger, personalised, offered, recorded."""
 
-from collections.abc import Iterator, Sequence
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import count
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO
 
 import psycopg
-from pydantic import SecretStr
+from sqlalchemy import update
 
-from benchmarks.interleaved import Sample, timed
-from newsletter.core.config import RelaySettings
+from benchmarks.crowd import crowd
+from benchmarks.interleaved import Sample
+from benchmarks.mails import SECRET, TEMPLATES, MadeMail
+from benchmarks.worker_process import READY
+from newsletter.broadcasts import freezing, planning
+from newsletter.broadcasts.models import BroadcastState
+from newsletter.core.clock import now
+from newsletter.core.config import TemplateSettings, TrackingMode
 from newsletter.core.db import Sessions, connect
-from newsletter.core.runtime import Runtime
-from newsletter.core.tokens import TokenKeys
+from newsletter.issues.models import Issue
 from newsletter.migrations import schema
-from newsletter.sending.dispatch import Dispatch
-from newsletter.sending.smtp_transport import transports_for
+from subscribers.models import SubscriberList, Subscription, SubscriptionStatus, TrackingConsent
 from tests import factories
 
-_KEYS = TokenKeys.from_secrets("a secret of the benchmarks, long enough to be one")
-_numbers = count(1)
+ROOT = Path(__file__).parents[1]
+SESSIONS = 24
+"""Connections of every contestant that can have several."""
 
 
-class Engine:
-    """A system with one database and one relay; every round is a new broadcast to new people."""
+@dataclass(frozen=True, slots=True)
+class Database:
+    """A database with our tables, and where it is."""
 
-    def __init__(self, sessions: Sessions, sink_port: int, text: str, recipients: int) -> None:
-        relay = RelaySettings(name="sink", url=SecretStr(f"smtp://127.0.0.1:{sink_port}?tls=none"))
-        self._runtime = factories.runtime(sessions, _KEYS, relays=(relay,))
-        self._text = text
-        self._recipients = recipients
+    url: str
+    sessions: Sessions
 
-    def round(self, connections: int = 1) -> Sample:
-        """Freezing is not counted; everything from the first claim to `done` is."""
-        runtime = self._runtime
-        broadcast_id = self._frozen(runtime.sessions)
 
-        def work() -> None:
-            with Dispatch(runtime, transports_for(runtime.settings.relays)) as dispatch:
-                while dispatch.deliver(broadcast_id):
-                    pass
+class Audience:
+    """People on a list, to whom issues are sent again and again."""
 
-        sample = timed(work, self._recipients)
-        self._check(runtime, broadcast_id)
-        return sample
+    def __init__(self, database: Database, people: int) -> None:
+        """Everybody stays, and nobody was asked about tracking: all get the same wire form."""
+        self.database = database
+        self.people = people
+        _, self._readers = crowd(database.sessions, people)
+        self._issues: dict[str, Issue] = {}
+        stays = {
+            "status": SubscriptionStatus.ACTIVE,
+            "tracking_consent": TrackingConsent.UNKNOWN,
+        }
+        with database.sessions.writing() as session:
+            session.execute(update(Subscription).values(**stays))
 
-    def _frozen(self, sessions: Sessions) -> int:
-        number = next(_numbers)
-        addresses = [f"r{n}@round{number}.example.org" for n in range(self._recipients)]
-        text = self._text.replace("newsletter: field-notes", f"newsletter: field-notes-{number}")
-        return factories.sending(sessions, addresses, text, f"List {number}")
+    def broadcast(
+        self, made: MadeMail, unknown: TrackingMode = TrackingMode.AGGREGATE, *, frozen: bool = True
+    ) -> int:
+        """Another broadcast of that issue to everybody."""
+        sessions = self.database.sessions
+        if made.text not in self._issues:
+            with sessions.writing() as session:
+                self._issues[made.text] = factories.stored_issue(session, made.text)
+        number = scheduled(sessions, self._issues[made.text], self._readers)
+        if frozen:
+            freezing.freeze(sessions, number, unknown)
+        return number
 
-    def _check(self, runtime: Runtime, broadcast_id: int) -> None:
-        rows = factories.deliveries(runtime.sessions, broadcast_id).values()
-        states = {row.state.name for row in rows}
-        if states != {"ACCEPTED"} or len(rows) != self._recipients:
-            raise SystemExit(f"the run does not count: {len(rows)} rows are {states}")
+
+def scheduled(sessions: Sessions, issue: Issue, readers: SubscriberList) -> int:
+    """A broadcast about to be frozen."""
+    settings = factories.settings(templates=TemplateSettings(dir=TEMPLATES))
+    with sessions.writing() as session:
+        chosen, to = session.merge(issue), session.merge(readers)
+        plan = planning.prepare(chosen, settings, today=factories.DAY)
+        stale = timedelta(days=1)
+        broadcast = planning.schedule(
+            session, plan, [to], start_at=now(), stale_after=stale, force=True
+        )
+        broadcast.state = BroadcastState.FREEZING
+        session.flush()
+        return broadcast.id
+
+
+class Worker:
+    """A worker process that lives on from round to round, as an operator's does."""
+
+    def __init__(self, process: "subprocess.Popen[str]", into: IO[str], out: IO[str]) -> None:
+        self._process, self._into, self._out = process, into, out
+
+    def begin(self, broadcast_id: int) -> None:
+        print(broadcast_id, file=self._into, flush=True)
+
+    def result(self) -> Mapping[str, float]:
+        line = self._out.readline()
+        if not line:
+            raise SystemExit(f"the worker ended with {self._process.wait()}")
+        return dict(json.loads(line))
 
 
 @contextmanager
-def on_sqlite(folder: Path) -> Iterator[Sessions]:
-    """A database file in `folder`, as the embedded default has it."""
-    yield from _upgraded(f"sqlite:///{folder / 'benchmark.db'}")
+def worker(
+    database: Database,
+    relay_port: int,
+    *,
+    connections: int = SESSIONS,
+    over_all: int = 0,
+    dkim: Sequence[Mapping[str, str]] = (),
+) -> Iterator[Worker]:
+    """Runs while the block does; `over_all` are the relay's connections, of all workers."""
+    url = f"smtp://127.0.0.1:{relay_port}?tls=none"
+    relay = {"name": "sink", "url": url, "connections": over_all or connections}
+    settings = {
+        "DATABASE__URL": database.url,
+        "SITE__SECRET_KEY": SECRET,
+        "RELAYS": json.dumps([relay]),
+        "DELIVERY__CONNECTIONS": str(connections),
+        **({"DKIM": json.dumps(dkim)} if dkim else {}),
+    }
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.worker_process"],
+        cwd=ROOT,
+        env={**os.environ, **{f"NEWSLETTER_{name}": value for name, value in settings.items()}},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        if process.stdout.readline().strip() != READY:
+            raise SystemExit("the worker does not start")
+        yield Worker(process, process.stdin, process.stdout)
+        process.stdin.close()
+
+
+def drain(workers: Sequence[Worker], audience: Audience, broadcast_id: int) -> Sample:
+    """Have the workers send it, all at once; a run that leaves anybody out does not count."""
+    for each in workers:
+        each.begin(broadcast_id)
+    results = [each.result() for each in workers]
+    if audience.people not in {result["messages"] for result in results}:
+        raise SystemExit(f"the run does not count: {results}")
+    return Sample(
+        max(result["seconds"] for result in results) / audience.people,
+        sum(result["cpu_user"] + result["cpu_sys"] for result in results) / audience.people,
+        max(result["max_rss_mb"] for result in results),
+    )
 
 
 @contextmanager
-def on_postgresql(server: str) -> Iterator[Sessions]:
+def on_sqlite() -> Iterator[Database]:
+    """A database file on the disk that the checkout is on: temporary folders may be in memory."""
+    parent = ROOT / "var"
+    parent.mkdir(exist_ok=True)
+    with TemporaryDirectory(dir=parent) as folder:
+        yield from _upgraded(f"sqlite:///{folder}/benchmark.db")
+
+
+@contextmanager
+def on_postgresql(server: str) -> Iterator[Database]:
     """A database of its own on the server."""
     with psycopg.connect(server.replace("+psycopg", ""), autocommit=True) as admin:
+        admin.execute("DROP DATABASE IF EXISTS benchmark")
         admin.execute("CREATE DATABASE benchmark")
     yield from _upgraded(server.replace("/postgres", "/benchmark"))
 
 
-def _upgraded(url: str) -> Iterator[Sessions]:
+def _upgraded(url: str) -> Iterator[Database]:
     sessions = connect(url)
-    schema.upgrade(sessions)
-    yield sessions
-    sessions.engine.dispose()
-
-
-def addresses(recipients: int) -> Sequence[str]:
-    """Addresses for the reference, as long as ours."""
-    return [f"r{n}@round0.example.org" for n in range(recipients)]
+    try:
+        schema.upgrade(sessions)
+        yield Database(url, sessions)
+    finally:
+        sessions.engine.dispose()

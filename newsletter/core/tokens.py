@@ -7,7 +7,8 @@ purpose never verifies for another. Old keys only verify.
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Sequence
+from binascii import b2a_base64
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -16,6 +17,9 @@ VERSION = 1
 MAC_BYTES = 12
 _HEADER_BYTES = 2
 _LONGEST_TOKEN = 256
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_BLOCK_BYTES = 64
+_INNER, _OUTER = bytes(n ^ 0x36 for n in range(256)), bytes(n ^ 0x5C for n in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +37,7 @@ class TokenKeys:
 
 def sign(keys: TokenKeys, purpose: str, payload: bytes) -> str:
     """A token that carries `payload` in the open and proves that we made it for `purpose`."""
-    body = bytes((VERSION, keys.current[0])) + payload
-    mac = hmac.digest(_purpose_key(keys.current, purpose), body, "sha256")[:MAC_BYTES]
-    return urlsafe_b64encode(body + mac).rstrip(b"=").decode("ascii")
+    return _signer(keys.current, purpose)(payload)
 
 
 def verify(keys: TokenKeys, purpose: str, token: str) -> bytes | None:
@@ -63,6 +65,28 @@ def _decode(token: str) -> bytes | None:
         return None
     canonical = urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
     return raw if canonical == token and len(raw) >= _HEADER_BYTES + MAC_BYTES else None
+
+
+@lru_cache(maxsize=256)
+def _signer(key: bytes, purpose: str) -> Callable[[bytes], str]:
+    """What `sign` does with one key for one purpose.
+
+    Every message carries several tokens, so HMAC (RFC 2104) starts from hashes that have taken in
+    the key already: a third of what `hmac.digest` costs.
+    """
+    padded = _purpose_key(key, purpose).ljust(_BLOCK_BYTES, b"\0")
+    header = bytes((VERSION, key[0]))
+    inner, outer = sha256(padded.translate(_INNER)), sha256(padded.translate(_OUTER))
+
+    def signed(payload: bytes) -> str:
+        body = header + payload
+        within, mac = inner.copy(), outer.copy()
+        within.update(body)
+        mac.update(within.digest())
+        raw = b2a_base64(body + mac.digest()[:MAC_BYTES], newline=False)
+        return raw.translate(_URL_SAFE, b"=").decode()
+
+    return signed
 
 
 @lru_cache(maxsize=256)

@@ -99,9 +99,15 @@ def alternative(headers: Iterable[bytes | Slot], parts: Sequence[Part]) -> Prepa
 
 def encoded(value: str, context: Context) -> bytes:
     """The value of a slot in a body, as it goes between its soft line breaks."""
+    return encoded_for_both(value)[context is Context.HTML]
+
+
+def encoded_for_both(value: str) -> tuple[bytes, bytes]:
+    """A slot's value as it goes between its soft line breaks: in the text, and in the HTML."""
     if _SIMPLE.fullmatch(value):
-        return value.encode()
-    return quoted_printable(html.escape(value) if context is Context.HTML else value)
+        simple = value.encode()
+        return simple, simple
+    return quoted_printable(value), quoted_printable(html.escape(value))
 
 
 def quoted_printable(text: str) -> bytes:

@@ -5,12 +5,19 @@ compiled mail, and get their values when one recipient's message is made.
 """
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import attrgetter
 
 from newsletter.rendering.compiled import MergeField
 from subscribers.recipient import Recipient
 
-PLAIN_FIELDS = ("subscriber.name", "subscriber.email", "subscriber.locale")
+_PLAIN: Mapping[str, Callable[[Recipient], str]] = {
+    "subscriber.name": attrgetter("name"),
+    "subscriber.email": attrgetter("address"),
+    "subscriber.locale": attrgetter("locale"),
+}
+PLAIN_FIELDS = tuple(_PLAIN)
 _ATTRIBUTE = re.compile(r"subscriber\.attributes\.[A-Za-z0-9_-]{1,60}")
 EXPRESSION = re.compile(r"\{\{((?:[^{}\n]|\{(?!\{)|\}(?!\}))*)\}\}")
 """In one line and up to the next `{{`: what an unclosed one would swallow is not guessed."""
@@ -41,11 +48,7 @@ def value(field: MergeField, recipient: Recipient) -> str:
         found = recipient.attributes.get(field.path.removeprefix("subscriber.attributes."))
         text = "" if found is None else str(found)
     else:
-        text = {
-            "subscriber.name": recipient.name,
-            "subscriber.email": recipient.address,
-            "subscriber.locale": recipient.locale,
-        }[field.path]
+        text = _PLAIN[field.path](recipient)
     return text.strip() or field.default
 
 

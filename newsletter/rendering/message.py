@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote
 
@@ -13,7 +14,14 @@ from newsletter.core.tokens import TokenKeys
 from newsletter.mail import headers
 from newsletter.mail.address import Address
 from newsletter.mail.dkim import SignedMessage, Signer
-from newsletter.mail.mime import Context, Part, PreparedMessage, Slot, alternative, encoded
+from newsletter.mail.mime import (
+    Context,
+    Part,
+    PreparedMessage,
+    Slot,
+    alternative,
+    encoded_for_both,
+)
 from newsletter.rendering import merge
 from newsletter.rendering.compiled import (
     CompiledEmail,
@@ -23,7 +31,7 @@ from newsletter.rendering.compiled import (
     is_damaged,
     placeholder_pattern,
 )
-from newsletter.rendering.mail_tokens import Door, LeaveToken, TrackingToken
+from newsletter.rendering.mail_tokens import Door, mint_leave, mint_tracking
 from subscribers.recipient import Recipient
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -52,6 +60,8 @@ class PreparedMail:
     subject: Sequence[str | Slot]
     frozen: Frozen
     form: WireForm
+    places: Sequence[tuple[str, int]]
+    """The message's slots by name and kind: its bytes in the text or a header (0), in HTML (1)."""
 
 
 def prepare(frozen: Frozen, form: WireForm, signers: Sequence[Signer] = ()) -> PreparedMail:
@@ -82,7 +92,8 @@ def prepare(frozen: Frozen, form: WireForm, signers: Sequence[Signer] = ()) -> P
         ],
     )
     mail = _signed(message, signers, frozen.date)
-    return PreparedMail(mail, sender.envelope, subject if differs else (), frozen, form)
+    places = [(slot.name, int(slot.context is Context.HTML)) for slot in mail.slots]
+    return PreparedMail(mail, sender.envelope, subject if differs else (), frozen, form, places)
 
 
 def personalise(
@@ -94,33 +105,25 @@ def personalise(
         HeaderError: the recipient's address cannot stand in a header.
     """
     frozen = mail.frozen
-    newsletter_id, person = frozen.identity.newsletter_id, recipient.subscriber_id
-
-    def leave(door: Door) -> str:
-        return LeaveToken(door, newsletter_id, person, frozen.broadcast_id, delivery_id).mint(keys)
-
-    named = delivery_id if mail.form is WireForm.INDIVIDUAL else None
-    values = {
-        "tracking": TrackingToken(frozen.broadcast_id, named).mint(keys),
-        "unsubscribe": leave(Door.BODY),
-        "email": recipient.address,
-        **_field_values(frozen.email, recipient),
-    }
+    broadcast_id, fields = frozen.broadcast_id, frozen.email.fields
+    ids = (frozen.identity.newsletter_id, recipient.subscriber_id, broadcast_id, delivery_id)
+    values = {f"field{n}": merge.value(field, recipient) for n, field in enumerate(fields, 1)}
     address = Address.stored(recipient.address, recipient.address_key)
-    fields = {
-        _TO.name: headers.mailbox("To", address, _one_line(recipient.name)),
-        _IDS.name: _id_headers(mail, recipient, delivery_id, leave(Door.HEADER)),
+    leave = mint_leave(keys, Door.BODY, *ids).encode()
+    # Tokens and whole header fields mean themselves: nothing to escape, nothing to encode.
+    filled = {
+        "to": (headers.mailbox("To", address, _one_line(recipient.name)),),
+        "ids": (_id_headers(mail, recipient, delivery_id, mint_leave(keys, Door.HEADER, *ids)),),
+        "unsubscribe": (leave, leave),
+        "email": encoded_for_both(recipient.address),
+        **{name: encoded_for_both(value) for name, value in values.items()},
     }
+    if mail.form is not WireForm.NONE:
+        tracking = _tracking(mail, delivery_id, keys)
+        filled["tracking"] = (tracking, tracking)
     if mail.subject:
-        fields[_SUBJECT.name] = _subject(mail.subject, values)
-    return mail.message.splice(
-        [
-            fields[slot.name]
-            if slot.context is _HEADER
-            else encoded(values[slot.name], slot.context)
-            for slot in mail.message.slots
-        ]
-    )
+        filled["subject"] = (_subject(mail.subject, values),)
+    return mail.message.splice([filled[name][kind] for name, kind in mail.places])
 
 
 def system_message(
@@ -196,11 +199,17 @@ def _id_headers(
     ).encode()
 
 
-def _field_values(email: CompiledEmail, recipient: Recipient) -> Mapping[str, str]:
-    return {
-        f"field{number}": merge.value(field, recipient)
-        for number, field in enumerate(email.fields, 1)
-    }
+def _tracking(mail: PreparedMail, delivery_id: int, keys: TokenKeys) -> bytes:
+    broadcast_id = mail.frozen.broadcast_id
+    if mail.form is WireForm.INDIVIDUAL:
+        return mint_tracking(keys, broadcast_id, delivery_id).encode()
+    return _shared_tracking(keys, broadcast_id)
+
+
+@lru_cache(maxsize=16)
+def _shared_tracking(keys: TokenKeys, broadcast_id: int) -> bytes:
+    """What names the broadcast alone is the same in every copy."""
+    return mint_tracking(keys, broadcast_id, None).encode()
 
 
 def _subject(pieces: Sequence[str | Slot], values: Mapping[str, str]) -> bytes:
@@ -275,7 +284,7 @@ def _joined(pieces: list[str | Slot]) -> Sequence[str | Slot]:
 
 
 def _one_line(text: str) -> str:
-    return _CONTROL.sub(" ", text).strip()
+    return (text if text.isprintable() else _CONTROL.sub(" ", text)).strip()
 
 
 def _short_hash(text: str) -> str:

@@ -1,5 +1,6 @@
 """Header fields: folded, encoded, and nothing gets out of them."""
 
+import re
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.header import decode_header, make_header
@@ -113,6 +114,23 @@ def test_plain_names_stay_readable() -> None:
         b'From: "Reader, A." <editor@example.org>\r\n'
     )
     assert headers.mailbox("From", EDITOR) == b"From: editor@example.org\r\n"
+
+
+@given(st.text(alphabet="aZ0 .,'\"=?_-é<@", max_size=80), st.text("ab.+", max_size=70))
+@example("Ada  Reader", "a")
+@example("A =?utf-8?q?b?= c", "a")
+@example("x" * 61, "a")
+@example("Ada " * 18, "a")
+def test_the_fast_path_of_mailboxes_and_the_slow_one_agree(name: str, local_part: str) -> None:
+    address = Address.stored(f"{local_part}@example.org", "@example.org")
+    written = mailbox(address, name)
+    with pytest.MonkeyPatch.context() as without:
+        without.setattr(headers, "_PLAIN_MAILBOX", re.compile(r"(?!)"))
+        assert mailbox(address, name) == written
+
+
+def mailbox(address: Address, name: str) -> bytes:
+    return headers.mailbox("To", address, name)
 
 
 def test_a_long_subject_is_folded_at_its_spaces() -> None:
