@@ -8,9 +8,16 @@ import pytest
 import time_machine
 from sqlalchemy import select, text
 
-from newsletter.broadcasts import accounting, control, freezing, ledger
+from newsletter.broadcasts import accounting, control, freezing, offers
 from newsletter.broadcasts.ledger import Outcome
-from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState, SkipReason
+from newsletter.broadcasts.models import (
+    Broadcast,
+    BroadcastState,
+    DeliveryState,
+    PauseReason,
+    SkipReason,
+)
+from newsletter.broadcasts.offers import Intent
 from newsletter.broadcasts.sweep import sweep
 from newsletter.core.clock import now
 from newsletter.core.config import TrackingMode
@@ -124,7 +131,8 @@ def test_a_cancel_ends_what_was_refused_for_now_as_failed(sessions: Sessions) ->
 def test_a_pause_for_a_long_reason_is_a_pause(sessions: Sessions) -> None:
     broadcast_id = factories.sending(sessions, TWO)
     with sessions.writing() as session:
-        control.pause(session, broadcast_id, "relay main: 535 5.7.8 see our help. " * 30)
+        detail = "relay main: 535 5.7.8 see our help. " * 30
+        control.pause(session, broadcast_id, PauseReason.BREAKER, detail)
     assert state(sessions, broadcast_id) is B.PAUSED
 
 
@@ -175,7 +183,8 @@ def test_a_cancel_waits_for_no_sender(sessions: Sessions) -> None:
     ours = claim(sessions, broadcast_id)
     row = ours.rows[0].delivery_id
     with sessions.writing() as sender:
-        assert ledger.intend(sender, broadcast_id, ours, row, relay="r", lease_seconds=60)
+        intents = [Intent(row, ours.token, "main")]
+        assert offers.announce(sender, intents, lease_seconds=60) == {row}
         with sessions.writing() as session:
             control.cancel(session, broadcast_id)
     assert states(sessions, broadcast_id) == [S.SENDING, S.SKIPPED]
