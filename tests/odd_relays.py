@@ -19,7 +19,7 @@ class Through:
 
     connection: Connection
     on_gone: Callable[[], None] = lambda: None
-    _is_gone: bool = False
+    _is_gone: bool = field(default=False, init=False)
 
     async def exchange(self, body: bytes | None, envelope: Envelope | None) -> Exchange:
         return await self.connection.exchange(body, envelope)

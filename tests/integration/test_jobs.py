@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from celery import Celery
 from pydantic import SecretStr
-from sqlalchemy import event
+from sqlalchemy import event, select
 
-from newsletter.broadcasts.models import DeliveryState
+from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState
 from newsletter.core.config import BrokerSettings, RelaySettings
 from newsletter.core.db import Sessions, connect
 from newsletter.core.doorbell import OUTBOX
@@ -67,7 +67,7 @@ def test_no_secret_travels_with_a_task(keys: TokenKeys, sessions: Sessions) -> N
     assert app.conf.worker_concurrency == 16
 
 
-def wait_until(done: Callable[[], bool], seconds: float = 50) -> None:
+def wait_until(done: Callable[[], bool], seconds: float = 30) -> None:
     end = time.monotonic() + seconds
     while not done():
         assert time.monotonic() < end
@@ -120,6 +120,24 @@ def test_a_sender_that_fails_once_goes_on(
     assert failed.is_set()
 
 
+def test_a_stop_does_not_wait_for_the_next_sweep(
+    sessions: Sessions, keys: TokenKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("newsletter.jobs.embedded.PERIOD_SECONDS", 30)
+    relay = MemoryTransport()
+    factories.sending(sessions, ["ada@example.org"])
+    with sending(factories.runtime(sessions, keys), [relay]):
+        wait_until(lambda: len(relay.accepted) == 1)
+        wait_until(lambda: has_ended(sessions))
+        began = time.monotonic()
+    assert time.monotonic() - began < 15
+
+
+def has_ended(sessions: Sessions) -> bool:
+    with sessions.reading() as session:
+        return session.scalars(select(Broadcast.state)).one() is BroadcastState.DONE
+
+
 @contextmanager
 def lease_statements(sessions: Sessions) -> Iterator[list[str]]:
     """What is asked and written about leases meanwhile, over these connections."""
@@ -159,9 +177,8 @@ def test_a_process_that_may_not_send_waits_without_asking_on_and_on(
 
 @pytest.mark.parametrize("work", ["broadcast", "outbox"])
 def test_a_dead_relay_is_not_connected_to_in_a_tight_loop(
-    sessions: Sessions, keys: TokenKeys, monkeypatch: pytest.MonkeyPatch, work: str
+    sessions: Sessions, keys: TokenKeys, work: str
 ) -> None:
-    monkeypatch.setattr("newsletter.jobs.embedded.PERIOD_SECONDS", 60)
     relay = Counting(refuse_connections=parse_reply(421, "4.3.2 later"))
     with sending(factories.runtime(sessions, keys), [relay]):
         if work == "broadcast":

@@ -55,7 +55,7 @@ def is_done(sessions: Sessions, broadcast_id: int) -> bool:
         return session.get_one(Broadcast, broadcast_id).state is BroadcastState.DONE
 
 
-def poll(done: Callable[[], bool], act: Callable[[], object], seconds: float = 50) -> None:
+def poll(done: Callable[[], bool], act: Callable[[], object], seconds: float = 30) -> None:
     """Act until it is done."""
     end = time.monotonic() + seconds
     while not done():
