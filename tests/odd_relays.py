@@ -67,7 +67,8 @@ class Tired(Through):
         if self.taken < self.most or envelope is None:
             return await self.connection.exchange(body, envelope)
         handed_in = await self.connection.exchange(body, None) if body is not None else None
-        return Exchange(handed_in and handed_in.verdict, False, TOO_MANY_MESSAGES, None)
+        verdict = handed_in.verdict if handed_in else None
+        return Exchange(verdict, False, TOO_MANY_MESSAGES, None)
 
 
 @dataclass

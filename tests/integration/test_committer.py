@@ -159,14 +159,16 @@ def test_what_was_posted_before_a_stop_is_written(sessions: Sessions) -> None:
     assert states(sessions, broadcast_id)[S.SENDING] == 1
 
 
-def test_a_broadcast_costs_fewer_commits_than_messages(sessions: Sessions, keys: TokenKeys) -> None:
+def test_a_message_costs_no_more_than_a_commit_and_a_connection_one_or_two(
+    sessions: Sessions, keys: TokenKeys
+) -> None:
     people = [f"r{number}@example.org" for number in range(80)]
     broadcast_id = factories.sending(sessions, people)
     relay = Telling(on_verdict=lambda: asyncio.sleep(0.01))
     with commits(sessions) as counted:
         factories.deliver(factories.runtime(sessions, keys), relay, broadcast_id, connections=4)
     assert len(relay.accepted) == 80
-    # Each message takes two places in groups, its intent and its outcome, chained into one.
+    # The outcome of one message and the intent of the next are one post; groups share commits.
     assert counted.count("committer") <= 80 + 2 * 4
 
 

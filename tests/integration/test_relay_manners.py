@@ -22,7 +22,7 @@ from newsletter.sending.dispatch import Dispatch
 from newsletter.sending.feed import prepared_mail
 from newsletter.sending.memory import MemoryTransport
 from newsletter.sending.models import Lease
-from newsletter.sending.ratelimit import Grant, Limit
+from newsletter.sending.ratelimit import Grant, Limit, domain_bucket, relay_bucket
 from newsletter.sending.ratelimit_memory import MemoryLimiter
 from newsletter.sending.smtp_transport import SmtpTransport
 from tests import factories
@@ -140,12 +140,18 @@ def test_one_recipient_at_whom_the_relay_hangs_up_holds_nobody_else_up(
 
 @dataclass
 class Recorded(MemoryLimiter):
-    """A limiter whose grants are written down, with its own clock's time."""
+    """A limiter whose grants are written down, with its own clock's time, and whom it slowed."""
 
     grants: list[tuple[float, int]] = field(default_factory=list)
 
+    slowed: list[str] = field(default_factory=list)
+
     def __post_init__(self) -> None:
         super().__init__(time.monotonic)
+
+    async def throttled(self, bucket: str, limit: Limit, observed_per_second: float) -> None:
+        self.slowed.append(bucket)
+        await super().throttled(bucket, limit, observed_per_second)
 
     async def take(self, bucket: str, limit: Limit, want: int) -> Grant:
         moment = time.monotonic()
@@ -203,10 +209,10 @@ def test_a_domain_that_says_slow_down_waits_while_the_others_go_on(
     slow, others = readers(4, "slow.example"), readers(30)
     people = [slow[0], *others[:10], *slow[1:], *others[10:]]
     broadcast_id = factories.sending(sessions, people)
-    relay = Counting()
+    relay, limiter = Counting(), Recorded()
     relay.script(slow[0], TOO_FAST)
     runtime = a_runtime(sessions, keys, connections=1)
-    with Dispatch(runtime, [relay]) as dispatch:
+    with Dispatch(runtime, [relay], lambda _: limiter) as dispatch:
         began = now()
         dispatch.deliver(broadcast_id)
         rows = factories.deliveries(sessions, broadcast_id)
@@ -216,6 +222,7 @@ def test_a_domain_that_says_slow_down_waits_while_the_others_go_on(
         assert all(rows[who].due_at > began for who in slow)
         asked = [to for _, to in relay.envelopes if to in slow]
         assert asked == slow[:1], "the others of that domain were not even offered"
+        assert limiter.slowed == [domain_bucket("memory", "slow.example")], "and not the relay"
         poll(lambda: is_done(sessions, broadcast_id), lambda: dispatch.deliver(broadcast_id))
     assert reached(relay) == Counter(people)
 
@@ -231,4 +238,5 @@ def test_several_domains_that_say_slow_down_mean_the_relay(
     with Dispatch(runtime, [relay], lambda _: limiter) as dispatch:
         poll(lambda: is_done(sessions, broadcast_id), lambda: dispatch.deliver(broadcast_id))
     assert reached(relay) == Counter(people)
-    assert limiter.grants, "from then on the relay has a rate"
+    domains = {domain_bucket("memory", address.partition("@")[2]) for address in slow}
+    assert set(limiter.slowed) == {*domains, relay_bucket("memory")}
