@@ -18,7 +18,6 @@ from newsletter.core.errors import ConfigurationError
 from newsletter.mail.address import Address
 from newsletter.mail.replies import Reply, ReplyClass, classify, parse_reply
 from newsletter.mail.smtp import (
-    GO_AHEAD,
     Envelope,
     EnvelopeError,
     Exchange,
@@ -33,6 +32,7 @@ from tests.certificates import make_authority
 from tests.conftest import need
 from tests.servers import packages, processes
 from tests.smtp_server import Moment, SmtpServer, Step
+from tests.smtp_talk import brief, has_go_ahead
 
 SENDER, ADA, BOB = "editor@example.org", "ada@example.org", "bob@example.org"
 WIRE = b"Subject: x\r\n\r\nHello.\r\nThe end.\r\n"
@@ -70,21 +70,6 @@ def let_in(transport: Transport) -> None:
         await (await transport.connect()).close()
 
     on_loop(come_and_go())
-
-
-def has_go_ahead(exchange: Exchange) -> bool:
-    return exchange.go_ahead is not None and exchange.go_ahead.code == GO_AHEAD
-
-
-def brief(exchange: Exchange) -> tuple[int | None, bool, int | None, bool]:
-    """Verdict, ambiguous, decision on the envelope, out of use."""
-    verdict, decided = exchange.verdict, exchange.go_ahead
-    return (
-        verdict.code if verdict else None,
-        exchange.ambiguous,
-        decided.code if decided else None,
-        exchange.fault is not None,
-    )
 
 
 def smtp(url: str) -> SmtpTransport:
