@@ -12,7 +12,6 @@ import psycopg
 import pytest
 from sqlalchemy import event, make_url
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.orm import Session
 
 from newsletter.broadcasts import control, ledger
 from newsletter.broadcasts.ledger import Claim, Outcome
@@ -236,24 +235,22 @@ def test_a_database_lost_inside_a_group_repeats_the_group(
 
 
 def test_a_commit_whose_answer_is_lost_is_repeated_and_counts_once(
-    sessions: Sessions, keys: TokenKeys
+    sessions: Sessions, keys: TokenKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broadcast_id = factories.sending(sessions, PEOPLE)
-    groups = 0
+    write, groups = Committer._written, 0
 
-    def lose_the_answer(_: Session) -> None:
+    def lose_the_answer(*group: Any, **how: Any) -> list[Standing]:
         nonlocal groups
-        if threading.current_thread().name == "committer":
-            groups += 1
-            if groups in {1, 4, 7}:
-                raise OperationalError("COMMIT", None, ConnectionError("lost"))
+        answers = write(*group, **how)
+        groups += 1
+        if groups in {1, 4, 7}:
+            raise OperationalError("COMMIT", None, ConnectionError("lost"))
+        return answers
 
+    monkeypatch.setattr(Committer, "_written", lose_the_answer)
     relay = MemoryTransport()
-    event.listen(Session, "after_commit", lose_the_answer)
-    try:
-        deliver_all(factories.runtime(sessions, keys), relay, broadcast_id)
-    finally:
-        event.remove(Session, "after_commit", lose_the_answer)
+    deliver_all(factories.runtime(sessions, keys), relay, broadcast_id)
     assert groups > 10
     assert_everybody_got_it_once(sessions, broadcast_id, relay)
 
