@@ -11,7 +11,6 @@ from sqlalchemy import (
     Subquery,
     and_,
     case,
-    exists,
     func,
     literal,
     null,
@@ -20,6 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from newsletter.core.given_rows import asked_per_row
 from subscribers.models import (
     Subscriber,
     Subscription,
@@ -133,13 +133,12 @@ def still_mailable(
     list_ids: Select[int],
 ) -> ColumnElement[bool]:
     """A condition on rows of another table: active on one of the lists and not suppressed."""
-    active = exists().where(
+    active = asked_per_row(
         Subscription.subscriber_id == subscriber_id,
         Subscription.list_id.in_(list_ids),
         Subscription.status == SubscriptionStatus.ACTIVE,
     )
-    suppressed = exists().where(Suppression.address_key == address_key)
-    return and_(active, ~suppressed)
+    return and_(active, ~asked_per_row(Suppression.address_key == address_key))
 
 
 def recipients(session: Session, subscriber_ids: Sequence[int]) -> dict[int, Recipient]:

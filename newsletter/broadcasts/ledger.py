@@ -9,9 +9,12 @@ import secrets
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
+    Integer,
     Update,
     and_,
     bindparam,
@@ -37,13 +40,14 @@ from newsletter.broadcasts.models import (
     SkipReason,
 )
 from newsletter.core.clock import now
-from newsletter.core.db import database_now
+from newsletter.core.db import UtcDateTime, database_now
 from newsletter.mail.replies import Reply
 from newsletter.rendering.compiled import WireForm
 from subscribers import audience
 from subscribers.models import Suppression
 
 _TOKEN_BITS = 63
+_ROW = Delivery.__table__.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,46 +91,75 @@ class Outcome:
 def claim(session: Session, broadcast_id: int, *, limit: int, lease_seconds: int) -> Claim:
     """Take up to `limit` due rows of a sending broadcast; none are taken twice."""
     token = secrets.randbits(_TOKEN_BITS)
+    given = {
+        "broadcast": broadcast_id,
+        "at": now(),
+        "most": limit,
+        "token": token,
+        "lease": lease_seconds,
+    }
+    rows = session.connection().execute(_claiming(), given)
+    return Claim(token, tuple(sorted((Claimed(*row) for row in rows), key=_by_id)))
+
+
+def _by_id(row: Claimed) -> int:
+    return row.delivery_id
+
+
+@lru_cache
+def _claiming() -> Update:
+    """Built once: building a statement costs more than running it."""
     due = (
-        select(Delivery.id)
+        select(_ROW.id)
         .where(
-            Delivery.broadcast_id == broadcast_id,
-            Delivery.state == DeliveryState.PENDING,
-            Delivery.due_at <= now(),
-            _is_sending(broadcast_id, now()),
+            _ROW.broadcast_id == bindparam("broadcast"),
+            _WAITING,
+            _ROW.due_at <= bindparam("at", type_=UtcDateTime()),
+            _is_sending(bindparam("broadcast"), bindparam("at", type_=UtcDateTime())),
         )
-        .order_by(Delivery.due_at, Delivery.id)
-        .limit(limit)
+        .order_by(_ROW.due_at, _ROW.id)
+        .limit(bindparam("most", type_=Integer))
         .with_for_update(skip_locked=True)
         .cte("due")
     )
-    statement = (
-        _move(DeliveryState.CLAIMED, [DeliveryState.PENDING])
-        .where(Delivery.id == due.c.id)
-        .values(lease_token=token, lease_until=database_now(lease_seconds))
+    return (
+        update(Delivery.__table__)  # type: ignore[arg-type] # a table, which its type hides
+        .where(_ROW.id == due.c.id, _WAITING)
+        .values(
+            state=DeliveryState.CLAIMED,
+            lease_token=bindparam("token"),
+            lease_until=database_now(bindparam("lease", type_=Integer)),
+        )
         .returning(
-            Delivery.id,
-            Delivery.subscriber_id,
-            Delivery.address,
-            Delivery.address_key,
-            Delivery.wire_form,
-            Delivery.attempt,
+            _ROW.id,
+            _ROW.subscriber_id,
+            _ROW.address,
+            _ROW.address_key,
+            _ROW.wire_form,
+            _ROW.attempt,
         )
     )
-    rows = sorted(session.execute(statement))
-    return Claim(token, tuple(Claimed(*row) for row in rows))
 
 
 def skip_unmailable(session: Session, broadcast_id: int, token: int) -> set[int]:
     """Drop what is claimed under `token` for people who left since freezing; returns whom."""
+    given = {"broadcast": broadcast_id, "token": token}
+    return set(session.connection().scalars(_skipping(), given))
+
+
+@lru_cache
+def _skipping() -> Update:
     reason = case((_is_suppressed, SkipReason.SUPPRESSED), else_=SkipReason.UNSUBSCRIBED)
-    skipped = session.scalars(
+    return (
         _move(DeliveryState.SKIPPED, [DeliveryState.CLAIMED])
-        .where(Delivery.lease_token == token, ~_still_mailable(broadcast_id), _IS_LEASED)
+        .where(
+            Delivery.lease_token == bindparam("token"),
+            ~_still_mailable(bindparam("broadcast")),
+            _IS_LEASED,
+        )
         .values(reason=reason, **_LEASE_ENDED)
         .returning(Delivery.id)
     )
-    return set(skipped)
 
 
 def release(session: Session, token: int, delivery_ids: Collection[int]) -> None:
@@ -284,7 +317,9 @@ def _move(to: DeliveryState, sources: Sequence[DeliveryState]) -> Update:
     return statement.execution_options(synchronize_session=False)
 
 
-def _is_sending(broadcast_id: int, at: datetime) -> ColumnElement[bool]:
+def _is_sending(
+    broadcast_id: BindParameter[int], at: BindParameter[datetime]
+) -> ColumnElement[bool]:
     """It is sending, and not yet stale: whoever finds it late mails nobody."""
     return exists().where(
         Broadcast.id == broadcast_id,
@@ -303,7 +338,7 @@ def _free(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
     return Delivery.id.in_(free)
 
 
-def _still_mailable(broadcast_id: int) -> ColumnElement[bool]:
+def _still_mailable(broadcast_id: BindParameter[int]) -> ColumnElement[bool]:
     lists = select(BroadcastList.list_id).where(BroadcastList.broadcast_id == broadcast_id)
     return audience.still_mailable(Delivery.address_key, Delivery.subscriber_id, lists)
 

@@ -11,7 +11,12 @@ from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
+    ColumnElement,
+    Connection,
+    Executable,
+    FromClause,
     Integer,
     String,
     Table,
@@ -19,7 +24,6 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
-    exists,
     func,
     literal_column,
     null,
@@ -39,7 +43,7 @@ from newsletter.broadcasts.models import (
 )
 from newsletter.core.clock import now
 from newsletter.core.db import UtcDateTime, database_now
-from newsletter.core.given_rows import given_rows, json_time
+from newsletter.core.given_rows import asked_per_row, given_rows, json_time
 from subscribers import audience
 
 
@@ -60,6 +64,11 @@ class Conclusion:
     outcome: Outcome
     address_key: str
 
+    @property
+    def is_plain(self) -> bool:
+        """Accepted, and nothing else follows from it."""
+        return self.outcome.state is DeliveryState.ACCEPTED and self.outcome.reply is not None
+
 
 def announce(
     session: Session, intents: Sequence[Intent], *, lease_seconds: int, again: bool = False
@@ -71,9 +80,13 @@ def announce(
     to a commit was lost and nothing was offered, it gives the same answer and burns no second
     attempt; otherwise what is announced is not announced twice.
     """
-    rows = [{"id": i.delivery_id, "token": i.token, "relay": i.relay} for i in intents]
-    given = {"given": rows, "at": now(), "lease": lease_seconds, "again": int(again)}
-    return set(session.connection().scalars(_announcement(_dialect(session)), given))
+    given = {
+        **_rows("given", _announced(intents)),
+        "at": now(),
+        "lease": lease_seconds,
+        "again": int(again),
+    }
+    return set(session.connection().scalars(_announcement(_dialect(session), "given"), given))
 
 
 def conclude(session: Session, conclusions: Sequence[Conclusion]) -> set[int]:
@@ -81,10 +94,53 @@ def conclude(session: Session, conclusions: Sequence[Conclusion]) -> set[int]:
 
     A full reply read late still counts: a row in doubt keeps its token until it is terminal.
     """
-    given = {"given": [_given(conclusion) for conclusion in conclusions], "at": now()}
-    written = set(session.connection().scalars(_conclusion(_dialect(session)), given))
+    given = {**_rows("given", [_given(c) for c in conclusions]), "at": now()}
+    written = set(session.connection().scalars(_conclusion(_dialect(session), "given"), given))
     log_outcomes(session, [c.outcome for c in conclusions if c.outcome.delivery_id in written])
     return written
+
+
+def write_plainly(
+    connection: Connection,
+    conclusions: Sequence[Conclusion],
+    intents: Sequence[Intent],
+    *,
+    lease_seconds: int,
+) -> set[int]:
+    """Conclude plain acceptances and announce intents at once; returns the announced ids.
+
+    On PostgreSQL one statement does both. What has more to say than `accepted` goes by `conclude`.
+    """
+    assert all(conclusion.is_plain for conclusion in conclusions)
+    given: dict[str, Any] = {"at": now()}
+    if conclusions:
+        given |= _rows("concluded", [_given(conclusion) for conclusion in conclusions])
+    if intents:
+        given |= _rows("announced", _announced(intents))
+        given |= {"lease": lease_seconds, "again": 0}
+    announced: Sequence[int] = ()
+    for statement in _plainly(connection.dialect.name, bool(conclusions), bool(intents)):
+        announced = connection.execute(statement, given).scalars().all()
+    return set(announced) if intents else set()
+
+
+def _rows(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {name: rows, f"{name}_ids": [row["id"] for row in rows]}
+
+
+def _announced(intents: Sequence[Intent]) -> list[dict[str, Any]]:
+    return [{"id": i.delivery_id, "token": i.token, "relay": i.relay} for i in intents]
+
+
+@lru_cache
+def _plainly(dialect: str, concludes: bool, announces: bool) -> Sequence[Executable]:
+    """The last statement's rows are the announced ids."""
+    conclusion = _conclusion(dialect, "concluded") if concludes else None
+    announcement = _announcement(dialect, "announced") if announces else None
+    if conclusion is None or announcement is None or dialect != "postgresql":
+        return [s for s in (conclusion, announcement) if s is not None]
+    announced = announcement.cte("announcement")
+    return [select(announced.c.id).add_cte(conclusion.cte("conclusion"))]
 
 
 def _given(conclusion: Conclusion) -> dict[str, Any]:
@@ -116,15 +172,32 @@ def _table() -> Table:
 _TRUE = literal_column("1", Integer)
 
 
+def _is_one_of(dialect: str, name: str, given: FromClause) -> ColumnElement[bool]:
+    """The row is one of those given; found by its key, whatever the planner thinks of the rest.
+
+    PostgreSQL takes a function for a hundred rows and a young table for an empty one, and would
+    rather read all recipients of the broadcast; an array of keys leaves it no choice.
+    """
+    same = _table().c.id == given.c.id
+    if dialect != "postgresql":
+        return same
+    keys = bindparam(f"{name}_ids", type_=ARRAY(BigInteger))
+    return and_(same, _table().c.id == func.any(keys))
+
+
 @lru_cache
-def _announcement(dialect: str) -> Update:
+def _announcement(dialect: str, name: str) -> Update:
     """Built once: building a statement costs more than running it."""
     row = _table().c
     given = given_rows(
-        dialect, "given", {"id": BigInteger(), "token": BigInteger(), "relay": String()}
+        dialect, name, {"id": BigInteger(), "token": BigInteger(), "relay": String()}
     )
-    lists = select(BroadcastList.list_id).where(BroadcastList.broadcast_id == row.broadcast_id)
-    is_sending = exists().where(
+    lists = (
+        select(BroadcastList.list_id)
+        .where(BroadcastList.broadcast_id == row.broadcast_id)
+        .correlate(_table())
+    )
+    is_sending = asked_per_row(
         Broadcast.id == row.broadcast_id,
         Broadcast.state == BroadcastState.SENDING,
         Broadcast.not_after > bindparam("at", type_=UtcDateTime()),
@@ -132,7 +205,7 @@ def _announcement(dialect: str) -> Update:
     return (
         update(_table())
         .where(
-            row.id == given.c.id,
+            _is_one_of(dialect, name, given),
             row.lease_token == given.c.token,
             or_(
                 row.state == DeliveryState.CLAIMED,
@@ -156,11 +229,11 @@ def _announcement(dialect: str) -> Update:
 
 
 @lru_cache
-def _conclusion(dialect: str) -> Update:
+def _conclusion(dialect: str, name: str) -> Update:
     row = _table().c
     given = given_rows(
         dialect,
-        "given",
+        name,
         {
             "id": BigInteger(),
             "token": BigInteger(),
@@ -177,7 +250,7 @@ def _conclusion(dialect: str) -> Update:
     return (
         update(_table())
         .where(
-            row.id == given.c.id,
+            _is_one_of(dialect, name, given),
             row.lease_token == given.c.token,
             or_(
                 row.state == DeliveryState.SENDING,

@@ -12,7 +12,10 @@ from newsletter.core.errors import ConfigurationError
 
 PREFIX = "NEWSLETTER_"
 _NO_SETTINGS = {"NEWSLETTER_CONFIG", "NEWSLETTER_FAILPOINT"}
-_EXAMPLES = {"relays": """, such as [{"name": "main", "url": "smtps://USER:PASSWORD@HOST"}]"""}
+_EXAMPLES = {
+    "relays": """, such as [{"name": "main", "url": "smtps://USER:PASSWORD@HOST"}]""",
+    "dkim": """, such as [{"domain": "example.org", "selector": "a", "key_file": "a.pem"}]""",
+}
 """Of lists that are not just words."""
 
 

@@ -99,5 +99,6 @@ class _Sender:
             return any(list(pool.map(self._dispatch.deliver, working)))
 
     def _rest(self) -> None:
-        self._bell.wait(PERIOD_SECONDS)
-        self._bell.clear()
+        if not self._stopping.is_set():
+            self._bell.wait(PERIOD_SECONDS)
+            self._bell.clear()

@@ -20,6 +20,7 @@ from newsletter.broadcasts import ledger, offers
 from newsletter.broadcasts.offers import Conclusion, Intent
 from newsletter.core import logs
 from newsletter.core.db import Sessions
+from newsletter.core.errors import BusyError
 from newsletter.core.failpoints import failpoint
 from newsletter.sending.suppressing import suppress_the_gone
 
@@ -110,14 +111,12 @@ class Committer:
         again = False
         while True:
             try:
-                with self.sessions.writing() as session:
-                    answers = self._in_transaction(session, posts, again=again)
-                    failpoint("inside_commit")
+                answers = self._written(posts, again=again)
                 break
-            except DBAPIError as error:
+            except (DBAPIError, BusyError) as error:
                 # Whether the commit took place may be unknown. Both statements can be repeated.
                 again = True
-                log.warning("ledger.away", error=type(error.orig).__name__)
+                log.warning("ledger.away", error=type(getattr(error, "orig", error)).__name__)
                 if self._stopping.wait(_RETRY_SECONDS):
                     answers = None
                     break
@@ -129,10 +128,36 @@ class Committer:
         if self.sessions.dialect == "sqlite":
             time.sleep(_AIR_SECONDS)
 
-    def _in_transaction(
-        self, session: Session, posts: list[_Post], *, again: bool
-    ) -> list[Standing]:
+    def _written(self, posts: list[_Post], *, again: bool) -> list[Standing]:
         conclusions = [conclusion for post in posts for conclusion in post.conclusions]
+        if not again and all(conclusion.is_plain for conclusion in conclusions):
+            return self._at_once(posts, conclusions)
+        with self.sessions.writing() as session:
+            answers = self._in_transaction(session, posts, conclusions, again=again)
+            failpoint("inside_commit")
+        return answers
+
+    def _at_once(self, posts: list[_Post], conclusions: list[Conclusion]) -> list[Standing]:
+        """What nearly every group is; who was not announced is looked at afterwards."""
+        intents = [post.intent for post in posts if post.intent]
+        with self.sessions.at_once() as connection:
+            ours = offers.write_plainly(
+                connection, conclusions, intents, lease_seconds=self.lease_seconds
+            )
+            failpoint("inside_commit")
+        if len(ours) == len(posts):
+            return [Standing.OURS] * len(posts)
+        with self.sessions.writing() as session:
+            return [self._standing(session, post, ours) for post in posts]
+
+    def _in_transaction(
+        self,
+        session: Session,
+        posts: list[_Post],
+        conclusions: list[Conclusion],
+        *,
+        again: bool,
+    ) -> list[Standing]:
         if conclusions:
             written = offers.conclude(session, conclusions)
             for conclusion in conclusions:

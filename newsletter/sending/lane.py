@@ -137,7 +137,7 @@ class Lane:
             return await self._more_to_do()
         body, self._body = self._body, None
         if body:
-            asyncio.get_running_loop().call_soon(failpoint, "after_dot")
+            asyncio.get_running_loop().call_soon(_dot_has_left)
         exchange = await connection.exchange(
             body.wire if body else None, offer.envelope if offer else None
         )
@@ -150,7 +150,9 @@ class Lane:
         if offer and exchange.go_ahead:
             return await self._announce(connection, offer, exchange.go_ahead)
         if offer:
-            self._put_back(offer.work)
+            # Perhaps it is this very recipient at whom the relay hangs up: others first.
+            self._holding.discard(offer.work)
+            self.feed.postpone(offer.work, outcomes.RELAY_PAUSE_SECONDS)
         if self._parting:
             await self._write(None)
         return not self._parting
@@ -290,3 +292,8 @@ class Lane:
     def _conclude_work(self, work: Work) -> None:
         self._holding.discard(work)
         self.feed.conclude(work)
+
+
+def _dot_has_left() -> None:
+    """Runs behind the write of a body, before its reply can be read."""
+    failpoint("after_dot")

@@ -9,6 +9,7 @@ from newsletter.sending.transport import Connection
 
 OK = Reply(250, "2.0.0", "Ok")
 GO_AHEAD = Reply(354, "", "Go ahead")
+_CLOSING = 421
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +81,14 @@ class _MemoryConnection:
         self._relay.accepted.append((self._recipient, body))
         return None if self._hang_up else OK
 
-    def _answer(self, envelope: Envelope) -> Reply:
+    def _answer(self, envelope: Envelope) -> Reply | None:
         scripted = self._relay.scripts[envelope.recipient]
         step = scripted.popleft() if scripted else GO_AHEAD
         self._recipient = envelope.recipient
         self._hang_up = step if isinstance(step, HangUp) else None
+        if isinstance(step, Reply) and step.code == _CLOSING:
+            self._fault = SmtpFault.said("the relay closes the connection", step)
+            return None
         if isinstance(step, Reply) and classify(step) is not ReplyClass.ACCEPTED:
             return step
         return GO_AHEAD

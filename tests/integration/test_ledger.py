@@ -184,6 +184,23 @@ def test_a_broadcast_that_went_stale_offers_nothing(sessions: Sessions) -> None:
     assert not intend(sessions, ours)
 
 
+def test_being_on_another_broadcasts_list_does_not_help_who_left_this_one(
+    sessions: Sessions,
+) -> None:
+    broadcast_id = factories.sending(sessions, TEN[:1])
+    text = factories.MARKDOWN.replace("field-notes", "night-notes")
+    factories.sending(sessions, TEN[:1], text, "Evenings")
+    ours = claim(sessions, broadcast_id)
+    with sessions.writing() as session:
+        newsletter_id = session.get_one(Broadcast, broadcast_id).issue.newsletter_id
+        person = ours.rows[0].subscriber_id
+        subscriptions.leave(session, person, newsletter_id, factories.EVIDENCE)
+    assert not intend(sessions, ours)
+    with sessions.writing() as session:
+        left = ledger.skip_unmailable(session, broadcast_id, ours.token)
+    assert left == {ours.rows[0].delivery_id}
+
+
 def test_an_outcome_needs_the_token(sessions: Sessions) -> None:
     broadcast_id = factories.sending(sessions, TEN)
     ours = claim(sessions, broadcast_id)
