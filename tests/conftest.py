@@ -1,5 +1,6 @@
 """What every test can ask for: databases, keys, real servers, shared sample data."""
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -36,6 +37,15 @@ def need(*programs: Program) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(sentence)
     pytest.skip(sentence)
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """Whoever configures logs writes them to this test's captured output, which ends with it."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers, root.level = handlers, level
 
 
 @pytest.fixture(scope="session")

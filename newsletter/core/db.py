@@ -34,7 +34,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, Dialect
-from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
@@ -45,6 +45,8 @@ from newsletter.core.database_url import check_database_url
 from newsletter.core.errors import BusyError, ConfigurationError
 
 BUSY_TIMEOUT_SECONDS = 10
+DATABASE_AWAY = (DBAPIError, BusyError)
+"""What a database that is gone, restarting or busy raises: worth trying again."""
 _PING_AFTER_SECONDS = 2
 _IDLE_SINCE = "idle since"
 

@@ -13,14 +13,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts import ledger, offers
 from newsletter.broadcasts.offers import Conclusion, Intent
 from newsletter.core import logs
-from newsletter.core.db import Sessions
-from newsletter.core.errors import BusyError
+from newsletter.core.db import DATABASE_AWAY, Sessions
 from newsletter.core.failpoints import failpoint
 from newsletter.sending.suppressing import suppress_the_gone
 
@@ -113,10 +111,10 @@ class Committer:
             try:
                 answers = self._written(posts, again=again)
                 break
-            except (DBAPIError, BusyError) as error:
+            except DATABASE_AWAY as error:
                 # Whether the commit took place may be unknown. Both statements can be repeated.
                 again = True
-                log.warning("ledger.away", error=type(getattr(error, "orig", error)).__name__)
+                log.warning("ledger.away", error=type(error).__name__)
                 if self._stopping.wait(_RETRY_SECONDS):
                     answers = None
                     break
@@ -185,8 +183,8 @@ class Committer:
             with self.sessions.writing() as session:
                 ledger.renew(session, tuple(self.live), lease_seconds=self.lease_seconds)
             self._renewed_at = time.monotonic()
-        except DBAPIError as error:
-            log.warning("ledger.away", error=type(error.orig).__name__)
+        except DATABASE_AWAY as error:
+            log.warning("ledger.away", error=type(error).__name__)
 
 
 def _answer(posts: list[_Post], answers: list[Standing] | None) -> None:

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from pydantic import SecretStr
-from sqlalchemy.exc import DBAPIError
 
 from newsletter.broadcasts import control
 from newsletter.broadcasts.models import PauseReason
 from newsletter.core import logs
 from newsletter.core.clock import now
 from newsletter.core.config import RelaySettings
+from newsletter.core.db import DATABASE_AWAY
 from newsletter.core.runtime import Runtime
 from newsletter.mail.replies import Reply
 from newsletter.sending import relays
@@ -105,7 +105,10 @@ class Crew:
         self._committer.start()
         try:
             while not stopping.is_set():
-                await self._tick()
+                try:
+                    await self._tick()
+                except DATABASE_AWAY as error:
+                    log.warning("ledger.away", error=type(error).__name__)
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_TICK_SECONDS):
                         await stopping.wait()
@@ -129,8 +132,8 @@ class Crew:
         self._looked_at = moment
         try:
             usable, limits = await self._in_thread(self._seen)
-        except DBAPIError as error:
-            log.warning("ledger.away", error=type(error.orig).__name__)
+        except DATABASE_AWAY as error:
+            log.warning("ledger.away", error=type(error).__name__)
             return
         for port in self._ports:
             name = port.settings.name
@@ -220,7 +223,8 @@ class Crew:
                 await asyncio.wait(late, timeout=STOP_SECONDS)
         await self._feed.given_back()
         for port in self._ports:
-            await port.close()
+            with suppress(*DATABASE_AWAY):  # the leases will end
+                await port.close()
 
 
 def _settings_of(name: str, runtime: Runtime) -> RelaySettings:

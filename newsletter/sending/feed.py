@@ -12,14 +12,12 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
-
 from newsletter.broadcasts import control, ledger
 from newsletter.broadcasts.ledger import Claim, Claimed
 from newsletter.broadcasts.models import PauseReason
 from newsletter.broadcasts.planning import frozen_content
 from newsletter.core import logs
-from newsletter.core.db import Sessions
+from newsletter.core.db import DATABASE_AWAY, Sessions
 from newsletter.core.errors import NewsletterError
 from newsletter.core.failpoints import failpoint
 from newsletter.rendering.compiled import WireForm
@@ -193,8 +191,8 @@ class Feed:
         """A database that is away loses nothing: the leases will end."""
         try:
             await self._in_thread(write, *arguments)
-        except DBAPIError as error:
-            log.warning("ledger.away", error=type(error.orig).__name__)
+        except DATABASE_AWAY as error:
+            log.warning("ledger.away", error=type(error).__name__)
 
     def _released(self, works: list[Work]) -> None:
         by_token: dict[int, list[int]] = {}
@@ -250,8 +248,8 @@ class Feed:
     async def _claim(self, course: Course) -> None:
         try:
             works = await self._in_thread(self._claimed, course, self._pace.rows())
-        except DBAPIError as error:
-            log.warning("ledger.away", error=type(error.orig).__name__)
+        except DATABASE_AWAY as error:
+            log.warning("ledger.away", error=type(error).__name__)
             await asyncio.sleep(_RETRY_SECONDS)
         else:
             self._took(course, works)

@@ -150,9 +150,7 @@ class Lane:
         if offer and exchange.go_ahead:
             return await self._announce(connection, offer, exchange.go_ahead)
         if offer:
-            # Perhaps it is this very recipient at whom the relay hangs up: others first.
-            self._holding.discard(offer.work)
-            self.feed.postpone(offer.work, outcomes.RELAY_PAUSE_SECONDS)
+            self._not_answered(offer.work, lost_at_body=bool(body and not exchange.verdict))
         if self._parting:
             await self._write(None)
         return not self._parting
@@ -245,11 +243,11 @@ class Lane:
         if standing is Standing.OURS:
             if let_through:
                 failpoint("after_intent")
-                self._body = offer
-            else:
-                self._heard(offer.work, go_ahead)
-                if self._parting:
-                    await self._write(None)
+                self._body = offer  # announced: it goes out, even when we are to part
+                return True
+            self._heard(offer.work, go_ahead)
+            if self._parting:
+                await self._write(None)
             return not self._parting
         self._not_ours(offer.work, standing)
         if let_through:
@@ -284,6 +282,15 @@ class Lane:
         for work, _ in written:
             self._conclude_work(work)
         return standing if announced else None
+
+    def _not_answered(self, work: Work, *, lost_at_body: bool) -> None:
+        """The connection ended before the envelope was answered."""
+        if lost_at_body:
+            self._put_back(work)
+            return
+        # Perhaps it is this very recipient at whom the relay hangs up: others first.
+        self._holding.discard(work)
+        self.feed.postpone(work, outcomes.RELAY_PAUSE_SECONDS)
 
     def _put_back(self, work: Work) -> None:
         self._holding.discard(work)

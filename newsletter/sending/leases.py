@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from newsletter.core import logs
-from newsletter.core.db import Sessions, database_now
+from newsletter.core.db import DATABASE_AWAY, Sessions, database_now
 from newsletter.sending.models import Lease
 
 SENDER = "sender"
@@ -72,7 +71,7 @@ def _keep(
             if not renew(sessions, [held], seconds):
                 on_lost()
                 return
-        except SQLAlchemyError as error:
+        except DATABASE_AWAY as error:
             # The database is away or busy; the next turn may come in time.
             log.warning("lease.not_renewed", name=held.name, error=type(error).__name__)
 

@@ -6,14 +6,13 @@ from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.models import PauseReason
 from newsletter.core import logs
 from newsletter.core.clock import now
 from newsletter.core.config import RelaySettings
-from newsletter.core.db import Sessions
+from newsletter.core.db import DATABASE_AWAY, Sessions
 from newsletter.mail.replies import Reply, ReplyClass, classify
 from newsletter.mail.smtp import SmtpFault
 from newsletter.sending import outcomes, relays
@@ -247,14 +246,22 @@ class RelayPort:
 
         try:
             return await self._in_thread(run)
-        except DBAPIError as error:
-            log.warning("ledger.away", error=type(error.orig).__name__)
+        except DATABASE_AWAY as error:
+            log.warning("ledger.away", error=type(error).__name__)
             return None
 
     def _do(self, work: Coroutine[Any, Any, Any]) -> None:
         task = asyncio.create_task(work)
         self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._background.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, DATABASE_AWAY):
+            log.warning("ledger.away", error=type(error).__name__)
+        elif error:
+            log.error("relay.unlearned", relay=self.settings.name, exc_info=error)
 
 
 def _faulted(

@@ -46,6 +46,7 @@ class Session(asyncio.Protocol):
         self._in_body = False
         self._over = False
         self._recipient = ""
+        self._in_transaction = False
         self._messages = 0
         referee.number += 1
         self.number = referee.number
@@ -105,10 +106,14 @@ class Session(asyncio.Protocol):
             self._say("250 2.0.0 Ok" if verb in (b"RSET", b"NOOP") else "502 5.5.1 What?")
 
     def _step(self, stage: Stage, line: bytes) -> None:
+        if stage is Stage.RCPT and not self._in_transaction:
+            self._say("503 5.5.1 MAIL first")
+            return
         if stage is Stage.RCPT:
             self._recipient = line.partition(b"<")[2].partition(b">")[0].decode().lower()
         elif stage is Stage.MAIL:
             self._recipient = ""
+            self._in_transaction = True
             if refusal := self._refusal():
                 self._refuse(stage, refusal)
                 return
@@ -199,7 +204,8 @@ class Session(asyncio.Protocol):
             self._say(reply)
         else:
             self._refuse(stage, reply)
-        self._work()
+        # Later: what was piped behind belongs to the next message, and this one is not put away.
+        asyncio.get_running_loop().call_soon(self._work)
 
     def _late(self, stage: Stage, rule: Rule, complete: Callable[[], None]) -> None:
         self._no_reply_in_time(stage)
@@ -248,6 +254,8 @@ class Session(asyncio.Protocol):
         if stage in (Stage.BODY, Stage.DOT) and not reply[:1].isdecimal():
             self._write("unanswered", to=self._recipient, stage=stage)
         self._write("refused", to=self._recipient, stage=stage, reply=reply[:80])
+        self._recipient = ""
+        self._in_transaction = False
         self._say(reply)
         if reply.startswith("421"):
             self._end()
