@@ -29,7 +29,7 @@ from newsletter.sending.signing import keyring_of
 from newsletter.sending.transport import Transport
 
 SLICE_SECONDS = 30
-_SWITCH_SECONDS = 0.0005
+_SWITCH_SECONDS = 0.0001
 """Loop and committer hand over to each other at each group; Python's 5 ms would set the pace."""
 
 MakeLimiter = Callable[[Callable[[], float]], RateLimiter]
