@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
 CHECKING = ("preflight", "markdown", "placeholders")
 KEBAB = r"[a-z]+(?:-[a-z]+)+"
+PACKAGES = ("newsletter", "subscribers")
+EVENT = re.compile(r"""^ +log\.[a-z]+\(\s*["']([^"']+)["']""", re.MULTILINE)
 DOCUMENTS = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
@@ -53,6 +56,12 @@ def test_every_command_and_option_says_what_it_is() -> None:
             if parameter.name != "help":
                 assert parameter.help, f"{name} {parameter.opts[0]}"
                 assert not re.search(r"\[[a-z]", parameter.help), "brackets are markup and vanish"
+
+
+@cache
+def log_events() -> set[str]:
+    code = [file.read_text() for folder in PACKAGES for file in (ROOT / folder).rglob("*.py")]
+    return {name for text in code for name in EVENT.findall(text)}
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -99,6 +108,42 @@ def test_every_preflight_code_is_explained_and_no_other() -> None:
     checks = [ROOT / "newsletter" / "rendering" / f"{name}.py" for name in CHECKING]
     used = {code for file in checks for code in re.findall(rf'"({KEBAB})"', file.read_text())}
     assert set(re.findall(rf"`({KEBAB})`", table)) == used
+
+
+def test_every_log_event_is_explained_and_no_other() -> None:
+    text = (ROOT / "docs" / "operations.md").read_text()
+    explained = re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", text, re.MULTILINE)
+    assert sorted(explained) == sorted(log_events())
+
+
+def test_every_decision_is_in_the_index_in_order() -> None:
+    folder = ROOT / "docs" / "decisions"
+    index = re.findall(
+        r"^\| \[(\d{4})\]\((\S+)\)", (folder / "README.md").read_text(), re.MULTILINE
+    )
+    pages = sorted(page.name for page in folder.glob("[0-9]*.md"))
+    assert [name for _, name in index] == pages
+    assert [number for number, _ in index] == [f"{n:04}" for n in range(1, len(pages) + 1)]
+    for name in pages:
+        assert (folder / name).read_text().startswith(f"# {name[:4]}: "), name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_file_setting_and_target_in_a_document_exists(document: Path) -> None:
+    text = _code(document)
+    folders = "|".join([*PACKAGES, "tests", "benchmarks", "docs", "templates"])
+    for path in re.findall(rf"(?<![\w./-])(?:{folders})/[\w/-]+\.(?:py|md|html|mjml)\b", text):
+        assert (ROOT / path).exists(), path
+    for module in re.findall(r"python -m ((?:tests|benchmarks)[\w.]*)", text):
+        base = ROOT.joinpath(*module.split("."))
+        assert base.with_suffix(".py").exists() or (base / "__main__.py").exists(), module
+    for target in re.findall(r"^(?:make|.*[`&] ?make) ([a-z-]+)", text, re.MULTILINE):
+        assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
+    for section, name in re.findall(r"(?<![\w./@-])([a-z]+)\.([a-z_]+)\b(?![./(@-])", text):
+        if f"{section}.{name}" not in log_events():
+            field = Settings.model_fields.get(section)
+            known = getattr(field.annotation, "model_fields", None) if field else None
+            assert known is None or name in known, f"{section}.{name}"
 
 
 def test_the_two_commands_are_in_the_readme() -> None:
