@@ -19,6 +19,8 @@ from newsletter.sending.signing import ready_to_sign
 from newsletter.sending.smtp_transport import transports_for
 
 _stopping = threading.Event()
+_making = threading.Lock()
+"""Several rings at once: a cache alone would let each make a loop, and forget all but one."""
 
 settings = load_settings()
 if settings.embedded:
@@ -29,9 +31,20 @@ if settings.embedded:
 app = create_app(settings)
 
 
-@lru_cache(maxsize=1)
 def running() -> Runtime:
     """This worker process's runtime; its rings go through this process's app."""
+    with _making:
+        return _runtime()
+
+
+def dispatching() -> Dispatch:
+    """This process's send loop; it outlives the tasks and owns the connections."""
+    with _making:
+        return _dispatch()
+
+
+@lru_cache(maxsize=1)
+def _runtime() -> Runtime:
     runtime = open_runtime(settings)
     ready_to_sign(settings)
     runtime.sessions.ring = partial(ring, app)
@@ -39,10 +52,9 @@ def running() -> Runtime:
 
 
 @lru_cache(maxsize=1)
-def dispatching() -> Dispatch:
-    """This process's send loop; it outlives the tasks and owns the connections."""
+def _dispatch() -> Dispatch:
     limiter = partial(RedisLimiter, settings.broker.url.get_secret_value())
-    dispatch = Dispatch(running(), transports_for(settings.relays), limiter)
+    dispatch = Dispatch(_runtime(), transports_for(settings.relays), limiter)
     dispatch.start()
     return dispatch
 
@@ -76,5 +88,6 @@ def _stop(**details: object) -> None:
     """Give back what is claimed and wait for replies under way; the loop's thread outlives us."""
     del details
     _stopping.set()
-    if dispatching.cache_info().currsize:
-        dispatching().stop()
+    with _making:
+        if _dispatch.cache_info().currsize:
+            _dispatch().stop()

@@ -99,6 +99,7 @@ class Feed:
         self._ready: deque[Work] = deque()
         self._courses: deque[Course] = deque()
         self._left: dict[int, int] = {}
+        self._closed = False
         self._claiming: asyncio.Task[None] | None = None
         self._settling: set[asyncio.Future[None]] = set()
         self._pace = _Pace()
@@ -109,6 +110,9 @@ class Feed:
     def add(self, broadcast_id: int, seconds: float) -> Course:
         """Work on this broadcast from now on, claiming for so many seconds."""
         course = Course(broadcast_id, time.monotonic() + seconds)
+        if self._closed:
+            course.close(more=True)
+            return course
         self._courses.append(course)
         self._refill()
         return course
@@ -170,6 +174,7 @@ class Feed:
 
     def close(self) -> None:
         """Claim nothing more and give back what is on no connection."""
+        self._closed = True
         for course in tuple(self._courses):
             course.discarded = True
             course.close(more=True)
