@@ -13,8 +13,9 @@ from benchmarks.interleaved import Result
 HEADER = """\
 # Benchmarks
 
-`make bench` wrote this page. Contestants take turns in one run; figures are medians of {rounds}
-rounds, ratios are what counts. `python -m benchmarks.run --only NAME` measures one chapter.
+`{command}` wrote this page. Contestants take turns in one run;
+figures are medians of {rounds} rounds, ratios are what counts. `make bench` measures every
+chapter, in half an hour.
 
 {machine}
 
@@ -59,8 +60,8 @@ class Chapter:
         return "\n".join(lines)
 
 
-def page(chapters: Iterable[Chapter], rounds: int, others: str) -> str:
-    header = HEADER.format(rounds=rounds, machine=machine(others))
+def page(chapters: Iterable[Chapter], rounds: int, others: str, command: str) -> str:
+    header = HEADER.format(rounds=rounds, machine=machine(others), command=command)
     return header + "\n".join(chapter.text() for chapter in chapters)
 
 

@@ -1,10 +1,11 @@
 """Measure, and write BENCHMARKS.md: `make bench`, about half an hour on two cores.
 
-`python -m benchmarks.run --only NAME` measures one chapter, prints it and leaves the page as it is.
+`python -m benchmarks.run --only NAME …` measures some chapters and prints them; with `--page` it
+writes the page of these alone, and the page says so.
 """
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from benchmarks import ledger, making, others, sending
@@ -35,16 +36,24 @@ TRIAL = Scale(1, 500, (500, 1_000), 5_000, 50_000, 20)
 def main() -> None:
     """Measure what was asked for."""
     asked = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
-    asked.add_argument("--only", choices=CHAPTERS, help="one chapter; the page stays as it is")
+    asked.add_argument("--only", choices=CHAPTERS, nargs="+", help="these chapters")
+    asked.add_argument("--page", action="store_true", help="with --only: write the page of these")
     asked.add_argument("--trial", action="store_true", help="little of everything, nothing written")
     wanted = asked.parse_args()
     packages.install_missing()
     scale = TRIAL if wanted.trial else FULL
-    chapters = [_measured(name, scale) for name in ([wanted.only] if wanted.only else CHAPTERS)]
-    text = page(chapters, scale.rounds, others.versions())
-    if not wanted.only and not wanted.trial:
+    chapters = [_measured(name, scale) for name in wanted.only or CHAPTERS]
+    text = page(chapters, scale.rounds, others.versions(), _command(wanted.only))
+    if not wanted.trial and (wanted.page or not wanted.only):
         (ROOT / "BENCHMARKS.md").write_text(text, encoding="utf-8")
     print(text)
+
+
+def _command(chapters: Sequence[str] | None) -> str:
+    """What made the page."""
+    return (
+        f"python -m benchmarks.run --page --only {' '.join(chapters)}" if chapters else "make bench"
+    )
 
 
 def _measured(name: str, scale: Scale) -> Chapter:
