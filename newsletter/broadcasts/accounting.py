@@ -41,7 +41,7 @@ class Accounting:
         candidates: distinct addresses with any subscription on the broadcast's lists.
         excluded: candidates that got no delivery, by ExclusionReason.
         states: deliveries by DeliveryState.
-        reasons: deliveries by (state, reason); of the accepted and the waiting, reasons are not told.
+        reasons: deliveries by (state, reason); the accepted and the waiting have none here.
     """
 
     candidates: int

@@ -137,8 +137,8 @@ class Broadcast(Base):
     not_after: Mapped[datetime] = mapped_column(UtcDateTime)
     """A digest goes stale: what is not accepted by then is not sent any more."""
     on_in_doubt: Mapped[OnInDoubt] = mapped_column(text_enum(OnInDoubt), default=OnInDoubt.HOLD)
-    freeze_cursor: Mapped[int] = mapped_column(BigId, default=0)
-    """The last subscriber id that freezing has seen; freezing goes on behind it."""
+    frozen_upto: Mapped[str] = mapped_column(String(320), default="")
+    """The last address key that freezing has seen; freezing goes on behind it."""
     frozen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     candidates: Mapped[int] = mapped_column(default=0)
     exclusions: Mapped[dict[str, int]] = mapped_column(Json, default=dict)

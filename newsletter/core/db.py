@@ -208,11 +208,19 @@ class Sessions:
             yield session
 
     @contextmanager
-    def writing(self, *, rehearse: bool = False) -> Iterator[Session]:
+    def own_connection(self) -> Iterator[Connection]:
+        """A connection that nobody else gets, before or after: temporary tables end with it."""
+        with self.engine.connect() as connection:
+            connection.detach()
+            yield connection
+
+    @contextmanager
+    def writing(self, *, rehearse: bool = False, on: Connection | None = None) -> Iterator[Session]:
         """A transaction that commits when the block ends and rolls back when it raises.
 
         Functions registered by `after_commit` run once the commit is known to have succeeded.
-        Rehearsed, it rolls back at the end; what was read in it stays readable.
+        Rehearsed, it rolls back at the end; what was read in it stays readable. `on` is a
+        connection of `own_connection`.
 
         Raises:
             BusyError: other threads kept the database for longer than the busy timeout.
@@ -220,7 +228,8 @@ class Sessions:
         if self._turn:
             self._turn.acquire(BUSY_TIMEOUT_SECONDS)
         try:
-            with Session(self._writer, expire_on_commit=False) as session:
+            writer = on.execution_options(newsletter_writes=True) if on else self._writer
+            with Session(writer, expire_on_commit=False) as session:
                 session.info[_RING] = self.ring
                 yield session
                 if rehearse:
