@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from benchmarks import ledger, making, others, sending
+from benchmarks import beside_a_send, ledger, making, others, sending
 from benchmarks.engine import ROOT
 from benchmarks.interleaved import say
 from benchmarks.page import Chapter, page
@@ -24,6 +24,7 @@ CHAPTERS: Mapping[str, Callable[[Scale], Chapter]] = {
     "growth": sending.growth,
     "freeze": ledger.freeze,
     "claims": ledger.claims,
+    "beside": beside_a_send.beside,
     "compile": making.compiling,
     "splice": making.splicing,
 }
