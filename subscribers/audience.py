@@ -8,14 +8,12 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Select,
-    Subquery,
     and_,
     case,
     func,
     literal,
     null,
     select,
-    union,
 )
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
@@ -40,15 +38,14 @@ class AudienceCount:
     excluded: Mapping[str, int]
 
 
-def audience_chunk(list_ids: Sequence[int], after_subscriber_id: int, limit: int) -> Select[Any]:
-    """The next candidates of the lists, by subscriber id, one row each.
+def audience(list_ids: Sequence[int]) -> Select[Any]:
+    """The candidates of the lists, one row each, in no order.
 
     A candidate is a person with any subscription on one of the lists. Columns: subscriber_id,
     email, address_key, domain_key, list_id (the first list in the given order on which the person
     is active, else NULL), tracking_consent (of that subscription), exclusion (`unconfirmed`,
     `unsubscribed`, `suppressed`, or NULL for those to be mailed).
     """
-    people = _next_people(list_ids, after_subscriber_id, limit)
     position = case(
         {list_id: number for number, list_id in enumerate(list_ids)}, value=Subscription.list_id
     )
@@ -60,7 +57,6 @@ def audience_chunk(list_ids: Sequence[int], after_subscriber_id: int, limit: int
             func.min(case((active, position), else_=_NOWHERE)).label("first_active"),
             func.max(case((pending, 1), else_=0)).label("any_pending"),
         )
-        .join(people, people.c.subscriber_id == Subscription.subscriber_id)
         .where(Subscription.list_id.in_(list_ids))
         .group_by(Subscription.subscriber_id)
         .subquery("standing")
@@ -93,36 +89,13 @@ def audience_chunk(list_ids: Sequence[int], after_subscriber_id: int, limit: int
                 Subscription.list_id == list_of_position,
             ),
         )
-        .order_by(standing.c.subscriber_id)
     )
-
-
-def _next_people(list_ids: Sequence[int], after_subscriber_id: int, limit: int) -> Subquery:
-    """Ids of the next people on any of the lists, in order.
-
-    List by list, so that each is a short walk along an index, however many people there are and
-    whatever the database believes about them; one question for all lists would sort them all.
-    """
-    walks = [
-        select(
-            select(Subscription.subscriber_id)
-            .where(
-                Subscription.list_id == list_id, Subscription.subscriber_id > after_subscriber_id
-            )
-            .order_by(Subscription.subscriber_id)
-            .limit(limit)
-            .subquery()
-        )
-        for list_id in list_ids
-    ]
-    found = union(*walks).subquery()
-    return select(found).order_by(found.c.subscriber_id).limit(limit).subquery("people")
 
 
 def count_audience(session: Session, list_ids: Sequence[int]) -> AudienceCount:
     """Count what freezing these lists now would give."""
-    chunk = audience_chunk(list_ids, 0, 2**31 - 1).order_by(None).subquery()
-    rows = session.execute(select(chunk.c.exclusion, func.count()).group_by(chunk.c.exclusion))
+    people = audience(list_ids).subquery()
+    rows = session.execute(select(people.c.exclusion, func.count()).group_by(people.c.exclusion))
     counts: Counter[str | None] = Counter(dict(rows.all()))
     return AudienceCount(counts.pop(None, 0), {str(reason): n for reason, n in counts.items()})
 

@@ -3,19 +3,32 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    ScalarSelect,
+    and_,
+    func,
+    literal,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.models import (
-    LEASED,
+    IN_DOUBT,
+    NOT_SENT,
     OPEN_STATES,
+    WAITING,
     Broadcast,
     BroadcastState,
     BroadcastTotals,
     Delivery,
     DeliveryState,
     PauseReason,
+    leased_of,
 )
 from newsletter.core.clock import now
 
@@ -28,7 +41,7 @@ class Accounting:
         candidates: distinct addresses with any subscription on the broadcast's lists.
         excluded: candidates that got no delivery, by ExclusionReason.
         states: deliveries by DeliveryState.
-        reasons: failed and skipped deliveries by (state, reason).
+        reasons: deliveries by (state, reason); the accepted and the waiting have none here.
     """
 
     candidates: int
@@ -87,26 +100,72 @@ class Accounting:
 
 
 def account(session: Session, broadcast_id: int) -> Accounting:
-    """Count one broadcast's recipients from its rows, or from the totals they left."""
+    """Count one broadcast's recipients from its rows, or from the totals they left.
+
+    Every state but accepted is counted by an index of its own, and so are all rows together; the
+    accepted are the rest. A row that is missing shows as a gap.
+    """
+    every_row = select(func.count()).where(Delivery.broadcast_id == broadcast_id)
+    return _counted(session, broadcast_id, every_row.scalar_subquery())
+
+
+def progress(session: Session, broadcast_id: int) -> Accounting:
+    """As `account`, for who asks again and again: it counts what is not accepted, and no more.
+
+    It shows no gap, because it takes for granted that whoever is not excluded has a row.
+    """
+    broadcast = session.get_one(Broadcast, broadcast_id)
+    expected = broadcast.candidates - sum(broadcast.exclusions.values())
+    return _counted(session, broadcast_id, literal(expected))
+
+
+def _counted(
+    session: Session, broadcast_id: int, every_row: ColumnElement[int] | ScalarSelect[int]
+) -> Accounting:
     broadcast = session.get_one(Broadcast, broadcast_id)
     states: Counter[DeliveryState] = Counter()
     reasons: Counter[tuple[DeliveryState, str]] = Counter()
-    for state, reason, count in _outcomes(session, broadcast_id):
+    for state, reason, count in _outcomes(session, broadcast_id, every_row):
         states[state] += count
         reasons[state, reason] += count
     return Accounting(broadcast.candidates, broadcast.exclusions, states, reasons)
 
 
-def _outcomes(session: Session, broadcast_id: int) -> list[tuple[DeliveryState, str, int]]:
+_Outcomes = list[tuple[DeliveryState, str, int]]
+
+
+def _outcomes(
+    session: Session, broadcast_id: int, every_row: ColumnElement[int] | ScalarSelect[int]
+) -> _Outcomes:
     totals = session.get(BroadcastTotals, broadcast_id)
     if totals is not None:
         return [(DeliveryState(state), reason, n) for state, reason, n in totals.outcomes]
-    rows = session.execute(
-        select(Delivery.state, Delivery.reason, func.count())
-        .where(Delivery.broadcast_id == broadcast_id)
-        .group_by(Delivery.state, Delivery.reason)
+    everything, *others = session.execute(_counts(broadcast_id, every_row)).all()
+    found: _Outcomes = [(state, reason, count) for state, reason, count in others if count]
+    accepted = everything[2] - sum(count for _, _, count in found)
+    return [*found, (DeliveryState.ACCEPTED, "", accepted)] if accepted else found
+
+
+def _counts(
+    broadcast_id: int, every_row: ColumnElement[int] | ScalarSelect[int]
+) -> CompoundSelect[Any]:
+    """All rows, then those not accepted; one statement, so that no row moves between two counts.
+
+    Each part is spelled as its partial index is. Waiting rows are counted without reading them.
+    """
+    kind = Delivery.state.type
+    everything = select(literal(DeliveryState.ACCEPTED, kind), literal(""), every_row)
+    waiting = select(literal(DeliveryState.PENDING, kind), literal(""), func.count()).where(
+        Delivery.broadcast_id == broadcast_id, WAITING
     )
-    return [(state, reason, n) for state, reason, n in rows]
+    ours = Delivery.broadcast_id == broadcast_id
+    grouped = [
+        select(Delivery.state, Delivery.reason, func.count())
+        .where(which)
+        .group_by(Delivery.state, Delivery.reason)
+        for which in (leased_of(broadcast_id), and_(ours, IN_DOUBT), and_(ours, NOT_SENT))
+    ]
+    return union_all(everything, waiting, *grouped)
 
 
 def finish(session: Session, broadcast_id: int) -> bool:
@@ -130,13 +189,10 @@ def finish(session: Session, broadcast_id: int) -> bool:
 
 def _any_open(session: Session, broadcast_id: int) -> bool:
     """Asked one after the other, so that each question is answered by its partial index."""
-    waiting = Delivery.state == DeliveryState.PENDING
-    leased = and_(LEASED, Delivery.lease_until.is_not(None))
+    waiting = and_(Delivery.broadcast_id == broadcast_id, WAITING)
     return any(
-        session.scalar(
-            select(Delivery.id).where(Delivery.broadcast_id == broadcast_id, is_open).limit(1)
-        )
-        for is_open in (waiting, leased)
+        session.scalar(select(Delivery.id).where(is_open).limit(1))
+        for is_open in (waiting, leased_of(broadcast_id))
     )
 
 

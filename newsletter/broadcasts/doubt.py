@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session, aliased
 
 from newsletter.broadcasts import ledger
 from newsletter.broadcasts.models import (
+    IN_DOUBT,
     Broadcast,
     BroadcastState,
     Delivery,
@@ -31,10 +32,6 @@ RESENT_BY_POLICY = "resent by policy"
 
 RESENDABLE = (BroadcastState.SENDING, BroadcastState.PAUSED, BroadcastState.DONE)
 
-# Written into the statement, not bound: SQLite uses a partial index only for a constant it sees.
-_IN_DOUBT = Delivery.state == bindparam(
-    None, DeliveryState.IN_DOUBT, Delivery.state.type, literal_execute=True
-)
 _LEASED = aliased(Delivery)
 _LEASED_STATES = [DeliveryState.CLAIMED, DeliveryState.SENDING]
 _WITH_A_LIVE_WORKER = exists().where(
@@ -79,7 +76,7 @@ def doubts(session: Session, broadcast_id: int, *, limit: int | None = None) -> 
             _WITH_A_LIVE_WORKER,
         )
         .outerjoin(Subscriber, Subscriber.id == Delivery.subscriber_id)
-        .where(Delivery.broadcast_id == broadcast_id, _IN_DOUBT)
+        .where(Delivery.broadcast_id == broadcast_id, IN_DOUBT)
         .order_by(Delivery.id)
         .limit(limit)
     )
@@ -93,7 +90,7 @@ def accept(session: Session, broadcast_id: int, which: ColumnElement[bool], reas
         DeliveryState.ACCEPTED,
         reason,
         Delivery.broadcast_id == broadcast_id,
-        _IN_DOUBT,
+        IN_DOUBT,
         which,
     )
 
@@ -108,7 +105,7 @@ def resend(session: Session, broadcast: Broadcast, which: ColumnElement[bool], r
         DeliveryState.PENDING,
         reason,
         Delivery.broadcast_id == broadcast.id,
-        _IN_DOUBT,
+        IN_DOUBT,
         ~_WITH_A_LIVE_WORKER,
         which,
     )
@@ -143,6 +140,6 @@ def _is_old() -> ColumnElement[bool]:
 
 
 def _with_old_doubts(session: Session, policy: OnInDoubt) -> list[int]:
-    old = exists().where(Delivery.broadcast_id == Broadcast.id, _IN_DOUBT, _is_old())
+    old = exists().where(Delivery.broadcast_id == Broadcast.id, IN_DOUBT, _is_old())
     found = select(Broadcast.id).where(Broadcast.on_in_doubt == policy, old)
     return list(session.scalars(found.order_by(Broadcast.id)))

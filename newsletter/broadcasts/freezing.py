@@ -1,16 +1,21 @@
 """Freeze the audience: one ledger row per recipient, in chunks that can stop and go on."""
 
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     ColumnElement,
-    CreateTableAs,
-    FromClause,
+    Connection,
     Insert,
-    Row,
+    Integer,
+    MetaData,
     Select,
+    String,
+    Table,
     case,
     func,
     insert,
@@ -18,7 +23,6 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.orm import Session
-from sqlalchemy.schema import DropTable
 
 from newsletter.broadcasts import ledger
 from newsletter.broadcasts.models import (
@@ -31,13 +35,16 @@ from newsletter.broadcasts.models import (
 )
 from newsletter.core.clock import now
 from newsletter.core.config import TrackingMode
-from newsletter.core.db import Sessions, UtcDateTime
+from newsletter.core.db import BigId, Sessions, UtcDateTime
 from newsletter.core.doorbell import ring_after_commit
 from newsletter.rendering.compiled import SenderIdentity, WireForm
-from subscribers.audience import audience_chunk
-from subscribers.models import TrackingConsent
+from subscribers.audience import audience
+from subscribers.models import Subscriber, TrackingConsent
 
 CHUNK_ROWS = 5_000
+"""Some 10 ms of writing on SQLite, where everybody else who writes waits for it."""
+_AIR_SECONDS = 0.001
+"""Between two chunks, for writers in other processes: SQLite's lock knows no queue."""
 
 _FORM_OF_MODE = {
     TrackingMode.OFF: WireForm.NONE,
@@ -46,86 +53,140 @@ _FORM_OF_MODE = {
 }
 
 
+_PEOPLE = Table(
+    "freezing_people",
+    MetaData(),
+    Column("place", Integer, primary_key=True),
+    Column("subscriber_id", BigId),
+    Column("email", String(320)),
+    Column("address_key", String(320)),
+    Column("domain_key", String(255)),
+    Column("list_id", Integer),
+    Column("tracking_consent", String(20)),
+    Column("exclusion", String(20)),
+    prefixes=["TEMPORARY"],
+)
+"""Who is still to be frozen, in the order of their address keys.
+
+That is the order of the ledger's unique index. Written in any other, each chunk changes thousands
+of its pages: five times the work on SQLite, twice on PostgreSQL.
+"""
+
+
 def freeze(sessions: Sessions, broadcast_id: int, unknown: TrackingMode) -> None:
-    """Freeze to the end, one transaction per chunk; a no-op unless the broadcast is freezing.
+    """Freeze to the end, in short transactions; a no-op unless the broadcast is freezing.
 
-    Two at once do no harm: each chunk locks the broadcast and goes on behind its cursor.
+    The people are read once, without a lock: who changes meanwhile is counted once, as they were,
+    and whoever left is found by the ledger before they are offered anything. Stopped and called
+    again, it goes on behind the last address. Of two at once one finds that the other went on,
+    and leaves it to them.
     """
-    while _freeze_chunk(sessions, broadcast_id, unknown):
-        pass
-
-
-def _freeze_chunk(sessions: Sessions, broadcast_id: int, unknown: TrackingMode) -> bool:
-    with sessions.writing() as session:
-        broadcast = session.get_one(Broadcast, broadcast_id, with_for_update=True)
+    with sessions.reading() as session:
+        broadcast = session.get_one(Broadcast, broadcast_id)
         if broadcast.state is not BroadcastState.FREEZING:
-            return False
-        lists = session.scalars(
-            select(BroadcastList.list_id)
-            .where(BroadcastList.broadcast_id == broadcast_id)
-            .order_by(BroadcastList.position)
-        ).all()
-        people = audience_chunk(lists, broadcast.freeze_cursor, CHUNK_ROWS)
-        counts = _decide(session, broadcast, people, unknown)
-        if not counts:
-            broadcast.state = BroadcastState.SENDING
-            broadcast.frozen_at = now()
-            if broadcast.not_after <= now():  # everybody is accounted for, nobody is mailed
-                ledger.expire(session, broadcast_id)
-            ring_after_commit(session, broadcast_id)
-            return False
-        exclusions = Counter(broadcast.exclusions)
-        exclusions.update({row.exclusion: row.people for row in counts if row.exclusion})
-        broadcast.exclusions = dict(exclusions)
-        broadcast.candidates += sum(row.people for row in counts)
-        broadcast.freeze_cursor = max(row.last_id for row in counts)
+            return
+        forms = _forms(session, broadcast_id, unknown)
+    with sessions.own_connection() as connection:
+        with Session(connection) as session:
+            _read_people(session, broadcast_id, broadcast.frozen_upto)
+            session.commit()
+        freezer = _Freezer(sessions, connection, broadcast_id, forms, broadcast.frozen_upto)
+        while freezer.write_chunk():
+            if sessions.dialect == "sqlite":
+                time.sleep(_AIR_SECONDS)
+
+
+def _read_people(session: Session, broadcast_id: int, upto: str) -> None:
+    lists = session.scalars(
+        select(BroadcastList.list_id)
+        .where(BroadcastList.broadcast_id == broadcast_id)
+        .order_by(BroadcastList.position)
+    ).all()
+    _PEOPLE.create(session.connection())
+    people = audience(lists).where(Subscriber.address_key > upto)
+    columns = [column.name for column in people.selected_columns]
+    session.execute(insert(_PEOPLE).from_select(columns, people.order_by(Subscriber.address_key)))
+
+
+@dataclass(slots=True)
+class _Freezer:
+    """Writes the people that were read, a chunk at a time.
+
+    Attributes:
+        upto: the last address key that this freezer knows to be written.
+        place: how many of the people are written.
+    """
+
+    sessions: Sessions
+    connection: Connection
+    broadcast_id: int
+    forms: Mapping[TrackingConsent, int]
+    upto: str
+    place: int = 0
+
+    def write_chunk(self) -> bool:
+        """True when there may be more; the last call finds nobody, and the sending begins."""
+        with self.sessions.writing(on=self.connection) as session:
+            broadcast = session.get_one(Broadcast, self.broadcast_id, with_for_update=True)
+            is_ours = broadcast.frozen_upto == self.upto
+            if broadcast.state is not BroadcastState.FREEZING or not is_ours:
+                return False
+            chunk = _PEOPLE.c.place.between(self.place + 1, self.place + CHUNK_ROWS)
+            counts = session.execute(_counts(chunk)).all()
+            if not counts:
+                _begin_sending(session, broadcast)
+                return False
+            session.execute(_deliveries(broadcast, chunk, self.forms))
+            exclusions = Counter(broadcast.exclusions)
+            exclusions.update({row.exclusion: row.people for row in counts if row.exclusion})
+            broadcast.exclusions = dict(exclusions)
+            broadcast.candidates += sum(row.people for row in counts)
+            self.place = max(row.last_place for row in counts)
+            last = select(_PEOPLE.c.address_key).where(_PEOPLE.c.place == self.place)
+            broadcast.frozen_upto = self.upto = session.scalars(last).one()
         return True
 
 
-def _decide(
-    session: Session, broadcast: Broadcast, people: Select[Any], unknown: TrackingMode
-) -> Sequence[Row[Any]]:
-    """Write the deliveries of a chunk and count it by exclusion: the people are read once.
-
-    Read twice, who changes in between would be counted in both or in neither. SQLite cannot write
-    in the middle of a question, so there the chunk is kept for a moment.
-    """
-    mode = _mode(session, broadcast.id)
-    forms = {consent: int(wire_form(mode, consent, unknown)) for consent in TrackingConsent}
-    if session.get_bind().dialect.name == "postgresql":
-        chunk = people.cte("chunk")
-        frozen = _deliveries(broadcast, chunk, forms).cte("frozen")
-        return session.execute(_counts(chunk).add_cte(frozen)).all()
-    kept = CreateTableAs(people, "frozen_chunk", temporary=True)
-    session.execute(kept)
-    session.execute(_deliveries(broadcast, kept.table, forms))
-    counts = session.execute(_counts(kept.table)).all()
-    session.execute(DropTable(kept.table))
-    return counts
+def _begin_sending(session: Session, broadcast: Broadcast) -> None:
+    broadcast.state = BroadcastState.SENDING
+    broadcast.frozen_at = now()
+    if broadcast.not_after <= now():  # everybody is accounted for, nobody is mailed
+        ledger.expire(session, broadcast.id)
+    ring_after_commit(session, broadcast.id)
 
 
 def _deliveries(
-    broadcast: Broadcast, chunk: FromClause, forms: Mapping[TrackingConsent, int]
+    broadcast: Broadcast, chunk: ColumnElement[bool], forms: Mapping[TrackingConsent, int]
 ) -> Insert:
     """Write the rows of those in the chunk who are mailed."""
+    people = _PEOPLE.c
     columns: dict[str, ColumnElement[Any]] = {
         "broadcast_id": literal(broadcast.id),
-        "subscriber_id": chunk.c.subscriber_id,
-        "list_id": chunk.c.list_id,
-        "address": chunk.c.email,
-        "address_key": chunk.c.address_key,
-        "domain_key": chunk.c.domain_key,
-        "wire_form": case(forms, value=chunk.c.tracking_consent),
+        "subscriber_id": people.subscriber_id,
+        "list_id": people.list_id,
+        "address": people.email,
+        "address_key": people.address_key,
+        "domain_key": people.domain_key,
+        "wire_form": case(forms, value=people.tracking_consent),
         "state": literal(DeliveryState.PENDING, Delivery.state.type),
         "due_at": literal(broadcast.start_at, UtcDateTime),
     }
-    mailed = select(*columns.values()).where(chunk.c.exclusion.is_(None))
-    return insert(Delivery).from_select(list(columns), mailed.order_by(chunk.c.subscriber_id))
+    mailed = select(*columns.values()).where(chunk, people.exclusion.is_(None))
+    return insert(Delivery).from_select(list(columns), mailed.order_by(people.place))
 
 
-def _counts(chunk: FromClause) -> Select[Any]:
-    people, last_id = func.count().label("people"), func.max(chunk.c.subscriber_id).label("last_id")
-    return select(chunk.c.exclusion, people, last_id).group_by(chunk.c.exclusion)
+def _counts(chunk: ColumnElement[bool]) -> Select[Any]:
+    exclusion, place = _PEOPLE.c.exclusion, _PEOPLE.c.place
+    people, last_place = func.count().label("people"), func.max(place).label("last_place")
+    return select(exclusion, people, last_place).where(chunk).group_by(exclusion)
+
+
+def _forms(
+    session: Session, broadcast_id: int, unknown: TrackingMode
+) -> dict[TrackingConsent, int]:
+    content = session.get_one(Content, broadcast_id)
+    mode = SenderIdentity.from_json(content.identity).tracking_mode
+    return {consent: int(wire_form(mode, consent, unknown)) for consent in TrackingConsent}
 
 
 def wire_form(mode: TrackingMode, consent: TrackingConsent, unknown: TrackingMode) -> WireForm:
@@ -136,8 +197,3 @@ def wire_form(mode: TrackingMode, consent: TrackingConsent, unknown: TrackingMod
         TrackingConsent.DENIED: TrackingMode.OFF,
     }[consent]
     return min(_FORM_OF_MODE[mode], _FORM_OF_MODE[by_consent])
-
-
-def _mode(session: Session, broadcast_id: int) -> TrackingMode:
-    content = session.get_one(Content, broadcast_id)
-    return SenderIdentity.from_json(content.identity).tracking_mode

@@ -30,6 +30,7 @@ from sqlalchemy.orm import Session
 from newsletter.broadcasts.models import (
     DELIVERY_MOVES,
     LEASED,
+    WAITING,
     Broadcast,
     BroadcastList,
     BroadcastState,
@@ -38,6 +39,7 @@ from newsletter.broadcasts.models import (
     DeliveryState,
     Proof,
     SkipReason,
+    leased_of,
 )
 from newsletter.core.clock import now
 from newsletter.core.db import UtcDateTime, database_now
@@ -113,7 +115,7 @@ def _claiming() -> Update:
         select(_ROW.id)
         .where(
             _ROW.broadcast_id == bindparam("broadcast"),
-            _WAITING,
+            WAITING,
             _ROW.due_at <= bindparam("at", type_=UtcDateTime()),
             _is_sending(bindparam("broadcast"), bindparam("at", type_=UtcDateTime())),
         )
@@ -124,7 +126,7 @@ def _claiming() -> Update:
     )
     return (
         update(Delivery.__table__)  # type: ignore[arg-type] # a table, which its type hides
-        .where(_ROW.id == due.c.id, _WAITING)
+        .where(_ROW.id == due.c.id, WAITING)
         .values(
             state=DeliveryState.CLAIMED,
             lease_token=bindparam("token"),
@@ -245,10 +247,9 @@ def expire(session: Session, broadcast_id: int) -> None:
 
 def cancel(session: Session, broadcast_id: int) -> None:
     """As `expire`, because somebody said so; rows on the wire right now still get their outcome."""
-    ours = Delivery.broadcast_id == broadcast_id
     session.execute(
         _move(DeliveryState.PENDING, [DeliveryState.CLAIMED])
-        .where(_free(Delivery.state == DeliveryState.CLAIMED, ours))
+        .where(_free(Delivery.state == DeliveryState.CLAIMED, leased_of(broadcast_id)))
         .values(**_LEASE_ENDED)
     )
     _end_waiting(session, broadcast_id, SkipReason.CANCELLED)
@@ -258,7 +259,7 @@ def _end_waiting(session: Session, broadcast_id: int, why: SkipReason) -> None:
     """Skip what was never offered; what was keeps the last thing a relay said about it."""
     session.execute(
         _move(DeliveryState.SKIPPED, [DeliveryState.PENDING])
-        .where(_WAITING, Delivery.broadcast_id == broadcast_id, Delivery.attempt == 0)
+        .where(WAITING, Delivery.broadcast_id == broadcast_id, Delivery.attempt == 0)
         .values(reason=why)
     )
     _end_retries(session, why, Delivery.broadcast_id == broadcast_id)
@@ -273,7 +274,7 @@ def end_hopeless_retries(session: Session, broadcast_id: int, not_after: datetim
 def _end_retries(session: Session, why: SkipReason, *which: ColumnElement[bool]) -> None:
     statement = (
         _move(DeliveryState.FAILED, [DeliveryState.PENDING])
-        .where(_WAITING, Delivery.attempt > 0, *which)
+        .where(WAITING, Delivery.attempt > 0, *which)
         .values(last_at=now())
         .returning(Delivery.id, Delivery.reason)
     )
@@ -300,10 +301,6 @@ def retry_failed(session: Session, broadcast_id: int) -> int:
     return len(retried)
 
 
-# Written into the statement, not bound: SQLite uses a partial index only for a constant it sees.
-_WAITING = Delivery.state == bindparam(
-    None, DeliveryState.PENDING, Delivery.state.type, literal_execute=True
-)
 _is_suppressed = exists().where(Suppression.address_key == Delivery.address_key)
 _LEASE_ENDED = {"lease_token": null(), "lease_until": null()}
 _IS_LEASED = and_(LEASED, Delivery.lease_until.is_not(None))

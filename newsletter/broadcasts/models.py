@@ -4,7 +4,18 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, SmallInteger, String, Text, UniqueConstraint, text
+from sqlalchemy import (
+    ColumnElement,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    String,
+    Text,
+    UniqueConstraint,
+    and_,
+    bindparam,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from newsletter.core.clock import now
@@ -92,6 +103,9 @@ DELIVERY_MOVES: dict[DeliveryState, frozenset[DeliveryState]] = {
 LEASED = text("state IN (1, 2)")
 """Claimed or sending, in the words of the index of leases: SQLite uses it for these alone."""
 
+NOT_SENT = text("state IN (4, 5)")
+"""Failed or skipped, in the words of their index: few, and counted by reason again and again."""
+
 OPEN_STATES = (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.SENDING)
 
 
@@ -123,8 +137,8 @@ class Broadcast(Base):
     not_after: Mapped[datetime] = mapped_column(UtcDateTime)
     """A digest goes stale: what is not accepted by then is not sent any more."""
     on_in_doubt: Mapped[OnInDoubt] = mapped_column(text_enum(OnInDoubt), default=OnInDoubt.HOLD)
-    freeze_cursor: Mapped[int] = mapped_column(BigId, default=0)
-    """The last subscriber id that freezing has seen; freezing goes on behind it."""
+    frozen_upto: Mapped[str] = mapped_column(String(320), default="")
+    """The last address key that freezing has seen; freezing goes on behind it."""
     frozen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     candidates: Mapped[int] = mapped_column(default=0)
     exclusions: Mapped[dict[str, int]] = mapped_column(Json, default=dict)
@@ -211,6 +225,14 @@ class Delivery(Base):
             postgresql_where=text("state = 6"),
             sqlite_where=text("state = 6"),
         ),
+        Index(
+            "ix_deliveries_not_sent",
+            "broadcast_id",
+            "state",
+            "reason",
+            postgresql_where=NOT_SENT,
+            sqlite_where=NOT_SENT,
+        ),
         {"sqlite_autoincrement": True},
     )
 
@@ -238,6 +260,24 @@ class Delivery(Base):
     enhanced_code: Mapped[str] = mapped_column(String(12), default="")
     reply_text: Mapped[str] = mapped_column(String(200), default="")
     last_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+def _written(state: DeliveryState) -> ColumnElement[bool]:
+    """Not bound: SQLite uses a partial index only for a constant that it sees."""
+    return Delivery.state == bindparam(None, state, Delivery.state.type, literal_execute=True)
+
+
+def leased_of(broadcast_id: int) -> ColumnElement[bool]:
+    """Claimed and sending rows of a broadcast, by the index of leases, which are always few.
+
+    The sum hides the broadcast from the planner: SQLite would walk all its rows to find these.
+    """
+    ours = Delivery.broadcast_id + 0 == broadcast_id
+    return and_(ours, LEASED, Delivery.lease_until.is_not(None))
+
+
+WAITING = _written(DeliveryState.PENDING)
+IN_DOUBT = _written(DeliveryState.IN_DOUBT)
 
 
 class SkipReason(StrEnum):

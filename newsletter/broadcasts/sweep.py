@@ -6,16 +6,14 @@ from sqlalchemy import ColumnElement, exists, or_, select, update
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts import accounting, control, doubt, ledger
-from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery, DeliveryState
+from newsletter.broadcasts.models import WAITING, Broadcast, BroadcastState, Delivery
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.doorbell import ring_after_commit
 
 PERIOD_SECONDS = 5
 
-_any_waits = exists().where(
-    Delivery.broadcast_id == Broadcast.id, Delivery.state == DeliveryState.PENDING
-)
+_any_waits = exists().where(Delivery.broadcast_id == Broadcast.id, WAITING)
 
 
 def sweep(sessions: Sessions) -> list[int]:
@@ -106,7 +104,7 @@ def _finish(session: Session, broadcast: Broadcast) -> None:
 def _with_work(session: Session) -> list[int]:
     due = exists().where(
         Delivery.broadcast_id == Broadcast.id,
-        Delivery.state == DeliveryState.PENDING,
+        WAITING,
         Delivery.due_at <= now(),
     )
     working = (

@@ -11,6 +11,7 @@ from newsletter.broadcasts import accounting, control
 from newsletter.broadcasts.accounting import Accounting
 from newsletter.broadcasts.doubt import doubts
 from newsletter.broadcasts.models import (
+    WAITING,
     Broadcast,
     BroadcastState,
     Delivery,
@@ -32,6 +33,8 @@ Id = Annotated[
 
 _ENDED = (BroadcastState.DONE, BroadcastState.CANCELLED, BroadcastState.PAUSED)
 _WATCH_SECONDS = 0.2
+_WATCH_REST = 10
+"""A watcher rests ten times as long as it keeps the database busy."""
 _NAMED_ROWS = 50
 
 
@@ -162,9 +165,10 @@ def follow(runtime: Runtime, broadcast_id: int) -> None:
     """Show progress until the broadcast is done, cancelled or paused; Ctrl-C ends the showing."""
     with output.progress(f"broadcast {broadcast_id}") as bar:
         while True:
+            asked_at = time.monotonic()
             with runtime.sessions.reading() as session:
                 broadcast = control.find_broadcast(session, broadcast_id)
-                accounts = accounting.account(session, broadcast_id)
+                accounts = accounting.progress(session, broadcast_id)
                 waiting = _next_retry(session, broadcast_id)
             bar.update(
                 bar.task_ids[0],
@@ -174,7 +178,12 @@ def follow(runtime: Runtime, broadcast_id: int) -> None:
             )
             if broadcast.state in _ENDED:
                 return
-            time.sleep(_WATCH_SECONDS)
+            time.sleep(_pause_seconds(time.monotonic() - asked_at))
+
+
+def _pause_seconds(took_seconds: float) -> float:
+    """Until the next look: the longer one takes, the rarer they are."""
+    return max(_WATCH_SECONDS, took_seconds * _WATCH_REST)
 
 
 def conclude(runtime: Runtime, broadcast_id: int) -> None:
@@ -206,7 +215,7 @@ def _next_retry(session: Session, broadcast_id: int) -> str:
     """When nothing is due now: when the next waiting recipient is."""
     due_at = session.scalar(
         select(Delivery.due_at)
-        .where(Delivery.broadcast_id == broadcast_id, Delivery.state == DeliveryState.PENDING)
+        .where(Delivery.broadcast_id == broadcast_id, WAITING)
         .order_by(Delivery.due_at)
         .limit(1)
     )
@@ -238,7 +247,7 @@ def _with_bell() -> Runtime:
 
 
 def _summary(session: Session, broadcast: Broadcast) -> dict[str, Any]:
-    accounts = accounting.account(session, broadcast.id)
+    accounts = accounting.progress(session, broadcast.id)
     return {
         "id": broadcast.id,
         "issue": broadcast.issue.date,

@@ -210,11 +210,19 @@ class Sessions:
             yield session
 
     @contextmanager
-    def writing(self, *, rehearse: bool = False) -> Iterator[Session]:
+    def own_connection(self) -> Iterator[Connection]:
+        """A connection that nobody else gets, before or after: temporary tables end with it."""
+        with self.engine.connect() as connection:
+            connection.detach()
+            yield connection
+
+    @contextmanager
+    def writing(self, *, rehearse: bool = False, on: Connection | None = None) -> Iterator[Session]:
         """A transaction that commits when the block ends and rolls back when it raises.
 
         Functions registered by `after_commit` run once the commit is known to have succeeded.
-        Rehearsed, it rolls back at the end; what was read in it stays readable.
+        Rehearsed, it rolls back at the end; what was read in it stays readable. `on` is a
+        connection of `own_connection`.
 
         Raises:
             BusyError: other threads kept the database for longer than the busy timeout.
@@ -222,7 +230,8 @@ class Sessions:
         if self._turn:
             self._turn.acquire(BUSY_TIMEOUT_SECONDS)
         try:
-            with Session(self._writer, expire_on_commit=False) as session:
+            writer = on.execution_options(newsletter_writes=True) if on else self._writer
+            with Session(writer, expire_on_commit=False) as session:
                 session.info[_RING] = self.ring
                 yield session
                 if rehearse:
@@ -342,9 +351,9 @@ def _prepare_sqlite(connection: Any, record: object) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",
-        # A chunk of a freeze or import changes some 4,000 pages of the index of addresses. Brought
-        # home after 1,000, as by default, each is written twice: the log may grow to 80 MB instead.
-        "wal_autocheckpoint=20000",
+        # An import changes pages all over the index of addresses; brought home after 1,000, as by
+        # default, most are written twice. After 20,000 whoever commits then waits for 150 ms.
+        "wal_autocheckpoint=4000",
     ):
         connection.execute(f"PRAGMA {pragma}")
 

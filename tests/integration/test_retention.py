@@ -116,7 +116,7 @@ def test_the_rows_go_and_every_figure_stays(
 ) -> None:
     monkeypatch.setattr(retention, "CHUNK_ROWS", 2)
     before, events = report(sessions, old), rows(sessions, Event)
-    assert (before.unsubscribed, len(before.accounts.reasons), events) == (1, 6, 11)
+    assert (before.unsubscribed, len(before.accounts.reasons), events) == (1, 5, 11)
     assert prune(sessions) == len(READERS) + events
     assert report(sessions, old) == before
     assert report(sessions, old).accounts.line() == before.accounts.line()
