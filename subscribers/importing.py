@@ -25,6 +25,7 @@ from subscribers.models import (
     Suppression,
     TrackingConsent,
 )
+from subscribers.pace import Pace
 from subscribers.presets import ImportedSubscriber, Preset, recognise
 
 CHUNK_ROWS = 1_000
@@ -82,7 +83,7 @@ def import_file(
     options: ImportOptions = ImportOptions(),
     progress: Callable[[int], None] = lambda _bytes: None,
 ) -> ImportReport:
-    """Put the people of a CSV file on a list, committing every thousand rows.
+    """Put the people of a CSV file on a list, committing every thousand rows or fewer.
 
     `find_list` finds or makes the list and returns its id, in the transaction of the first rows: a
     file that cannot be read makes no list. Imported again, the same file changes nothing. Whoever
@@ -93,7 +94,7 @@ def import_file(
     writes meanwhile has to wait for it.
 
     Raises:
-        InputError: the file cannot be read at all, or from some line on; the thousands of rows
+        InputError: the file cannot be read at all, or from some line on; the rows committed
             before that line are imported, and importing the mended file goes on from there.
     """
     report = ImportReport()
@@ -106,11 +107,16 @@ def import_file(
         transaction = stack.enter_context(_transactions(sessions, rehearse=options.rehearse))
         understood = _understood(table, preset, bad, options)
         list_id: int | None = None
-        while (chunk := list(islice(understood, CHUNK_ROWS))) or list_id is None:
+        alone = sessions.dialect == "sqlite" and not options.rehearse
+        pace = Pace(CHUNK_ROWS, alone)
+        while (chunk := list(islice(understood, pace.rows))) or list_id is None:
             with transaction() as session:
-                list_id = find_list(session) if list_id is None else list_id
-                for rows in _each_address_once(chunk):
-                    _Chunk(session, list_id, file.name, rows, report.counts).store()
+                session.connection()  # SQLite waits for its turn here, and a wait is no work
+                with pace.chunk():
+                    list_id = find_list(session) if list_id is None else list_id
+                    for rows in _each_address_once(chunk):
+                        _Chunk(session, list_id, file.name, rows, report.counts).store()
+            pace.rest()
             progress(table.bytes_read)
         progress(table.bytes_read)
     return report

@@ -1,0 +1,51 @@
+"""The pace of a long writing: short transactions, and air between them for everybody else."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+HOLD_SECONDS = 0.02
+"""How long one chunk is meant to keep the database; readers' clicks wait for it on SQLite."""
+_AIR_SHARE = 1.0
+"""Of the time that a chunk took. Other processes look every few ms whether SQLite is free."""
+_FEWEST_ROWS = 25
+_GROWTH = 2.0
+
+
+@dataclass(slots=True)
+class Pace:
+    """How many rows the next chunk takes, from how long those before took.
+
+    Attributes:
+        most: rows of the largest chunk.
+        alone: whoever writes keeps everybody else from writing, as on SQLite; else chunks are as
+            large as they may be, and follow each other at once.
+    """
+
+    most: int
+    alone: bool
+    _fitting: float = 100
+    _took_seconds: float = 0.0
+
+    @property
+    def rows(self) -> int:
+        return min(self.most, max(1, int(self._fitting))) if self.alone else self.most
+
+    @contextmanager
+    def chunk(self) -> Iterator[None]:
+        """Around the work of one chunk, inside its transaction."""
+        began = time.monotonic()
+        yield
+        self.took(time.monotonic() - began)
+
+    def rest(self) -> None:
+        """Between two transactions: the others' turn."""
+        if self.alone:
+            time.sleep(self._took_seconds * _AIR_SHARE)
+
+    def took(self, seconds: float) -> None:
+        """A chunk took so long: the next is to take HOLD_SECONDS, and at most twice the rows."""
+        self._took_seconds = seconds
+        change = min(_GROWTH, HOLD_SECONDS / max(seconds, 1e-6))
+        self._fitting = min(float(self.most), max(_FEWEST_ROWS, self.rows * change))
