@@ -150,7 +150,9 @@ class Lane:
         if offer and exchange.go_ahead:
             return await self._announce(connection, offer, exchange.go_ahead)
         if offer:
-            self._not_answered(offer.work, lost_at_body=bool(body and not exchange.verdict))
+            fault = exchange.fault
+            nobodys = bool(body and not exchange.verdict) or (fault and fault.pipelining_broken)
+            self._not_answered(offer.work, is_nobodys_fault=bool(nobodys))
         if self._parting:
             await self._write(None)
         return not self._parting
@@ -283,9 +285,9 @@ class Lane:
             self._conclude_work(work)
         return standing if announced else None
 
-    def _not_answered(self, work: Work, *, lost_at_body: bool) -> None:
+    def _not_answered(self, work: Work, *, is_nobodys_fault: bool) -> None:
         """The connection ended before the envelope was answered."""
-        if lost_at_body:
+        if is_nobodys_fault:
             self._put_back(work)
             return
         # Perhaps it is this very recipient at whom the relay hangs up: others first.

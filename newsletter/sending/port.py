@@ -173,6 +173,7 @@ class RelayPort:
     def failed(self, fault: SmtpFault) -> None:
         log.warning("relay.fault", relay=self.settings.name, fault=str(fault))
         if fault.pipelining_broken:
+            self.transport.pipelining = False
             self._learn(relays.learn_broken_pipelining, self.settings.name)
         elif fault.reply and _TOO_MANY_CONNECTIONS.search(fault.reply.text):
             self._learn(relays.learn_connections, self.settings.name, len(self._lanes))
