@@ -66,6 +66,7 @@ class SmtpServer:
         context: the server's certificate; asks for STARTTLS, or TLS from the first byte.
         login: user and password that every client has to give.
         log: a file that gets a line of JSON per offer before the client gets the reply.
+        bye_seconds: how long a QUIT waits for its reply.
     """
 
     def __init__(
@@ -76,7 +77,9 @@ class SmtpServer:
         login: tuple[str, str] | None = None,
         smtputf8: bool = True,
         log: Path | None = None,
+        bye_seconds: float = 0,
     ) -> None:
+        self.bye_seconds = bye_seconds
         self.offers: list[Offer] = []
         self.connections = 0
         self._protocols: list[_Protocol] = []
@@ -185,6 +188,10 @@ class _Protocol(SMTP):
         await self.event_handler.answer(self, step)
         await self.push(step.reply)
 
+    async def smtp_QUIT(self, arg: str) -> None:  # noqa: N802 - the name the library calls
+        await asyncio.sleep(self._referee.bye_seconds)
+        await super().smtp_QUIT(arg)
+
 
 class _Handler:
     """aiosmtpd's handler of one connection: one recipient per transaction."""
@@ -232,12 +239,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port-file", type=Path, required=True)
     parser.add_argument("--log", type=Path)
+    parser.add_argument("--bye-seconds", type=float, default=0)
     for kind in ("--unknown", "--refuse", "--greylist", "--silent"):
         parser.add_argument(kind, action="extend", nargs="+", default=[], metavar="ADDR")
     options = parser.parse_args(arguments)
     # Blocked before the server's thread starts, so that the signal waits for sigwait below.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
-    with SmtpServer(log=options.log) as server:
+    with SmtpServer(log=options.log, bye_seconds=options.bye_seconds) as server:
         for address in options.unknown:
             server.always(address, UNKNOWN)
         for address in options.refuse:

@@ -3,7 +3,7 @@
 import threading
 from functools import lru_cache, partial
 
-from celery.signals import worker_shutting_down
+from celery.signals import worker_shutdown, worker_shutting_down
 
 from newsletter.broadcasts import sweep as broadcasts_sweep
 from newsletter.core.config import load_settings
@@ -56,7 +56,14 @@ def _dispatch() -> Dispatch:
     limiter = partial(RedisLimiter, settings.broker.url.get_secret_value())
     dispatch = Dispatch(_runtime(), transports_for(settings.relays), limiter)
     dispatch.start()
+    threading.Thread(target=_stop_in_time, args=(dispatch,), name="stopper", daemon=True).start()
     return dispatch
+
+
+def _stop_in_time(dispatch: Dispatch) -> None:
+    """The loop gives back what is claimed while Celery still waits for the tasks."""
+    _stopping.wait()
+    dispatch.stop()
 
 
 @app.task(name=DELIVER_SLICE)
@@ -84,10 +91,16 @@ def sweep() -> None:
 
 
 @worker_shutting_down.connect
-def _stop(**details: object) -> None:
-    """Give back what is claimed and wait for replies under way; the loop's thread outlives us."""
+def _begin_to_stop(**details: object) -> None:
+    """Called by the signal's handler: whatever it interrupted may hold any lock but this one."""
     del details
     _stopping.set()
+
+
+@worker_shutdown.connect
+def _end(**details: object) -> None:
+    """Wait for replies under way: an interpreter that shuts down gives the loop no threads."""
+    del details
     with _making:
         if _dispatch.cache_info().currsize:
-            _dispatch().stop()
+            _dispatch().close()

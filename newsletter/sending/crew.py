@@ -114,8 +114,10 @@ class Crew:
                         await stopping.wait()
         finally:
             self._stopping = True
-            await self._wind_down()
-            await asyncio.to_thread(self._committer.stop)
+            try:
+                await self._wind_down()
+            finally:
+                self._committer.stop()
 
     async def _tick(self) -> None:
         for port in self._ports:

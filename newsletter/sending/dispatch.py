@@ -9,7 +9,7 @@ import asyncio
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -29,6 +29,8 @@ from newsletter.sending.signing import keyring_of
 from newsletter.sending.transport import Transport
 
 SLICE_SECONDS = 30
+_LOOK_SECONDS = 1
+"""A loop that ends at this moment takes calls that it never runs: look whether it is there."""
 _SWITCH_SECONDS = 0.0001
 """Loop and committer hand over to each other at each group; Python's 5 ms would set the pace."""
 
@@ -65,8 +67,7 @@ class Dispatch:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.stop()
-        self._thread.join()
+        self.close()
 
     def start(self) -> None:
         """Begin; the thread ends after `stop`, and keeps the process until then."""
@@ -77,6 +78,11 @@ class Dispatch:
     def stop(self) -> None:
         """Claim nothing more, wait for replies under way, end; returns at once."""
         self._call(self._stopping.set)
+
+    def close(self) -> None:
+        """Stop, and return when it has ended. Before the interpreter does: it needs its threads."""
+        self.stop()
+        self._thread.join()
 
     def suspend(self) -> None:
         """Give back what is on no connection; returns at once."""
@@ -106,8 +112,11 @@ class Dispatch:
     def _sent(self, broadcast_id: int, seconds: float) -> bool:
         work = self._deliver(broadcast_id, seconds)
         try:
-            return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-        except (RuntimeError, CancelledError):
+            sent = asyncio.run_coroutine_threadsafe(work, self._loop)
+            while not sent.done() and self._thread.is_alive():
+                wait([sent], timeout=_LOOK_SECONDS)
+            return sent.result(timeout=0)
+        except (RuntimeError, CancelledError, TimeoutError):
             work.close()  # the loop has ended: what is left is for the next process
             return True
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from newsletter.broadcasts.models import DeliveryState
-from tests.acceptance.conftest import StartReferee, environment
+from tests.acceptance.conftest import FullMode, StartReferee, celery, environment
 from tests.acceptance.installation import ISSUE, NEWSLETTER, Installation, write_subscribers
 
 S = DeliveryState
@@ -42,3 +42,21 @@ def test_a_signal_in_the_middle_of_a_broadcast_strands_nothing(
     accepted = Counter(referee.accepted())
     assert states == {S.ACCEPTED: len(accepted), S.PENDING: len(EVERYBODY) - len(accepted)}
     assert 50 <= len(accepted) < len(EVERYBODY), json.dumps(states)
+
+
+def test_a_celery_worker_ends_once_its_connections_are_closed(
+    tmp_path: Path, start_referee: StartReferee, full_mode: FullMode
+) -> None:
+    """Nothing is at work when it is told to go, but its relay is slow to say goodbye."""
+    referee = start_referee(**{"bye-seconds": ["2"]})
+    installation = Installation(tmp_path, environment(referee) | full_mode.environment())
+    installation.run("db", "upgrade")
+    (tmp_path / "issue.md").write_text(ISSUE)
+    write_subscribers(tmp_path / "a.csv", EVERYBODY[:3], [])
+    installation.run("subscribers", "import", "a.csv", "--list", "a")
+    with celery(installation, workers=1) as (worker,):
+        installation.run("send", "issue.md", "--list", "a", "--detach")
+        installation.wait_until_ended(1)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(20) == 0
+    assert "Traceback" not in "".join(log.read_text() for log in tmp_path.glob("celery-*.log"))
