@@ -12,7 +12,7 @@ from benchmarks.engine import Database, on_postgresql, on_sqlite, scheduled
 from benchmarks.interleaved import say
 from benchmarks.page import Chapter, Target, shown_time, table
 from benchmarks.sending import Scale
-from newsletter.broadcasts import freezing, ledger
+from newsletter.broadcasts import claims, freezing
 from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery, DeliveryState
 from newsletter.core.clock import now
 from newsletter.core.config import TrackingMode
@@ -57,7 +57,7 @@ tracking: who gets what is decided and written, in transactions of a few thousan
     return Chapter("Freeze the audience", said, table(["", "in all", "per second"], rows), targets)
 
 
-def claims(scale: Scale) -> Chapter:
+def claiming(scale: Scale) -> Chapter:
     """The next rows of a broadcast, in a ledger with many others."""
     rows, targets = [], []
     for name, opened in DATABASES.items():
@@ -80,7 +80,9 @@ or analysed it by hand."""
 def _claim(database: Database, broadcast_id: int) -> float:
     began = time.perf_counter()
     with database.sessions.writing() as session:
-        found = ledger.claim(session, broadcast_id, limit=CLAIM_ROWS, lease_seconds=120)
+        found = claims.claim(
+            session.connection(), broadcast_id, limit=CLAIM_ROWS, lease_seconds=120
+        )
     if not found.rows:
         raise SystemExit("the run does not count: nothing was claimed")
     return time.perf_counter() - began

@@ -24,7 +24,7 @@ CHAPTERS: Mapping[str, Callable[[Scale], Chapter]] = {
     "workers": sending.workers,
     "growth": sending.growth,
     "freeze": ledger.freeze,
-    "claims": ledger.claims,
+    "claims": ledger.claiming,
     "beside": beside_a_send.beside,
     "compile": making.compiling,
     "splice": making.splicing,

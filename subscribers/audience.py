@@ -24,7 +24,6 @@ from subscribers.models import (
     SubscriptionStatus,
     Suppression,
 )
-from subscribers.recipient import Recipient
 
 _NOWHERE = 1_000_000
 """A position behind that of every list a broadcast could have."""
@@ -112,27 +111,3 @@ def still_mailable(
         Subscription.status == SubscriptionStatus.ACTIVE,
     )
     return and_(active, ~asked_per_row(Suppression.address_key == address_key))
-
-
-def recipients(session: Session, subscriber_ids: Sequence[int]) -> dict[int, Recipient]:
-    """The people behind these ids, as messages see them; who is gone is missing."""
-    columns = (
-        Subscriber.id,
-        Subscriber.email,
-        Subscriber.address_key,
-        Subscriber.name,
-        Subscriber.locale,
-        Subscriber.attributes,
-    )
-    rows = session.execute(select(*columns).where(Subscriber.id.in_(subscriber_ids)))
-    return {
-        number: Recipient(
-            subscriber_id=number,
-            address=email,
-            address_key=key,
-            name=name,
-            locale=locale,
-            attributes=attributes,
-        )
-        for number, email, key, name, locale, attributes in rows
-    }

@@ -1,25 +1,16 @@
-"""The ledger: every statement that moves a delivery from one state to another.
+"""The ledger: the statements that move deliveries from one state to another, whoever has them.
 
-Who claims rows gets a fencing token of 63 random bits. Intent and outcome compare it, so a worker
-that slept past its lease cannot send, and cannot overwrite what somebody else did since. Rows
-whose ids do not come back from a statement are fenced: drop them, never send them.
+What a sender does with the rows it holds is in `claims` and `offers`.
 """
 
-import secrets
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import lru_cache
+from datetime import datetime
 
 from sqlalchemy import (
-    BindParameter,
     ColumnElement,
-    Integer,
     Update,
     and_,
-    bindparam,
-    case,
-    exists,
     insert,
     null,
     select,
@@ -31,9 +22,6 @@ from newsletter.broadcasts.models import (
     DELIVERY_MOVES,
     LEASED,
     WAITING,
-    Broadcast,
-    BroadcastList,
-    BroadcastState,
     Delivery,
     DeliveryLog,
     DeliveryState,
@@ -42,34 +30,8 @@ from newsletter.broadcasts.models import (
     leased_of,
 )
 from newsletter.core.clock import now
-from newsletter.core.db import UtcDateTime, database_now
+from newsletter.core.db import database_now
 from newsletter.mail.replies import Reply
-from newsletter.rendering.compiled import WireForm
-from subscribers import audience
-from subscribers.models import Suppression
-
-_TOKEN_BITS = 63
-_ROW = Delivery.__table__.c
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """One claimed row, as the send loop needs it."""
-
-    delivery_id: int
-    subscriber_id: int
-    address: str
-    address_key: str
-    wire_form: WireForm
-    attempt: int
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """Rows that are ours until the lease ends, and the token that proves it."""
-
-    token: int
-    rows: tuple[Claimed, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,107 +52,6 @@ class Outcome:
     counts: bool = True
 
 
-def claim(session: Session, broadcast_id: int, *, limit: int, lease_seconds: int) -> Claim:
-    """Take up to `limit` due rows of a sending broadcast; none are taken twice."""
-    token = secrets.randbits(_TOKEN_BITS)
-    given = {
-        "broadcast": broadcast_id,
-        "at": now(),
-        "most": limit,
-        "token": token,
-        "lease": lease_seconds,
-    }
-    rows = session.connection().execute(_claiming(), given)
-    return Claim(token, tuple(sorted((Claimed(*row) for row in rows), key=_by_id)))
-
-
-def _by_id(row: Claimed) -> int:
-    return row.delivery_id
-
-
-@lru_cache
-def _claiming() -> Update:
-    """Built once: building a statement costs more than running it."""
-    due = (
-        select(_ROW.id)
-        .where(
-            _ROW.broadcast_id == bindparam("broadcast"),
-            WAITING,
-            _ROW.due_at <= bindparam("at", type_=UtcDateTime()),
-            _is_sending(bindparam("broadcast"), bindparam("at", type_=UtcDateTime())),
-        )
-        .order_by(_ROW.due_at, _ROW.id)
-        .limit(bindparam("most", type_=Integer))
-        .with_for_update(skip_locked=True)
-        .cte("due")
-    )
-    return (
-        update(Delivery.__table__)  # type: ignore[arg-type] # a table, which its type hides
-        .where(_ROW.id == due.c.id, WAITING)
-        .values(
-            state=DeliveryState.CLAIMED,
-            lease_token=bindparam("token"),
-            lease_until=database_now(bindparam("lease", type_=Integer)),
-        )
-        .returning(
-            _ROW.id,
-            _ROW.subscriber_id,
-            _ROW.address,
-            _ROW.address_key,
-            _ROW.wire_form,
-            _ROW.attempt,
-        )
-    )
-
-
-def skip_unmailable(session: Session, broadcast_id: int, token: int) -> set[int]:
-    """Drop what is claimed under `token` for people who left since freezing; returns whom."""
-    given = {"broadcast": broadcast_id, "token": token}
-    return set(session.connection().scalars(_skipping(), given))
-
-
-@lru_cache
-def _skipping() -> Update:
-    reason = case((_is_suppressed, SkipReason.SUPPRESSED), else_=SkipReason.UNSUBSCRIBED)
-    return (
-        _move(DeliveryState.SKIPPED, [DeliveryState.CLAIMED])
-        .where(
-            Delivery.lease_token == bindparam("token"),
-            ~_still_mailable(bindparam("broadcast")),
-            _IS_LEASED,
-        )
-        .values(reason=reason, **_LEASE_ENDED)
-        .returning(Delivery.id)
-    )
-
-
-def release(session: Session, token: int, delivery_ids: Collection[int]) -> None:
-    """Give back rows that were claimed under `token` and never offered."""
-    session.execute(
-        _move(DeliveryState.PENDING, [DeliveryState.CLAIMED])
-        .where(Delivery.id.in_(delivery_ids), Delivery.lease_token == token)
-        .values(**_LEASE_ENDED)
-    )
-
-
-def postpone(session: Session, delivery_id: int, token: int, seconds: float) -> None:
-    """Give back one claimed row that is not to be offered before `seconds` from now."""
-    session.execute(
-        _move(DeliveryState.PENDING, [DeliveryState.CLAIMED])
-        .where(Delivery.id == delivery_id, Delivery.lease_token == token)
-        .values(due_at=now() + timedelta(seconds=seconds), **_LEASE_ENDED)
-    )
-
-
-def renew(session: Session, tokens: Collection[int], *, lease_seconds: int) -> None:
-    """Keep what is left of these claims for another lease."""
-    session.execute(
-        update(Delivery)
-        .where(Delivery.lease_token.in_(tokens), _IS_LEASED)
-        .values(lease_until=database_now(lease_seconds))
-    )
-
-
 def proved_arrival(session: Session, delivery_id: int, proof: Proof) -> bool:
     """Whatever bears this delivery's own token proves that the mail was accepted.
 
@@ -206,9 +67,9 @@ def resolve(session: Session, to: DeliveryState, reason: str, *which: ColumnElem
     """
     due = {"due_at": now()} if to is DeliveryState.PENDING else {}
     statement = (
-        _move(to, [DeliveryState.IN_DOUBT])
+        move(to, [DeliveryState.IN_DOUBT])
         .where(*which)
-        .values(reason=reason, **due, **_LEASE_ENDED)
+        .values(reason=reason, **due, **LEASE_ENDED)
         .returning(Delivery.id)
     )
     resolved = [Outcome(found, to, reason) for found in session.scalars(statement)]
@@ -220,12 +81,12 @@ def reap(session: Session) -> None:
     """End expired leases: what was never offered goes back, what was is in doubt."""
     expired = and_(LEASED, Delivery.lease_until < database_now())
     session.execute(
-        _move(DeliveryState.PENDING, [DeliveryState.CLAIMED])
+        move(DeliveryState.PENDING, [DeliveryState.CLAIMED])
         .where(_free(Delivery.state == DeliveryState.CLAIMED, expired))
-        .values(**_LEASE_ENDED)
+        .values(**LEASE_ENDED)
     )
     statement = (
-        _move(DeliveryState.IN_DOUBT, [DeliveryState.SENDING])
+        move(DeliveryState.IN_DOUBT, [DeliveryState.SENDING])
         .where(_free(Delivery.state == DeliveryState.SENDING, expired))
         .values(reason="worker lost", lease_until=null(), last_at=now())
         .returning(Delivery.id)
@@ -248,9 +109,9 @@ def expire(session: Session, broadcast_id: int) -> None:
 def cancel(session: Session, broadcast_id: int) -> None:
     """As `expire`, because somebody said so; rows on the wire right now still get their outcome."""
     session.execute(
-        _move(DeliveryState.PENDING, [DeliveryState.CLAIMED])
+        move(DeliveryState.PENDING, [DeliveryState.CLAIMED])
         .where(_free(Delivery.state == DeliveryState.CLAIMED, leased_of(broadcast_id)))
-        .values(**_LEASE_ENDED)
+        .values(**LEASE_ENDED)
     )
     _end_waiting(session, broadcast_id, SkipReason.CANCELLED)
 
@@ -258,7 +119,7 @@ def cancel(session: Session, broadcast_id: int) -> None:
 def _end_waiting(session: Session, broadcast_id: int, why: SkipReason) -> None:
     """Skip what was never offered; what was keeps the last thing a relay said about it."""
     session.execute(
-        _move(DeliveryState.SKIPPED, [DeliveryState.PENDING])
+        move(DeliveryState.SKIPPED, [DeliveryState.PENDING])
         .where(WAITING, Delivery.broadcast_id == broadcast_id, Delivery.attempt == 0)
         .values(reason=why)
     )
@@ -273,7 +134,7 @@ def end_hopeless_retries(session: Session, broadcast_id: int, not_after: datetim
 
 def _end_retries(session: Session, why: SkipReason, *which: ColumnElement[bool]) -> None:
     statement = (
-        _move(DeliveryState.FAILED, [DeliveryState.PENDING])
+        move(DeliveryState.FAILED, [DeliveryState.PENDING])
         .where(WAITING, Delivery.attempt > 0, *which)
         .values(last_at=now())
         .returning(Delivery.id, Delivery.reason)
@@ -288,7 +149,7 @@ def _end_retries(session: Session, why: SkipReason, *which: ColumnElement[bool])
 def retry_failed(session: Session, broadcast_id: int) -> int:
     """Put the failed rows, and only these, back in line; returns how many. Attempts are kept."""
     statement = (
-        _move(DeliveryState.PENDING, [DeliveryState.FAILED])
+        move(DeliveryState.PENDING, [DeliveryState.FAILED])
         .where(Delivery.broadcast_id == broadcast_id)
         .values(due_at=now())
         .returning(Delivery.id)
@@ -301,28 +162,16 @@ def retry_failed(session: Session, broadcast_id: int) -> int:
     return len(retried)
 
 
-_is_suppressed = exists().where(Suppression.address_key == Delivery.address_key)
-_LEASE_ENDED = {"lease_token": null(), "lease_until": null()}
-_IS_LEASED = and_(LEASED, Delivery.lease_until.is_not(None))
+LEASE_ENDED = {"lease_token": null(), "lease_until": null()}
+IS_LEASED = and_(LEASED, Delivery.lease_until.is_not(None))
 """Spelled as the partial index of leased rows is: SQLite and a prepared plan use it only then."""
 
 
-def _move(to: DeliveryState, sources: Sequence[DeliveryState]) -> Update:
+def move(to: DeliveryState, sources: Sequence[DeliveryState]) -> Update:
     """An UPDATE from `sources` to `to`; only moves of the table of legal moves can be written."""
     assert all(to in DELIVERY_MOVES[source] for source in sources), (sources, to)
     statement = update(Delivery).where(Delivery.state.in_(sources)).values(state=to)
     return statement.execution_options(synchronize_session=False)
-
-
-def _is_sending(
-    broadcast_id: BindParameter[int], at: BindParameter[datetime]
-) -> ColumnElement[bool]:
-    """It is sending, and not yet stale: whoever finds it late mails nobody."""
-    return exists().where(
-        Broadcast.id == broadcast_id,
-        Broadcast.state == BroadcastState.SENDING,
-        Broadcast.not_after > at,
-    )
 
 
 def _free(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
@@ -333,11 +182,6 @@ def _free(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
     """
     free = select(Delivery.id).where(*conditions).with_for_update(skip_locked=True)
     return Delivery.id.in_(free)
-
-
-def _still_mailable(broadcast_id: BindParameter[int]) -> ColumnElement[bool]:
-    lists = select(BroadcastList.list_id).where(BroadcastList.broadcast_id == broadcast_id)
-    return audience.still_mailable(Delivery.address_key, Delivery.subscriber_id, lists)
 
 
 def log_outcomes(session: Session, outcomes: Iterable[Outcome]) -> None:

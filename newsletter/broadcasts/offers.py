@@ -14,8 +14,6 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
-    Connection,
-    Executable,
     FromClause,
     Integer,
     String,
@@ -81,12 +79,13 @@ def announce(
     attempt; otherwise what is announced is not announced twice.
     """
     given = {
-        **_rows("given", _announced(intents)),
+        **_rows("given", announced(intents)),
         "at": now(),
         "lease": lease_seconds,
         "again": int(again),
     }
-    return set(session.connection().scalars(_announcement(_dialect(session), "given"), given))
+    statement = announcement(_dialect(session), "given").returning(ledger_table().c.id)
+    return set(session.connection().scalars(statement, given))
 
 
 def conclude(session: Session, conclusions: Sequence[Conclusion]) -> set[int]:
@@ -100,47 +99,13 @@ def conclude(session: Session, conclusions: Sequence[Conclusion]) -> set[int]:
     return written
 
 
-def write_plainly(
-    connection: Connection,
-    conclusions: Sequence[Conclusion],
-    intents: Sequence[Intent],
-    *,
-    lease_seconds: int,
-) -> set[int]:
-    """Conclude plain acceptances and announce intents at once; returns the announced ids.
-
-    On PostgreSQL one statement does both. What has more to say than `accepted` goes by `conclude`.
-    """
-    assert all(conclusion.is_plain for conclusion in conclusions)
-    given: dict[str, Any] = {"at": now()}
-    if conclusions:
-        given |= _rows("concluded", [_given(conclusion) for conclusion in conclusions])
-    if intents:
-        given |= _rows("announced", _announced(intents))
-        given |= {"lease": lease_seconds, "again": 0}
-    announced: Sequence[int] = ()
-    for statement in _plainly(connection.dialect.name, bool(conclusions), bool(intents)):
-        announced = connection.execute(statement, given).scalars().all()
-    return set(announced) if intents else set()
-
-
 def _rows(name: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     return {name: rows, f"{name}_ids": [row["id"] for row in rows]}
 
 
-def _announced(intents: Sequence[Intent]) -> list[dict[str, Any]]:
+def announced(intents: Sequence[Intent]) -> list[dict[str, Any]]:
+    """What `announcement` is given."""
     return [{"id": i.delivery_id, "token": i.token, "relay": i.relay} for i in intents]
-
-
-@lru_cache
-def _plainly(dialect: str, concludes: bool, announces: bool) -> Sequence[Executable]:
-    """The last statement's rows are the announced ids."""
-    conclusion = _conclusion(dialect, "concluded") if concludes else None
-    announcement = _announcement(dialect, "announced") if announces else None
-    if conclusion is None or announcement is None or dialect != "postgresql":
-        return [s for s in (conclusion, announcement) if s is not None]
-    announced = announcement.cte("announcement")
-    return [select(announced.c.id).add_cte(conclusion.cte("conclusion"))]
 
 
 def _given(conclusion: Conclusion) -> dict[str, Any]:
@@ -163,7 +128,8 @@ def _dialect(session: Session) -> str:
     return session.get_bind().dialect.name
 
 
-def _table() -> Table:
+def ledger_table() -> Table:
+    """`Delivery.__table__` by its real type."""
     table = Delivery.__table__
     assert isinstance(table, Table)
     return table
@@ -172,30 +138,32 @@ def _table() -> Table:
 _TRUE = literal_column("1", Integer)
 
 
-def _is_one_of(dialect: str, name: str, given: FromClause) -> ColumnElement[bool]:
+def is_one_of(dialect: str, name: str, given: FromClause) -> ColumnElement[bool]:
     """The row is one of those given; found by its key, whatever the planner thinks of the rest.
 
     PostgreSQL takes a function for a hundred rows and a young table for an empty one, and would
     rather read all recipients of the broadcast; an array of keys leaves it no choice.
     """
-    same = _table().c.id == given.c.id
+    same = ledger_table().c.id == given.c.id
     if dialect != "postgresql":
         return same
     keys = bindparam(f"{name}_ids", type_=ARRAY(BigInteger))
-    return and_(same, _table().c.id == func.any(keys))
+    return and_(same, ledger_table().c.id == func.any(keys))
 
 
 @lru_cache
-def _announcement(dialect: str, name: str) -> Update:
-    """Built once: building a statement costs more than running it."""
-    row = _table().c
+def announcement(dialect: str, name: str) -> Update:
+    """The rows given under this name are announced; built once, that costs more than running."""
+    row = ledger_table().c
     given = given_rows(
         dialect, name, {"id": BigInteger(), "token": BigInteger(), "relay": String()}
     )
+    # The sum hides the index of leases: it is full of rows long dead, and PostgreSQL read them all.
+    state = row.state + literal_column("0", Integer)
     lists = (
         select(BroadcastList.list_id)
         .where(BroadcastList.broadcast_id == row.broadcast_id)
-        .correlate(_table())
+        .correlate(ledger_table())
     )
     is_sending = asked_per_row(
         Broadcast.id == row.broadcast_id,
@@ -203,15 +171,13 @@ def _announcement(dialect: str, name: str) -> Update:
         Broadcast.not_after > bindparam("at", type_=UtcDateTime()),
     )
     return (
-        update(_table())
+        update(ledger_table())
         .where(
-            _is_one_of(dialect, name, given),
+            is_one_of(dialect, name, given),
             row.lease_token == given.c.token,
             or_(
-                row.state == DeliveryState.CLAIMED,
-                and_(
-                    row.state == DeliveryState.SENDING, bindparam("again", type_=Integer) == _TRUE
-                ),
+                state == DeliveryState.CLAIMED,
+                and_(state == DeliveryState.SENDING, bindparam("again", type_=Integer) == _TRUE),
             ),
             row.lease_until > database_now(),
             is_sending,
@@ -224,13 +190,12 @@ def _announcement(dialect: str, name: str) -> Update:
             last_at=bindparam("at", type_=UtcDateTime()),
             lease_until=database_now(bindparam("lease", type_=Integer)),
         )
-        .returning(row.id)
     )
 
 
 @lru_cache
 def _conclusion(dialect: str, name: str) -> Update:
-    row = _table().c
+    row = ledger_table().c
     given = given_rows(
         dialect,
         name,
@@ -248,9 +213,9 @@ def _conclusion(dialect: str, name: str) -> Update:
     )
     doubt = given.c.to == literal_column(str(int(DeliveryState.IN_DOUBT)))
     return (
-        update(_table())
+        update(ledger_table())
         .where(
-            _is_one_of(dialect, name, given),
+            is_one_of(dialect, name, given),
             row.lease_token == given.c.token,
             or_(
                 row.state == DeliveryState.SENDING,

@@ -45,7 +45,7 @@ from newsletter.core.database_url import check_database_url
 from newsletter.core.errors import BusyError, ConfigurationError
 
 BUSY_TIMEOUT_SECONDS = 10
-DATABASE_AWAY = (DBAPIError, BusyError)
+DATABASE_AWAY = (DBAPIError, BusyError, psycopg.Error, sqlite3.Error)
 """What a database that is gone, restarting or busy raises: worth trying again."""
 _PING_AFTER_SECONDS = 2
 _IDLE_SINCE = "idle since"
@@ -227,20 +227,14 @@ class Sessions:
         Raises:
             BusyError: other threads kept the database for longer than the busy timeout.
         """
-        if self._turn:
-            self._turn.acquire(BUSY_TIMEOUT_SECONDS)
-        try:
-            writer = on.execution_options(newsletter_writes=True) if on else self._writer
-            with Session(writer, expire_on_commit=False) as session:
-                session.info[_RING] = self.ring
-                yield session
-                if rehearse:
-                    session.expunge_all()
-                    return
-                session.commit()
-        finally:
-            if self._turn:
-                self._turn.release()
+        writer = on.execution_options(newsletter_writes=True) if on else self._writer
+        with self.turn(), Session(writer, expire_on_commit=False) as session:
+            session.info[_RING] = self.ring
+            yield session
+            if rehearse:
+                session.expunge_all()
+                return
+            session.commit()
         for call in session.info.get(_AFTER_COMMIT, ()):
             call()
 
@@ -250,11 +244,20 @@ class Sessions:
 
         No unit of work, nothing after the commit; on PostgreSQL one round trip in all.
         """
+        with self.turn(), self._at_once.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Nobody else in this process writes meanwhile; on PostgreSQL all may.
+
+        Raises:
+            BusyError: other threads kept the database for longer than the busy timeout.
+        """
         if self._turn:
             self._turn.acquire(BUSY_TIMEOUT_SECONDS)
         try:
-            with self._at_once.begin() as connection:
-                yield connection
+            yield
         finally:
             if self._turn:
                 self._turn.release()

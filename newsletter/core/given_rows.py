@@ -8,6 +8,8 @@ from sqlalchemy import (
     JSON,
     ColumnElement,
     FromClause,
+    Select,
+    String,
     bindparam,
     column,
     func,
@@ -32,10 +34,26 @@ def given_rows(dialect: str, name: str, columns: Mapping[str, TypeEngine[Any]]) 
     each = func.json_each(bindparam(name, type_=JSON)).table_valued("value", name=f"{name}_each")
     return select(
         *(
-            type_coerce(func.json_extract(each.c.value, f"$.{key}"), kind).label(key)
+            type_coerce(func.json_extract(each.c.value, literal_column(f"'$.{key}'")), kind).label(
+                key
+            )
             for key, kind in columns.items()
         )
     ).subquery(name)
+
+
+def given_values(name: str) -> Select[Any]:
+    """For SQLite: values handed over as one parameter, the text of a JSON array."""
+    return select(func.json_each(bindparam(name, type_=String)).table_valued("value").c.value)
+
+
+def as_one_value(rows: FromClause, *columns: ColumnElement[Any]) -> Select[Any]:
+    """All rows as one JSON array, of arrays when there are several columns: on SQLite one step.
+
+    Each row that is fetched gives the interpreter away and waits to get it back.
+    """
+    each = columns[0] if len(columns) == 1 else func.json_array(*columns)
+    return select(func.json_group_array(each)).select_from(rows)
 
 
 def json_time(moment: datetime | None) -> str | None:
@@ -49,4 +67,5 @@ def asked_per_row(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
     Without the OFFSET, PostgreSQL would turn it into a join, and begin that at whichever end its
     statistics like: right for a report, ruinous for a group of twelve rows of ten million.
     """
-    return select(literal_column("1")).where(*conditions).offset(literal_column("0")).exists()
+    asked: Select[Any] = select(literal_column("1")).where(*conditions)
+    return asked.limit(literal_column("1")).offset(literal_column("0")).exists()

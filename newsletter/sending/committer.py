@@ -15,10 +15,11 @@ from enum import Enum
 
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts import ledger, offers
+from newsletter.broadcasts import claims, offers, plain_groups
 from newsletter.broadcasts.offers import Conclusion, Intent
 from newsletter.core import logs
 from newsletter.core.db import DATABASE_AWAY, Sessions
+from newsletter.core.express import Express
 from newsletter.core.failpoints import failpoint
 from newsletter.sending.suppressing import suppress_the_gone
 
@@ -67,6 +68,10 @@ class Committer:
     _stopping: threading.Event = field(default_factory=threading.Event)
     _thread: threading.Thread | None = None
     _renewed_at: float = 0.0
+    _express: Express = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._express = Express(self.sessions)
 
     def start(self) -> None:
         self._renewed_at = time.monotonic()
@@ -102,6 +107,7 @@ class Committer:
             if posts:
                 self._write(posts)
             elif self._stopping.is_set():
+                self._express.close()
                 return
 
     def _write(self, posts: list[_Post]) -> None:
@@ -138,9 +144,9 @@ class Committer:
     def _at_once(self, posts: list[_Post], conclusions: list[Conclusion]) -> list[Standing]:
         """What nearly every group is; who was not announced is looked at afterwards."""
         intents = [post.intent for post in posts if post.intent]
-        with self.sessions.at_once() as connection:
-            ours = offers.write_plainly(
-                connection, conclusions, intents, lease_seconds=self.lease_seconds
+        with self._express.transaction():
+            ours = plain_groups.write(
+                self._express, conclusions, intents, lease_seconds=self.lease_seconds
             )
             failpoint("inside_commit")
         if len(ours) == len(posts):
@@ -172,7 +178,7 @@ class Committer:
             return Standing.FENCED
         if post.intent.delivery_id in ours:
             return Standing.OURS
-        left = ledger.skip_unmailable(session, post.broadcast_id, post.intent.token)
+        left = claims.skip_unmailable(session, post.broadcast_id, post.intent.token)
         return Standing.LEFT if post.intent.delivery_id in left else Standing.FENCED
 
     def _renew_if_due(self) -> None:
@@ -181,7 +187,7 @@ class Committer:
             return
         try:
             with self.sessions.writing() as session:
-                ledger.renew(session, tuple(self.live), lease_seconds=self.lease_seconds)
+                claims.renew(session, tuple(self.live), lease_seconds=self.lease_seconds)
             self._renewed_at = time.monotonic()
         except DATABASE_AWAY as error:
             log.warning("ledger.away", error=type(error).__name__)

@@ -7,13 +7,13 @@ little, and memory stays flat whatever the size of the list.
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from newsletter.broadcasts import control, ledger
-from newsletter.broadcasts.ledger import Claim, Claimed
+from newsletter.broadcasts import claims, control
+from newsletter.broadcasts.claims import Claim, Claimed
 from newsletter.broadcasts.models import PauseReason
 from newsletter.broadcasts.planning import frozen_content
 from newsletter.core import logs
@@ -24,8 +24,6 @@ from newsletter.rendering.compiled import WireForm
 from newsletter.rendering.message import PreparedMail, prepare
 from newsletter.sending.in_thread import InThread
 from newsletter.sending.signing import Keyring
-from subscribers import audience
-from subscribers.recipient import Recipient
 
 CLAIM_ROWS = 100
 CLAIM_SECONDS = 3
@@ -73,7 +71,6 @@ class Work:
     course: Course
     token: int
     row: Claimed
-    recipient: Recipient
     mail: PreparedMail
 
 
@@ -205,11 +202,11 @@ class Feed:
             by_token.setdefault(work.token, []).append(work.row.delivery_id)
         with self._sessions.writing() as session:
             for token, ids in by_token.items():
-                ledger.release(session, token, ids)
+                claims.release(session, token, ids)
 
     def _postponed(self, delivery_id: int, token: int, seconds: float) -> None:
         with self._sessions.writing() as session:
-            ledger.postpone(session, delivery_id, token, seconds)
+            claims.postpone(session, delivery_id, token, seconds)
 
     def _freed(self, works: Iterable[Work]) -> None:
         """They are pending again: a course that thought it was at its end is not."""
@@ -283,54 +280,40 @@ class Feed:
         self.on_filled()
 
     def _claimed(self, course: Course, limit: int) -> list[Work]:
-        """In a thread: claim, drop who left meanwhile, fetch the people."""
+        """In a thread: claim, and drop who left meanwhile."""
         number = course.broadcast_id
         while True:
-            with self._sessions.writing() as session:
-                claim = ledger.claim(
-                    session, number, limit=limit, lease_seconds=self._lease_seconds
+            with self._sessions.at_once() as connection:
+                claim = claims.claim(
+                    connection, number, limit=limit, lease_seconds=self._lease_seconds
                 )
-                if not claim.rows:
-                    return []
-                failpoint("after_claim")
-                left = ledger.skip_unmailable(session, number, claim.token)
-            rows = [row for row in claim.rows if row.delivery_id not in left]
-            if rows:
-                return self._works(course, claim, rows)
+            if not claim.rows:
+                return []
+            failpoint("after_claim")
+            mailable = [row for row in claim.rows if row.may_be_mailed]
+            if len(mailable) < len(claim.rows):
+                with self._sessions.writing() as session:
+                    left = claims.skip_unmailable(session, number, claim.token)
+                mailable = [row for row in claim.rows if row.delivery_id not in left]
+            if mailable:
+                return self._works(course, claim, mailable)
 
     def _works(self, course: Course, claim: Claim, rows: list[Claimed]) -> list[Work]:
-        people = self._recipients(rows)
         try:
-            mails = {row.wire_form: self._mail(course, row.wire_form) for row in rows}
+            mails = {form: self._mail(course, form) for form in {row.wire_form for row in rows}}
         except NewsletterError as error:
             self._unsendable(course, claim, error)
             return []
-        return [
-            Work(course, claim.token, row, people[row.delivery_id], mails[row.wire_form])
-            for row in rows
-        ]
+        return [Work(course, claim.token, row, mails[row.wire_form]) for row in rows]
 
     def _mail(self, course: Course, form: WireForm) -> PreparedMail:
         return prepared_mail(self._sessions, course.broadcast_id, form, self._keyring)
-
-    def _recipients(self, rows: list[Claimed]) -> Mapping[int, Recipient]:
-        """By delivery id. The frozen address is mailed, whatever the subscriber's is by now."""
-        with self._sessions.reading() as session:
-            people = audience.recipients(session, [row.subscriber_id for row in rows])
-        return {
-            row.delivery_id: replace(
-                people.get(row.subscriber_id, Recipient(row.subscriber_id, "", "")),
-                address=row.address,
-                address_key=row.address_key,
-            )
-            for row in rows
-        }
 
     def _unsendable(self, course: Course, claim: Claim, error: NewsletterError) -> None:
         """What was frozen cannot be made into a mail: nobody's fault but ours, nobody fails."""
         with self._sessions.writing() as session:
             control.halt(session, course.broadcast_id, PauseReason.HEALTH, str(error))
-            ledger.release(session, claim.token, [row.delivery_id for row in claim.rows])
+            claims.release(session, claim.token, [row.delivery_id for row in claim.rows])
 
 
 class _Pace:

@@ -175,7 +175,7 @@ class Lane:
         return None
 
     def _made(self, work: Work) -> _Offer:
-        recipient, number = work.recipient, work.row.delivery_id
+        recipient, number = work.row.recipient, work.row.delivery_id
         address = Address.stored(recipient.address, recipient.address_key)
         wire = personalise(work.mail, recipient, number, self.keys)
         envelope = Envelope(
@@ -278,7 +278,8 @@ class Lane:
             number, broadcast_id = announced.row.delivery_id, announced.course.broadcast_id
             intent = Intent(number, announced.token, self.port.transport.name)
         conclusions = [
-            Conclusion(work.token, outcome, work.row.address_key) for work, outcome in written
+            Conclusion(work.token, outcome, work.row.recipient.address_key)
+            for work, outcome in written
         ]
         standing = await self.committer.post(conclusions, intent, broadcast_id)
         for work, _ in written:

@@ -272,4 +272,4 @@ def _faulted(
 
 
 def _domain(work: Work) -> str:
-    return work.row.address_key.rpartition("@")[2]
+    return work.row.recipient.address_key.rpartition("@")[2]

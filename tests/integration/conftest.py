@@ -24,8 +24,8 @@ from newsletter.rendering.compiled import WireForm
 from newsletter.rendering.message import personalise, prepare
 from newsletter.tracking.models import Event, EventKind
 from newsletter.web.app import create_app
-from subscribers.audience import recipients
 from subscribers.models import ConsentEvent, Subscription
+from subscribers.recipient import Recipient
 from tests import factories
 from tests.smtp_talk import Run
 
@@ -70,9 +70,9 @@ def mailed(sessions: Sessions, keys: TokenKeys) -> Iterator[Mailed]:
     (row, _) = factories.deliveries(sessions, broadcast_id).values()
     with sessions.writing() as session:
         mail = prepare(frozen_content(session, broadcast_id), WireForm.INDIVIDUAL)
-        person = recipients(session, [row.subscriber_id])[row.subscriber_id]
         for delivery in session.scalars(select(Delivery)):
             delivery.state = DeliveryState.ACCEPTED
+    person = Recipient(row.subscriber_id, row.address, row.address_key)
     wire = personalise(mail, person, row.id, keys)
     parsed = message_from_bytes(wire, EmailMessage, policy=policy.default)
     page = unescape(parsed.get_body(["html"]).get_content())

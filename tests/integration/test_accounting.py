@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import delete, select, text
 
-from newsletter.broadcasts import accounting, ledger
+from newsletter.broadcasts import accounting, claims
 from newsletter.broadcasts.models import Broadcast, Delivery, DeliveryState
 from newsletter.core.db import Sessions
 from tests import factories
@@ -26,7 +26,7 @@ def broadcast_id(sessions: Sessions) -> int:
     factories.sending(sessions, ["other@example.org"], name="Others")
     made = factories.sending(sessions, [f"r{n}@example.org" for n in range(len(ENDS) + 3)])
     with sessions.writing() as session:
-        claimed = ledger.claim(session, made, limit=len(ENDS) + 2, lease_seconds=60)
+        claimed = claims.claim(session.connection(), made, limit=len(ENDS) + 2, lease_seconds=60)
         for row, end in zip(claimed.rows, [*ENDS, (S.CLAIMED, ""), (S.SENDING, "")], strict=True):
             session.get_one(Delivery, row.delivery_id).state = end[0]
             session.get_one(Delivery, row.delivery_id).reason = end[1]

@@ -6,7 +6,7 @@ import pytest
 import time_machine
 from sqlalchemy import select
 
-from newsletter.broadcasts import accounting, control, freezing, ledger, planning
+from newsletter.broadcasts import accounting, claims, control, freezing, planning
 from newsletter.broadcasts.models import (
     Broadcast,
     BroadcastState,
@@ -213,8 +213,8 @@ def test_only_failed_rows_are_retried(sessions: Sessions) -> None:
     with sessions.writing() as session:
         assert control.retry_failed(session, broadcast_id) == 1
     with sessions.writing() as session:
-        claimed = ledger.claim(session, broadcast_id, limit=10, lease_seconds=60)
-    assert [row.address for row in claimed.rows] == ["r1@example.org"]
+        claimed = claims.claim(session.connection(), broadcast_id, limit=10, lease_seconds=60)
+    assert [row.recipient.address for row in claimed.rows] == ["r1@example.org"]
 
 
 def test_the_frozen_content_stays_whatever_becomes_of_the_issue(sessions: Sessions) -> None:

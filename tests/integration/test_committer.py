@@ -13,13 +13,15 @@ import pytest
 from sqlalchemy import event, make_url
 from sqlalchemy.exc import OperationalError
 
-from newsletter.broadcasts import control, ledger
-from newsletter.broadcasts.ledger import Claim, Outcome
+from newsletter.broadcasts import claims, control
+from newsletter.broadcasts.claims import Claim
+from newsletter.broadcasts.ledger import Outcome
 from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState, PauseReason
 from newsletter.broadcasts.offers import Conclusion, Intent
 from newsletter.broadcasts.sweep import sweep
 from newsletter.core.config import DeliverySettings
 from newsletter.core.db import Sessions, connect
+from newsletter.core.express import Express
 from newsletter.core.runtime import Runtime
 from newsletter.core.tokens import TokenKeys
 from newsletter.mail.replies import parse_reply
@@ -54,20 +56,29 @@ def postgresql(postgresql_database: str) -> Iterator[Sessions]:
 
 @contextmanager
 def commits(sessions: Sessions) -> Iterator[list[str]]:
-    """The thread of every commit meanwhile."""
+    """The thread of every commit meanwhile, whichever way it went."""
     threads: list[str] = []
+    express = Express.transaction
 
     def count(_: Any) -> None:
         threads.append(threading.current_thread().name)
 
+    @contextmanager
+    def counted(self: Express) -> Iterator[None]:
+        with express(self):
+            yield
+        count(self)
+
     event.listen(sessions.engine, "commit", count)
-    yield threads
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Express, "transaction", counted)
+        yield threads
     event.remove(sessions.engine, "commit", count)
 
 
 def claim(sessions: Sessions, broadcast_id: int) -> Claim:
     with sessions.writing() as session:
-        return ledger.claim(session, broadcast_id, limit=100, lease_seconds=60)
+        return claims.claim(session.connection(), broadcast_id, limit=100, lease_seconds=60)
 
 
 def written(
@@ -104,7 +115,9 @@ def test_a_group_is_one_transaction_whatever_it_holds(sessions: Sessions) -> Non
         assert answers == [Standing.OURS] * 5
         assert counted == ["committer"]
     done = [
-        Conclusion(ours.token, Outcome(row.delivery_id, S.ACCEPTED, reply=OK), row.address_key)
+        Conclusion(
+            ours.token, Outcome(row.delivery_id, S.ACCEPTED, reply=OK), row.recipient.address_key
+        )
         for row in ours.rows[:5]
     ]
     posts = [([conclusion], intent) for conclusion, intent in zip(done, second, strict=True)]

@@ -9,7 +9,7 @@ import time_machine
 from sqlalchemy import event, select, update
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts import accounting, control, doubt, ledger, offers
+from newsletter.broadcasts import accounting, claims, control, doubt, ledger, offers
 from newsletter.broadcasts.ledger import Outcome
 from newsletter.broadcasts.models import (
     Broadcast,
@@ -47,13 +47,13 @@ def sent(
 def offer(sessions: Sessions, broadcast_id: int, doubtful: Collection[str]) -> int:
     """Offer what is due to a relay that falls silent for the doubtful; returns the token."""
     with sessions.writing() as session:
-        claim = ledger.claim(session, broadcast_id, limit=3, lease_seconds=60)
+        claim = claims.claim(session.connection(), broadcast_id, limit=3, lease_seconds=60)
         intents = [Intent(row.delivery_id, claim.token, "main") for row in claim.rows]
         ours = {intent.delivery_id for intent in intents}
         assert offers.announce(session, intents, lease_seconds=60) == ours
         for row in claim.rows:
             came = Outcome(row.delivery_id, S.ACCEPTED, reply=OK)
-            if row.address in doubtful:
+            if row.recipient.address in doubtful:
                 came = Outcome(row.delivery_id, S.IN_DOUBT, "no reply after the dot")
             assert record(session, claim.token, came)
         accounting.finish(session, broadcast_id)

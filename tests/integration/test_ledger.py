@@ -17,9 +17,10 @@ from hypothesis.stateful import (
 )
 from sqlalchemy import select, update
 
-from newsletter.broadcasts import accounting, control, ledger, offers
+from newsletter.broadcasts import accounting, claims, control, ledger, offers
 from newsletter.broadcasts.accounting import Accounting
-from newsletter.broadcasts.ledger import Claim, Outcome
+from newsletter.broadcasts.claims import Claim
+from newsletter.broadcasts.ledger import Outcome
 from newsletter.broadcasts.models import (
     DELIVERY_MOVES,
     OPEN_STATES,
@@ -50,7 +51,7 @@ TEN = [f"reader{number}@example.org" for number in range(10)]
 
 def claim(sessions: Sessions, broadcast_id: int, limit: int = 100, lease: int = 60) -> Claim:
     with sessions.writing() as session:
-        return ledger.claim(session, broadcast_id, limit=limit, lease_seconds=lease)
+        return claims.claim(session.connection(), broadcast_id, limit=limit, lease_seconds=lease)
 
 
 def intend(sessions: Sessions, ours: Claim, number: int = 0, *, again: bool = False) -> bool:
@@ -93,8 +94,8 @@ def test_two_claim_at_once_and_share(postgresql_database: str) -> None:
     schema.upgrade(sessions)
     broadcast_id = factories.sending(sessions, TEN)
     with sessions.writing() as one, sessions.writing() as other:
-        first = ledger.claim(one, broadcast_id, limit=4, lease_seconds=60)
-        second = ledger.claim(other, broadcast_id, limit=10, lease_seconds=60)
+        first = claims.claim(one.connection(), broadcast_id, limit=4, lease_seconds=60)
+        second = claims.claim(other.connection(), broadcast_id, limit=10, lease_seconds=60)
     assert (len(first.rows), len(second.rows)) == (4, 6)
     sessions.engine.dispose()
 
@@ -102,7 +103,12 @@ def test_two_claim_at_once_and_share(postgresql_database: str) -> None:
 def test_claimed_rows_carry_the_frozen_address(sessions: Sessions) -> None:
     broadcast_id = factories.sending(sessions, ["Ada@Example.org"])
     (row,) = claim(sessions, broadcast_id).rows
-    assert (row.address, row.address_key, row.attempt) == ("Ada@example.org", "ada@example.org", 0)
+    person = row.recipient
+    assert (person.address, person.address_key, row.attempt) == (
+        "Ada@example.org",
+        "ada@example.org",
+        0,
+    )
 
 
 def test_nothing_is_claimed_unless_the_broadcast_is_sending(sessions: Sessions) -> None:
@@ -139,16 +145,18 @@ def test_who_left_since_freezing_is_not_mailed(sessions: Sessions, reason: SkipR
         broadcast = session.get_one(Broadcast, broadcast_id)
         if reason is SkipReason.UNSUBSCRIBED:
             newsletter_id = broadcast.issue.newsletter_id
-            subscriptions.leave(session, row.subscriber_id, newsletter_id, factories.EVIDENCE)
+            subscriptions.leave(
+                session, row.recipient.subscriber_id, newsletter_id, factories.EVIDENCE
+            )
         else:
             suppressions.suppress(
-                session, row.address_key, reason=SuppressionReason.MANUAL, source="test"
+                session, row.recipient.address_key, reason=SuppressionReason.MANUAL, source="test"
             )
     assert not intend(sessions, ours)
     with sessions.writing() as session:
-        left = ledger.skip_unmailable(session, broadcast_id, ours.token)
+        left = claims.skip_unmailable(session, broadcast_id, ours.token)
     assert left == {row.delivery_id}
-    skipped = factories.deliveries(sessions, broadcast_id)[row.address]
+    skipped = factories.deliveries(sessions, broadcast_id)[row.recipient.address]
     assert (skipped.state, skipped.reason) == (S.SKIPPED, reason)
 
 
@@ -193,11 +201,11 @@ def test_being_on_another_broadcasts_list_does_not_help_who_left_this_one(
     ours = claim(sessions, broadcast_id)
     with sessions.writing() as session:
         newsletter_id = session.get_one(Broadcast, broadcast_id).issue.newsletter_id
-        person = ours.rows[0].subscriber_id
+        person = ours.rows[0].recipient.subscriber_id
         subscriptions.leave(session, person, newsletter_id, factories.EVIDENCE)
     assert not intend(sessions, ours)
     with sessions.writing() as session:
-        left = ledger.skip_unmailable(session, broadcast_id, ours.token)
+        left = claims.skip_unmailable(session, broadcast_id, ours.token)
     assert left == {ours.rows[0].delivery_id}
 
 
@@ -272,7 +280,7 @@ def test_released_rows_are_free_again(sessions: Sessions) -> None:
     ours = claim(sessions, broadcast_id)
     intend(sessions, ours)
     with sessions.writing() as session:
-        ledger.release(session, ours.token, [row.delivery_id for row in ours.rows])
+        claims.release(session, ours.token, [row.delivery_id for row in ours.rows])
     assert states(sessions, broadcast_id) == [S.SENDING, *[S.PENDING] * 9]
 
 
@@ -367,7 +375,7 @@ class LedgerMachine(RuleBasedStateMachine):
         ours = self._some(data)
         if ours:
             with self.sessions.writing() as session:
-                ledger.release(session, ours.token, [row.delivery_id for row in ours.rows])
+                claims.release(session, ours.token, [row.delivery_id for row in ours.rows])
 
     @rule()
     def lose_all_workers(self) -> None:

@@ -1,6 +1,6 @@
 """Which failures end the mail to an address for good: certainty at once, a disabled box twice."""
 
-from newsletter.broadcasts import ledger, offers
+from newsletter.broadcasts import claims, ledger, offers
 from newsletter.broadcasts.history import times_failed_with
 from newsletter.broadcasts.offers import Conclusion, Intent
 from newsletter.core.clock import now
@@ -19,13 +19,15 @@ def fail(sessions: Sessions, broadcast_id: int, reply: Reply) -> bool:
     """Offer ada the mail once more; whether the reply suppressed her address."""
     with sessions.writing() as session:
         ledger.retry_failed(session, broadcast_id)
-        claim = ledger.claim(session, broadcast_id, limit=1, lease_seconds=60)
+        claim = claims.claim(session.connection(), broadcast_id, limit=1, lease_seconds=60)
         (row,) = claim.rows
         intent = Intent(row.delivery_id, claim.token, "main")
         assert offers.announce(session, [intent], lease_seconds=60)
         outcome = outcome_of(row.delivery_id, reply, row.attempt + 1, [1])
-        assert offers.conclude(session, [Conclusion(claim.token, outcome, row.address_key)])
-        return suppress_the_gone(session, outcome, row.address_key)
+        assert offers.conclude(
+            session, [Conclusion(claim.token, outcome, row.recipient.address_key)]
+        )
+        return suppress_the_gone(session, outcome, row.recipient.address_key)
 
 
 def sending(sessions: Sessions, number: int, address: str = ADA) -> int:
