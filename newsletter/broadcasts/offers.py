@@ -151,6 +151,15 @@ def is_one_of(dialect: str, name: str, given: FromClause) -> ColumnElement[bool]
     return and_(same, ledger_table().c.id == func.any(keys))
 
 
+def state_of_found() -> ColumnElement[DeliveryState]:
+    """The state of rows that are found by key.
+
+    The sum hides the indexes of leases and doubts: they are full of rows long dead, and PostgreSQL
+    would sooner read all of these than trust a key.
+    """
+    return ledger_table().c.state + literal_column("0", Integer)
+
+
 @lru_cache
 def announcement(dialect: str, name: str) -> Update:
     """The rows given under this name are announced; built once, that costs more than running."""
@@ -158,8 +167,7 @@ def announcement(dialect: str, name: str) -> Update:
     given = given_rows(
         dialect, name, {"id": BigInteger(), "token": BigInteger(), "relay": String()}
     )
-    # The sum hides the index of leases: it is full of rows long dead, and PostgreSQL read them all.
-    state = row.state + literal_column("0", Integer)
+    state = state_of_found()
     lists = (
         select(BroadcastList.list_id)
         .where(BroadcastList.broadcast_id == row.broadcast_id)
@@ -195,7 +203,7 @@ def announcement(dialect: str, name: str) -> Update:
 
 @lru_cache
 def _conclusion(dialect: str, name: str) -> Update:
-    row = ledger_table().c
+    row, state = ledger_table().c, state_of_found()
     given = given_rows(
         dialect,
         name,
@@ -217,10 +225,7 @@ def _conclusion(dialect: str, name: str) -> Update:
         .where(
             is_one_of(dialect, name, given),
             row.lease_token == given.c.token,
-            or_(
-                row.state == DeliveryState.SENDING,
-                and_(row.state == DeliveryState.IN_DOUBT, ~doubt),
-            ),
+            or_(state == DeliveryState.SENDING, and_(state == DeliveryState.IN_DOUBT, ~doubt)),
         )
         .values(
             state=given.c.to,

@@ -20,6 +20,7 @@ from newsletter.broadcasts.offers import (
     announcement,
     is_one_of,
     ledger_table,
+    state_of_found,
 )
 from newsletter.core.clock import now
 from newsletter.core.db import UtcDateTime
@@ -100,7 +101,7 @@ def _one_by_one() -> tuple[str, ...]:
 
 
 def _acceptance(dialect: str) -> Update:
-    row = ledger_table().c
+    row, state = ledger_table().c, state_of_found()
     kinds: dict[str, TypeEngine[Any]] = {
         "id": BigInteger(),
         "token": BigInteger(),
@@ -114,7 +115,7 @@ def _acceptance(dialect: str) -> Update:
         .where(
             is_one_of(dialect, "concluded", given),
             row.lease_token == given.c.token,
-            or_(row.state == DeliveryState.SENDING, row.state == DeliveryState.IN_DOUBT),
+            or_(state == DeliveryState.SENDING, state == DeliveryState.IN_DOUBT),
         )
         .values(
             state=DeliveryState.ACCEPTED,

@@ -17,9 +17,10 @@ from starlette.testclient import TestClient
 
 from newsletter.broadcasts.models import Delivery, DeliveryState
 from newsletter.broadcasts.planning import frozen_content
-from newsletter.core.db import Sessions
+from newsletter.core.db import Sessions, connect
 from newsletter.core.runtime import Runtime
 from newsletter.core.tokens import TokenKeys
+from newsletter.migrations import schema
 from newsletter.rendering.compiled import WireForm
 from newsletter.rendering.message import personalise, prepare
 from newsletter.tracking.models import Event, EventKind
@@ -61,6 +62,15 @@ class Mailed:
     def events(self, kind: EventKind) -> list[Event]:
         with self.runtime.sessions.reading() as session:
             return list(session.scalars(select(Event).where(Event.kind == kind).order_by(Event.id)))
+
+
+@pytest.fixture
+def postgresql(postgresql_database: str) -> Iterator[Sessions]:
+    """This version's tables on PostgreSQL, for what SQLite has not."""
+    sessions = connect(postgresql_database)
+    schema.upgrade(sessions)
+    yield sessions
+    sessions.engine.dispose()
 
 
 @pytest.fixture

@@ -20,12 +20,11 @@ from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryStat
 from newsletter.broadcasts.offers import Conclusion, Intent
 from newsletter.broadcasts.sweep import sweep
 from newsletter.core.config import DeliverySettings
-from newsletter.core.db import Sessions, connect
+from newsletter.core.db import Sessions
 from newsletter.core.express import Express
 from newsletter.core.runtime import Runtime
 from newsletter.core.tokens import TokenKeys
 from newsletter.mail.replies import parse_reply
-from newsletter.migrations import schema
 from newsletter.sending.committer import Committer, Standing
 from newsletter.sending.dispatch import Dispatch
 from newsletter.sending.feed import prepared_mail
@@ -44,14 +43,6 @@ GONE = parse_reply(550, "5.1.1 User unknown")
 @pytest.fixture(autouse=True)
 def _nothing_prepared() -> None:
     prepared_mail.cache_clear()
-
-
-@pytest.fixture
-def postgresql(postgresql_database: str) -> Iterator[Sessions]:
-    sessions = connect(postgresql_database)
-    schema.upgrade(sessions)
-    yield sessions
-    sessions.engine.dispose()
 
 
 @contextmanager
