@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from newsletter.core.clock import now
-from newsletter.core.db import Base, BigId, Json, UtcDateTime, text_enum
+from newsletter.core.tables import Base, BigId, Json, UtcDateTime, text_enum
 
 MAX_NAME_CHARACTERS = 200
 

@@ -41,8 +41,8 @@ from newsletter.broadcasts.models import (
 )
 from newsletter.broadcasts.offers import ledger_table
 from newsletter.core.clock import now
-from newsletter.core.db import UtcDateTime, database_now
 from newsletter.core.given_rows import as_one_value, given_values
+from newsletter.core.tables import UtcDateTime, database_now
 from newsletter.rendering.compiled import WireForm
 from subscribers import audience
 from subscribers.models import Subscriber, Suppression

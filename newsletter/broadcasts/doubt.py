@@ -17,8 +17,8 @@ from newsletter.broadcasts.models import (
 )
 from newsletter.core.clock import now
 from newsletter.core.config import OnInDoubt
-from newsletter.core.db import database_now
 from newsletter.core.doorbell import ring_after_commit
+from newsletter.core.tables import database_now
 from subscribers.models import Subscriber
 
 GRACE = timedelta(minutes=10)

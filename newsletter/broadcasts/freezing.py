@@ -36,8 +36,9 @@ from newsletter.broadcasts.models import (
 )
 from newsletter.core.clock import now
 from newsletter.core.config import TrackingMode
-from newsletter.core.db import BigId, Sessions, UtcDateTime
+from newsletter.core.db import Sessions
 from newsletter.core.doorbell import ring_after_commit
+from newsletter.core.tables import BigId, UtcDateTime
 from newsletter.rendering.compiled import SenderIdentity, WireForm
 from subscribers.audience import audience
 from subscribers.models import Subscriber, TrackingConsent

@@ -30,7 +30,7 @@ from newsletter.broadcasts.models import (
     leased_of,
 )
 from newsletter.core.clock import now
-from newsletter.core.db import database_now
+from newsletter.core.tables import database_now
 from newsletter.mail.replies import Reply
 
 

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from newsletter.core.clock import now
 from newsletter.core.config import OnInDoubt
-from newsletter.core.db import Base, BigId, Json, SmallEnum, UtcDateTime, text_enum
+from newsletter.core.tables import Base, BigId, Json, SmallEnum, UtcDateTime, text_enum
 from newsletter.issues.models import Issue
 from newsletter.rendering.compiled import WireForm
 from subscribers.models import SubscriberList

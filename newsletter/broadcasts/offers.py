@@ -40,8 +40,8 @@ from newsletter.broadcasts.models import (
     DeliveryState,
 )
 from newsletter.core.clock import now
-from newsletter.core.db import UtcDateTime, database_now
 from newsletter.core.given_rows import asked_per_row, given_rows, json_time
+from newsletter.core.tables import UtcDateTime, database_now
 from subscribers import audience
 
 

@@ -23,9 +23,9 @@ from newsletter.broadcasts.offers import (
     state_of_found,
 )
 from newsletter.core.clock import now
-from newsletter.core.db import UtcDateTime
 from newsletter.core.express import Express, written_out
 from newsletter.core.given_rows import as_one_value, given_rows
+from newsletter.core.tables import UtcDateTime
 
 
 def write(

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from newsletter.core.clock import now
 from newsletter.core.config import TrackingMode
-from newsletter.core.db import Base, UtcDateTime, text_enum
+from newsletter.core.tables import Base, UtcDateTime, text_enum
 
 
 class Newsletter(Base):

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
 
-from newsletter.core.db import SmallEnum, UtcDateTime
+from newsletter.core.tables import SmallEnum, UtcDateTime
 from newsletter.migrations.tables import METADATA
 
 

@@ -1,7 +1,7 @@
 """Every models module, so that the one metadata is complete."""
 
 from newsletter.broadcasts import models as broadcasts
-from newsletter.core.db import Base
+from newsletter.core.tables import Base
 from newsletter.issues import models as issues
 from newsletter.sending import models as sending
 from newsletter.tracking import models as tracking

@@ -15,7 +15,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from newsletter.core import logs
-from newsletter.core.db import DATABASE_AWAY, Sessions, database_now
+from newsletter.core.db import DATABASE_AWAY, Sessions
+from newsletter.core.tables import database_now
 from newsletter.sending.models import Lease
 
 SENDER = "sender"

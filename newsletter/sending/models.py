@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from newsletter.broadcasts.models import DeliveryState
 from newsletter.core.clock import now
-from newsletter.core.db import Base, BigId, SmallEnum, UtcDateTime
+from newsletter.core.tables import Base, BigId, SmallEnum, UtcDateTime
 
 
 class SystemMail(Base):

@@ -16,9 +16,9 @@ from newsletter.broadcasts.ledger import Outcome
 from newsletter.broadcasts.models import DeliveryState
 from newsletter.core import logs
 from newsletter.core.clock import now
-from newsletter.core.db import database_now
 from newsletter.core.doorbell import OUTBOX, ring_after_commit
 from newsletter.core.runtime import Runtime
+from newsletter.core.tables import database_now
 from newsletter.mail.address import Address
 from newsletter.mail.replies import classify
 from newsletter.mail.smtp import GO_AHEAD, Envelope, SmtpFault

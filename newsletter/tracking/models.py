@@ -7,7 +7,7 @@ from sqlalchemy import Index, SmallInteger, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from newsletter.core.clock import now
-from newsletter.core.db import Base, BigId, UtcDateTime, text_enum
+from newsletter.core.tables import Base, BigId, UtcDateTime, text_enum
 
 
 class EventKind(StrEnum):

@@ -17,7 +17,7 @@ from newsletter.broadcasts.models import (
     Proof,
 )
 from newsletter.core.clock import now
-from newsletter.core.db import BigId
+from newsletter.core.tables import BigId
 from newsletter.rendering.mail_tokens import TrackingToken
 from newsletter.tracking.models import Event, EventKind
 

@@ -9,8 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.exc import StatementError
 
 from newsletter.core.clock import now
-from newsletter.core.db import Sessions, after_commit, database_now
+from newsletter.core.db import Sessions, after_commit
 from newsletter.core.doorbell import ring_after_commit
+from newsletter.core.tables import database_now
 from newsletter.sending import leases
 from subscribers.models import Subscriber
 from tests import factories

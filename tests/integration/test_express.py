@@ -7,8 +7,9 @@ import pytest
 from sqlalchemy import String, bindparam, insert, literal, select, text
 
 from newsletter.broadcasts import plain_groups
-from newsletter.core.db import DATABASE_AWAY, Sessions, UtcDateTime
+from newsletter.core.db import DATABASE_AWAY, Sessions
 from newsletter.core.express import Express, written_out
+from newsletter.core.tables import UtcDateTime
 from newsletter.sending.models import Lease
 
 NOON = datetime(2026, 6, 17, 12, 0, 0, 500, UTC)
