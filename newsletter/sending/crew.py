@@ -17,7 +17,8 @@ from newsletter.core.runtime import Runtime
 from newsletter.mail.replies import Reply
 from newsletter.sending import relays
 from newsletter.sending.committer import Committer
-from newsletter.sending.feed import Course, Feed
+from newsletter.sending.courses import Course
+from newsletter.sending.feed import Feed
 from newsletter.sending.in_thread import InThread
 from newsletter.sending.lane import Lane
 from newsletter.sending.port import RelayPort

@@ -26,7 +26,8 @@ from newsletter.mail.smtp import GO_AHEAD, Envelope, Exchange, SmtpFault
 from newsletter.rendering.message import personalise
 from newsletter.sending import outcomes
 from newsletter.sending.committer import Committer, Standing
-from newsletter.sending.feed import Course, Feed, Work
+from newsletter.sending.courses import Course, Work
+from newsletter.sending.feed import Feed
 from newsletter.sending.transport import Connection, Transport
 
 IDLE_SECONDS = 4

@@ -16,7 +16,7 @@ from newsletter.core.db import DATABASE_AWAY, Sessions
 from newsletter.mail.replies import Reply, ReplyClass, classify
 from newsletter.mail.smtp import SmtpFault
 from newsletter.sending import outcomes, relays
-from newsletter.sending.feed import Work
+from newsletter.sending.courses import Work
 from newsletter.sending.in_thread import InThread
 from newsletter.sending.lane import Lane
 from newsletter.sending.leases import Held
