@@ -1,6 +1,5 @@
 """`newsletter broadcasts`: watch a sending and steer it."""
 
-import threading
 import time
 from typing import Annotated, Any
 
@@ -20,6 +19,7 @@ from newsletter.broadcasts.models import (
     PauseReason,
 )
 from newsletter.cli import in_doubt, output, state
+from newsletter.cli.ending import Ending
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError
 from newsletter.core.runtime import Runtime
@@ -162,11 +162,11 @@ def resolve(
         _say_who_sends(runtime, broadcast_id)
 
 
-def follow(runtime: Runtime, broadcast_id: int, ending: threading.Event | None = None) -> None:
-    """Show progress until the broadcast is done, cancelled or paused, or `ending` is set."""
-    ending = ending or threading.Event()
+def follow(runtime: Runtime, broadcast_id: int, ending: Ending | None = None) -> None:
+    """Show progress until the broadcast is done, cancelled or paused, or `ending` is wished."""
+    ending = ending or Ending()
     with output.progress(f"broadcast {broadcast_id}") as bar:
-        while not ending.is_set():
+        while not ending.is_wished:
             asked_at = time.monotonic()
             with runtime.sessions.reading() as session:
                 broadcast = control.find_broadcast(session, broadcast_id)
