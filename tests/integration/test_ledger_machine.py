@@ -1,6 +1,7 @@
 """Any order of the ledger's moves, drawn by Hypothesis: nobody twice, and the books add up."""
 
 from contextlib import suppress
+from datetime import timedelta
 from itertools import count
 
 from hypothesis import HealthCheck, settings
@@ -34,6 +35,7 @@ from tests.ledger_moves import claim, expire_leases, intend, record
 
 S = DeliveryState
 TWO = ["ada@example.org", "bob@example.org"]
+A_DAY = timedelta(days=1)
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -116,6 +118,13 @@ class LedgerMachine(RuleBasedStateMachine):
     def retry_failed(self) -> None:
         with self.sessions.writing() as session, suppress(RefusedError):
             control.retry_failed(session, self.broadcast_id)
+
+    def teardown(self) -> None:
+        """Put it aside: a sweep goes over every broadcast that is not at its end."""
+        if not self._has_ended():
+            with self.sessions.writing() as session:
+                broadcast = session.get_one(Broadcast, self.broadcast_id)
+                broadcast.state, broadcast.start_at = BroadcastState.SCHEDULED, now() + A_DAY
 
     def _counted_after_sweep(self) -> Accounting:
         sweep(self.sessions)
