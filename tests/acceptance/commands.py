@@ -158,7 +158,11 @@ def _become(asked: Mapping[str, object], out: int, err: int) -> None:
 if __name__ == "__main__":
     from newsletter.cli.app import main
 
-    for later in ("newsletter.jobs.celery", "sqlalchemy.dialects.postgresql.psycopg"):
+    for later in (
+        "newsletter.jobs.celery",
+        "newsletter.rendering.css",
+        "sqlalchemy.dialects.postgresql.psycopg",
+    ):
         import_module(later)  # what some commands import only when they need it
     configure_mappers()
     gc.freeze()
