@@ -33,7 +33,7 @@ class Route:
     """A connection to a relay that may be used; lives on the event loop.
 
     Attributes:
-        is_probe: a half-open breaker let this one try, with one message.
+        is_probe: a half-open breaker let this one try: it goes on only after a first good answer.
     """
 
     transport: Transport
@@ -78,8 +78,6 @@ class Route:
             await self._teach(relays.give_back_probe)
 
     def _is_spent(self) -> bool:
-        if self.is_probe and not self._is_proven and self._offered:
-            return True
         most = self._limits.messages_per_connection
         return most is not None and self._offered >= most
 
