@@ -21,6 +21,11 @@ from tests.servers.packages import Program
 
 SHARED = Path(__file__).parents[2] / "shared"
 _numbers = count(1)
+_PLAIN_LOGS: list[structlog.typing.Processor] = [
+    structlog.processors.add_log_level,
+    # As the program has it: the default draws every local variable, seconds for one traceback.
+    structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -45,6 +50,7 @@ def logs_as_before() -> Iterator[None]:
     """Whoever configures logs writes them to this test's captured output, which ends with it."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    structlog.configure(processors=_PLAIN_LOGS)
     yield
     root.handlers, root.level = handlers, level
     structlog.reset_defaults()

@@ -15,6 +15,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 EHLO = b"250-raw.test\r\n250-PIPELINING\r\n250-SIZE 50000000\r\n250 8BITMIME\r\n"
+OK, GO_ON = b"250 2.1.0 Ok\r\n", b"354 go on\r\n"
+NO_USER = b"550 5.1.1 User unknown\r\n"
+CLOSING = b"421 4.3.2 closing\r\n"
 
 
 class Act(Enum):

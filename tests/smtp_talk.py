@@ -1,21 +1,13 @@
 """Talking to a scripted SMTP server, and what came of it in brief."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 from newsletter.mail.smtp import Connection, Envelope, Exchange, Server, Timeouts, connect
-from tests.raw_smtp import Peer, Script, raw_smtp
-
-ADA = Envelope("editor@example.org", "ada@example.org")
-BOB = Envelope("editor@example.org", "bob@example.org")
-ONE, TWO = b"Subject: 1\r\n\r\nOne.\r\n", b"Subject: 2\r\n\r\nTwo.\r\n"
-MAILING = ((None, ADA), (ONE, BOB), (TWO, None))
-"""Two messages over one connection."""
-
-OK, GO_ON = b"250 2.1.0 Ok\r\n", b"354 go on\r\n"
-NO_USER = b"550 5.1.1 User unknown\r\n"
-CLOSING = b"421 4.3.2 closing\r\n"
+from tests.raw_smtp import GO_ON, OK, Peer, Script, raw_smtp
+from tests.sample_mail import ADA
 
 PATIENT = Timeouts(connect=20, command=20, after_dot=20, pipelined=20)
 HASTY = Timeouts(connect=0.4, command=0.4, after_dot=0.8, pipelined=0.4)
@@ -23,8 +15,8 @@ HASTY = Timeouts(connect=0.4, command=0.4, after_dot=0.8, pipelined=0.4)
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
-def plain(port: int) -> Server:
-    return Server("127.0.0.1", port, local_name="client.test")
+def plain(port: int, user: str = "", password: str = "") -> Server:
+    return Server("127.0.0.1", port, user=user, password=password, local_name="client.test")
 
 
 async def talk(
@@ -34,14 +26,43 @@ async def talk(
     pipelining: bool = True,
 ) -> list[Exchange]:
     """One connection, one exchange after the other; a body only where it got its go-ahead."""
-    async with raw_smtp(script) as port:
-        connection = await connect(plain(port), timeouts, pipelining=pipelining)
+    async with opened(script, timeouts=timeouts, pipelining=pipelining) as connection:
         exchanges: list[Exchange] = []
         for body, envelope in offers:
             ready = bool(exchanges) and has_go_ahead(exchanges[-1])
             exchanges.append(await connection.exchange(body if ready else None, envelope))
-        await connection.close()
         return exchanges
+
+
+@asynccontextmanager
+async def opened(
+    script: Script,
+    *,
+    timeouts: Timeouts = PATIENT,
+    pipelining: bool = True,
+    small_window: bool = False,
+) -> AsyncIterator[Connection]:
+    """A connection to a server that plays the script; both end with the block."""
+    async with raw_smtp(script, small_window=small_window) as port:
+        connection = await connect(plain(port), timeouts, pipelining=pipelining)
+        yield connection
+        await connection.close()
+
+
+@asynccontextmanager
+async def awaiting_a_body(
+    script: Script,
+    *,
+    timeouts: Timeouts = PATIENT,
+    pipelining: bool = True,
+    small_window: bool = False,
+) -> AsyncIterator[Connection]:
+    """The same once the envelope to ada got its go-ahead."""
+    async with opened(
+        script, timeouts=timeouts, pipelining=pipelining, small_window=small_window
+    ) as connection:
+        assert has_go_ahead(await connection.exchange(None, ADA))
+        yield connection
 
 
 async def ready_for_a_body(peer: Peer) -> None:

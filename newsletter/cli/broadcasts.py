@@ -19,6 +19,7 @@ from newsletter.broadcasts.models import (
     PauseReason,
 )
 from newsletter.cli import in_doubt, output, state
+from newsletter.cli.ending import Ending
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError
 from newsletter.core.runtime import Runtime
@@ -161,10 +162,11 @@ def resolve(
         _say_who_sends(runtime, broadcast_id)
 
 
-def follow(runtime: Runtime, broadcast_id: int) -> None:
-    """Show progress until the broadcast is done, cancelled or paused; Ctrl-C ends the showing."""
+def follow(runtime: Runtime, broadcast_id: int, ending: Ending | None = None) -> None:
+    """Show progress until the broadcast is done, cancelled or paused, or `ending` is wished."""
+    ending = ending or Ending()
     with output.progress(f"broadcast {broadcast_id}") as bar:
-        while True:
+        while not ending.is_wished:
             asked_at = time.monotonic()
             with runtime.sessions.reading() as session:
                 broadcast = control.find_broadcast(session, broadcast_id)
@@ -178,7 +180,7 @@ def follow(runtime: Runtime, broadcast_id: int) -> None:
             )
             if broadcast.state in _ENDED:
                 return
-            time.sleep(_pause_seconds(time.monotonic() - asked_at))
+            ending.wait(_pause_seconds(time.monotonic() - asked_at))
 
 
 def _pause_seconds(took_seconds: float) -> float:
@@ -196,6 +198,8 @@ def conclude(runtime: Runtime, broadcast_id: int) -> None:
     if broadcast.resume_at:
         output.say(f"It goes on by itself at {broadcast.resume_at.astimezone():%H:%M}.")
     output.say(accounts.line())
+    if broadcast.state not in _ENDED:
+        output.say("Nothing is lost: `newsletter serve` or `newsletter worker` goes on with it.")
     if accounts.in_doubt:
         in_doubt.say_what_to_do(broadcast_id)
 

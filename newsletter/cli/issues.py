@@ -30,8 +30,6 @@ app = typer.Typer(help="Write, check, render and store issues.", no_args_is_help
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="An issue in either form.")]
 
-_SAID_ONE_BY_ONE = 3
-
 _SKELETON = """\
 ---
 date: {day}
@@ -209,19 +207,16 @@ def sample_bodies(message: bytes) -> tuple[str, str]:
 
 
 def print_findings(place: str, findings: Sequence[Finding]) -> None:
-    """One line each, as compilers print them; the same text on many lines is said once."""
+    """One line each, as compilers print them; the same text in many places is one line."""
     alike: dict[tuple[Severity, str, str], list[int | None]] = {}
     for found in findings:
         lines = alike.setdefault((found.severity, found.code, found.text), [])
         if found.line not in lines:
             lines.append(found.line)
-    for (severity, code, text), lines in alike.items():
-        for line in lines if len(lines) <= _SAID_ONE_BY_ONE else lines[:1]:
-            where = f"{place}:{line}" if line else place
-            output.problem(f"{where}: {severity.value} {code}: {text}")
-        if len(lines) > _SAID_ONE_BY_ONE:
-            others = ", ".join(str(line) for line in lines[1:])
-            output.problem(f"  and {len(lines) - 1} more like it, on lines {others}")
+    for (severity, code, text), (first, *others) in alike.items():
+        where = f"{place}:{first}" if first else place
+        also = f" (also on line {', '.join(map(str, others))})" if others else ""
+        output.problem(f"{where}: {severity.value} {code}: {text}{also}")
 
 
 def _identity(source: IssueSource, settings: Settings) -> SenderIdentity:

@@ -14,6 +14,7 @@ from newsletter.broadcasts.models import Broadcast
 from newsletter.broadcasts.planning import Plan, PreflightError
 from newsletter.cli import broadcasts as broadcast_commands
 from newsletter.cli import output, state
+from newsletter.cli.ending import told_to_end
 from newsletter.cli.issues import print_findings, store
 from newsletter.core.clock import now
 from newsletter.core.config import OnInDoubt
@@ -197,16 +198,10 @@ def _see_it_through(
         when = f" at {at.astimezone():%Y-%m-%d %H:%M %Z}" if at else ""
         output.say(f"It starts{when} by itself while {running} run; {watch}.")
         return
-    try:
+    with told_to_end() as ending:
         with sending(runtime, transports_for(runtime.settings.relays)):
-            broadcast_commands.follow(runtime, broadcast_id)
-    except KeyboardInterrupt:
-        output.say(
-            "Stopped here; nothing is lost. `newsletter serve` or `newsletter worker` goes on "
-            f"with broadcast {broadcast_id}."
-        )
-        return
-    broadcast_commands.conclude(runtime, broadcast_id)
+            broadcast_commands.follow(runtime, broadcast_id, ending)
+        broadcast_commands.conclude(runtime, broadcast_id)
 
 
 def _send_test(runtime: Runtime, issue_text: str, address: str, *, dry_run: bool) -> None:

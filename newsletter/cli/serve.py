@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from newsletter.cli import output, state
+from newsletter.cli.ending import SIGNALS, told_to_end
 from newsletter.core.errors import ConfigurationError
 from newsletter.core.runtime import Runtime
 from newsletter.jobs.bell import attach_bell
@@ -17,7 +18,6 @@ from newsletter.jobs.embedded import sending
 from newsletter.sending.signing import ready_to_sign
 from newsletter.sending.smtp_transport import transports_for
 
-_END = (signal.SIGTERM, signal.SIGINT)
 _LAST_ANSWERS_SECONDS = 10
 
 
@@ -52,7 +52,7 @@ def serve(
     )
     # Ours stay in force when the server has ended: it raises the signal once more for whoever
     # started it, and by default that kills the sender in the middle of a message.
-    for number in _END:
+    for number in SIGNALS:
         signal.signal(number, server.handle_exit)
     with background(runtime):
         output.say(f"Serving on http://{host}:{port} · Ctrl-C ends it")
@@ -67,12 +67,9 @@ def worker() -> None:
             "broker.url is set: Celery does the sending, start it by `celery -A worker worker`"
         )
     ready_to_sign(runtime.settings)
-    ended = threading.Event()
-    for number in _END:
-        signal.signal(number, lambda *_: ended.set())
-    with sending(runtime, transports_for(runtime.settings.relays)):
+    with told_to_end() as ending, sending(runtime, transports_for(runtime.settings.relays)):
         output.say("Sending what is due · Ctrl-C ends it")
-        ended.wait()
+        ending.wait()
 
 
 def background(runtime: Runtime) -> AbstractContextManager[None]:

@@ -108,6 +108,7 @@ _NOT_OUR_SENDER = _text(
     r"\bsender address rejected: not (owned by|logged in)", r"\baddress is not verified\b"
 )
 _USED_UP = _text(r"\btoo many (messages|mails|recipients)\b.*\b(connection|session)\b")
+_TOO_MANY_CONNECTIONS = _text(r"\btoo many\b.*\b(connections|sessions)\b")
 _FULL = _text(r"\bfull\b", r"\bquota\b", r"\bstorage\b")
 # A word about the sender means that everybody would fail, not that this person is gone.
 _UNKNOWN_USER = _text(
@@ -190,3 +191,8 @@ def classify(reply: Reply) -> ReplyClass:
 def suppresses(reply: Reply) -> bool:
     """The address is gone for certain; a disabled mailbox (5.2.1) may be enabled again."""
     return classify(reply) is ReplyClass.GONE and reply.enhanced != DISABLED
+
+
+def is_about_too_many_connections(reply: Reply) -> bool:
+    """Whoever closes one of theirs is let in again: nothing is wrong with the relay."""
+    return _TOO_MANY_CONNECTIONS.search(reply.text) is not None

@@ -91,7 +91,7 @@ def _of_entries(source: IssueSource) -> Iterator[Finding]:
             )
     for entry in entries:
         if not entry.url:
-            text = f"{entry.title!r} has no link"
+            text = "an entry has no link"
             yield Finding("entry-without-link", Severity.WARNING, text, entry.line)
         elif urls[entry.url] > 1:
             text = f"{entry.url} is linked by {urls[entry.url]} entries"

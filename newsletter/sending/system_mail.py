@@ -6,6 +6,7 @@ A confirmation, test send or notice exists exactly when the change that caused i
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -14,23 +15,23 @@ from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.ledger import Outcome
 from newsletter.broadcasts.models import DeliveryState
-from newsletter.core import logs
 from newsletter.core.clock import now
 from newsletter.core.doorbell import OUTBOX, ring_after_commit
 from newsletter.core.runtime import Runtime
 from newsletter.core.tables import database_now
 from newsletter.mail.address import Address
-from newsletter.mail.replies import classify
+from newsletter.mail.replies import Reply
 from newsletter.mail.smtp import GO_AHEAD, Envelope, SmtpFault
 from newsletter.sending import outcomes
 from newsletter.sending.in_thread import InThread
 from newsletter.sending.models import SystemMail
+from newsletter.sending.ratelimit import RateLimiter
+from newsletter.sending.ratelimit_memory import MemoryLimiter
+from newsletter.sending.route import open_route
 from newsletter.sending.transport import Connection, Transport
 
 _STALE_AFTER = timedelta(days=2)
 _TOKEN_BITS = 63
-
-log = logs.get(__name__)
 
 
 def enqueue(session: Session, *, key: str, kind: str, sender: str, to: str, wire: bytes) -> bool:
@@ -74,39 +75,41 @@ async def deliver(
     transports: Sequence[Transport],
     in_thread: InThread,
     stop: Callable[[], bool] = lambda: False,
+    limiter: RateLimiter | None = None,
 ) -> None:
-    """Send what is due, one mail at a time over one connection to the first relay that lets us in.
+    """Send what is due, one mail at a time over one connection to the first relay that may be used.
 
-    Raises nothing for a relay's fault: the rest waits for the next sweep.
+    Raises nothing for a relay's fault: the rest waits for the next sweep. Without a `limiter` the
+    relay's rate bounds this call alone.
     """
     if not await in_thread(_reap, runtime):
         return
-    connection = await _connected(transports)
-    if connection is None:
+    route = await open_route(runtime, transports, in_thread, limiter or MemoryLimiter())
+    if route is None:
         return
     try:
-        while not stop() and (mail := await in_thread(_take, runtime)) is not None:
-            outcome, usable = await _offer(runtime, connection, mail)
-            await in_thread(_record, runtime, mail, outcome)
-            if not usable:
+        while await in_thread(_has_due, runtime) and await route.may_offer(stop):
+            mail = await in_thread(_take, runtime)
+            if mail is None:
+                return
+            offered = await _offer(runtime, route.connection, mail)
+            await in_thread(_record, runtime, mail, offered.outcome)
+            if not await route.heard(offered.reply, offered.fault):
                 return
     finally:
-        await connection.close()
+        await route.close()
 
 
-async def _connected(transports: Sequence[Transport]) -> Connection | None:
-    for transport in transports:
-        try:
-            return await transport.connect()
-        except SmtpFault as fault:
-            log.warning("relay.fault", relay=transport.name, fault=str(fault))
-    return None
+@dataclass(frozen=True, slots=True)
+class _Offered:
+    """What came of one mail, and what of the connection."""
+
+    outcome: Outcome
+    reply: Reply | None
+    fault: SmtpFault | None
 
 
-async def _offer(
-    runtime: Runtime, connection: Connection, mail: SystemMail
-) -> tuple[Outcome, bool]:
-    """What came of it, and whether the connection is of more use."""
+async def _offer(runtime: Runtime, connection: Connection, mail: SystemMail) -> _Offered:
     recipient, sender = Address.parse(mail.address), Address.parse(mail.sender)
     wire = mail.wire or b""
     envelope = Envelope(
@@ -121,13 +124,20 @@ async def _offer(
     if reply and reply.code == GO_AHEAD:
         exchange = await connection.exchange(wire, None)
         reply = exchange.verdict
+    fault = exchange.fault
     if exchange.ambiguous:
-        return outcomes.in_doubt(mail.id), False
-    if reply is None:
-        return outcomes.given_back(mail.id, exchange.fault.reply if exchange.fault else None), False
-    retries = runtime.settings.delivery.retry_after_seconds
-    outcome = outcomes.outcome_of(mail.id, reply, mail.attempt, retries)
-    return outcome, not (exchange.fault or classify(reply).concerns_relay)
+        outcome = outcomes.in_doubt(mail.id)
+    elif reply is None:
+        outcome = outcomes.given_back(mail.id, fault.reply if fault else None)
+    else:
+        retries = runtime.settings.delivery.retry_after_seconds
+        outcome = outcomes.outcome_of(mail.id, reply, mail.attempt, retries)
+    return _Offered(outcome, reply, fault)
+
+
+def _has_due(runtime: Runtime) -> bool:
+    with runtime.sessions.reading() as session:
+        return has_due(session)
 
 
 def _take(runtime: Runtime) -> SystemMail | None:

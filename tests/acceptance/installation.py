@@ -12,9 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.acceptance.commands import Commands
+
 ROOT = Path(__file__).parents[2]
 NEWSLETTER = Path(sys.executable).with_name("newsletter")
 CELERY = Path(sys.executable).with_name("celery")
+_COMMANDS = Commands()
+_TIMEOUT_SECONDS = 180
 
 ISSUE = """\
 ---
@@ -38,10 +42,15 @@ Second summary.
 
 @dataclass
 class Installation:
-    """A working folder and the environment its commands run in."""
+    """A working folder and the environment its commands run in.
+
+    Attributes:
+        afresh: every command starts an interpreter, as a shell's does; else it is forked.
+    """
 
     folder: Path
     env: dict[str, str] = field(default_factory=dict)
+    afresh: bool = False
 
     def run(self, *arguments: str, expect: int = 0) -> str:
         """Run `newsletter …`; returns standard output, fails on another exit code."""
@@ -52,13 +61,16 @@ class Installation:
 
     def try_run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `newsletter …`, whatever its exit code."""
+        command, environment = [str(NEWSLETTER), *arguments], self._environment()
+        if not self.afresh:
+            return _COMMANDS.run(command, self.folder, environment, _TIMEOUT_SECONDS)
         return subprocess.run(
-            [NEWSLETTER, *arguments],
+            command,
             cwd=self.folder,
-            env=self._environment(),
+            env=environment,
             capture_output=True,
             text=True,
-            timeout=180,
+            timeout=_TIMEOUT_SECONDS,
             check=False,
         )
 

@@ -24,7 +24,7 @@ def test_from_nothing_to_a_sent_issue_as_the_quickstart_says(
     tmp_path: Path, start_referee: StartReferee
 ) -> None:
     referee = start_referee()
-    here = Installation(tmp_path)
+    here = Installation(tmp_path, afresh=True)
     relay = f"smtp://127.0.0.1:{referee.port}?tls=none"
     answers = ("--name", "Field Notes", "--address", "editor@example.org")
     said = here.run("init", *answers, "--postal-address", "1 Street", "--relay", relay)

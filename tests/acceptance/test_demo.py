@@ -21,7 +21,8 @@ def test_the_demo_tells_the_whole_story_twice(tmp_path: Path) -> None:
         "NEWSLETTER_TRACKING__DEFAULT_MODE": "off",
         "NEWSLETTER_LOG__LEVEL": "loud",
     }
-    for installation in (Installation(tmp_path), Installation(tmp_path, around)):
+    for env in ({}, around):
+        installation = Installation(tmp_path, env, afresh=True)
         said = installation.run("demo")
         lines = ACCOUNTING.findall(said)
         for candidates, *parts, reasons in lines:

@@ -18,7 +18,11 @@ EVERYBODY = [f"reader{number}@example.org" for number in range(3000)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("worker",)])
+@pytest.mark.parametrize(
+    "command",
+    [("serve", "--port", "0"), ("worker",), ("send", "issue.md", "--list", "a")],
+    ids=lambda command: command[0],
+)
 def test_a_signal_in_the_middle_of_a_broadcast_strands_nothing(
     tmp_path: Path, start_referee: StartReferee, command: tuple[str, ...], number: signal.Signals
 ) -> None:
@@ -27,7 +31,8 @@ def test_a_signal_in_the_middle_of_a_broadcast_strands_nothing(
     (tmp_path / "issue.md").write_text(ISSUE)
     write_subscribers(tmp_path / "a.csv", EVERYBODY, [])
     installation.run("subscribers", "import", "a.csv", "--list", "a")
-    installation.run("send", "issue.md", "--list", "a", "--detach")
+    if command[0] != "send":
+        installation.run("send", "issue.md", "--list", "a", "--detach")
     with installation.process(NEWSLETTER, *command) as process:
         end = time.monotonic() + 60
         while len(referee.accepted()) < 50:
@@ -42,6 +47,12 @@ def test_a_signal_in_the_middle_of_a_broadcast_strands_nothing(
     accepted = Counter(referee.accepted())
     assert states == {S.ACCEPTED: len(accepted), S.PENDING: len(EVERYBODY) - len(accepted)}
     assert 50 <= len(accepted) < len(EVERYBODY), json.dumps(states)
+    if command[0] == "send":
+        (log,) = tmp_path.glob("newsletter-*.log")
+        said = log.read_text()
+        assert "Broadcast 1 is sending." in said
+        assert f"accepted {len(accepted)} " in said
+        assert "goes on with it" in said
 
 
 def test_a_celery_worker_ends_once_its_connections_are_closed(

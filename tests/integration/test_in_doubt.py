@@ -27,6 +27,7 @@ from newsletter.core.db import Sessions
 from newsletter.core.errors import RefusedError
 from newsletter.mail.replies import parse_reply
 from tests import factories
+from tests.ledger_moves import states
 
 S, B = DeliveryState, BroadcastState
 ADA, BOB, CYD = (f"{name}@example.org" for name in ("ada", "bob", "cyd"))
@@ -62,10 +63,6 @@ def offer(sessions: Sessions, broadcast_id: int, doubtful: Collection[str]) -> i
 
 def record(session: Session, token: int, outcome: Outcome) -> bool:
     return bool(offers.conclude(session, [Conclusion(token, outcome, "")]))
-
-
-def states(sessions: Sessions, broadcast_id: int) -> list[DeliveryState]:
-    return [row.state for row in factories.deliveries(sessions, broadcast_id).values()]
 
 
 def state(sessions: Sessions, broadcast_id: int) -> BroadcastState:

@@ -1,31 +1,15 @@
 """The ledger's moves on both databases: who may claim, send and record, and who no longer may."""
 
-from collections.abc import Sequence
-from contextlib import suppress
 from datetime import timedelta
-from itertools import count
 
 import pytest
-from hypothesis import HealthCheck, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
 from sqlalchemy import select, update
 
-from newsletter.broadcasts import accounting, claims, control, ledger, offers
-from newsletter.broadcasts.accounting import Accounting
+from newsletter.broadcasts import claims, control, ledger, offers
 from newsletter.broadcasts.claims import Claim
 from newsletter.broadcasts.ledger import Outcome
 from newsletter.broadcasts.models import (
-    DELIVERY_MOVES,
-    OPEN_STATES,
     Broadcast,
-    BroadcastState,
     Delivery,
     DeliveryLog,
     DeliveryState,
@@ -37,46 +21,16 @@ from newsletter.broadcasts.offers import Conclusion, Intent
 from newsletter.broadcasts.sweep import sweep
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions, connect
-from newsletter.core.errors import RefusedError
 from newsletter.mail.replies import parse_reply
 from newsletter.migrations import schema
 from subscribers import subscriptions, suppressions
 from subscribers.models import SuppressionReason
 from tests import factories
+from tests.ledger_moves import claim, expire_leases, intend, record, states
 
 S = DeliveryState
 OK = parse_reply(250, "2.0.0 Ok")
 TEN = [f"reader{number}@example.org" for number in range(10)]
-
-
-def claim(sessions: Sessions, broadcast_id: int, limit: int = 100, lease: int = 60) -> Claim:
-    with sessions.writing() as session:
-        return claims.claim(session.connection(), broadcast_id, limit=limit, lease_seconds=lease)
-
-
-def intend(sessions: Sessions, ours: Claim, number: int = 0, *, again: bool = False) -> bool:
-    row = ours.rows[number].delivery_id
-    intents = [Intent(row, ours.token, "r")]
-    with sessions.writing() as session:
-        return offers.announce(session, intents, lease_seconds=60, again=again) == {row}
-
-
-def record(sessions: Sessions, token: int, outcome: Outcome) -> bool:
-    with sessions.writing() as session:
-        written = offers.conclude(session, [Conclusion(token, outcome, "")])
-        return written == {outcome.delivery_id}
-
-
-def states(sessions: Sessions, broadcast_id: int) -> Sequence[DeliveryState]:
-    return [row.state for row in factories.deliveries(sessions, broadcast_id).values()]
-
-
-def expire_leases(sessions: Sessions) -> None:
-    with sessions.writing() as session:
-        past = now() - timedelta(seconds=1)
-        session.execute(
-            update(Delivery).where(Delivery.lease_until.is_not(None)).values(lease_until=past)
-        )
 
 
 def test_no_row_is_claimed_twice(sessions: Sessions) -> None:
@@ -104,11 +58,8 @@ def test_claimed_rows_carry_the_frozen_address(sessions: Sessions) -> None:
     broadcast_id = factories.sending(sessions, ["Ada@Example.org"])
     (row,) = claim(sessions, broadcast_id).rows
     person = row.recipient
-    assert (person.address, person.address_key, row.attempt) == (
-        "Ada@example.org",
-        "ada@example.org",
-        0,
-    )
+    assert (person.address, person.address_key) == ("Ada@example.org", "ada@example.org")
+    assert row.attempt == 0
 
 
 def test_nothing_is_claimed_unless_the_broadcast_is_sending(sessions: Sessions) -> None:
@@ -328,138 +279,3 @@ def test_a_retry_that_would_come_too_late_fails_at_once_with_its_last_reply(
     with sessions.reading() as session:
         lines = session.scalars(select(DeliveryLog).where(DeliveryLog.delivery_id == late.id))
         assert [line.reason for line in lines][-1] == "expired after temporary"
-
-
-class LedgerMachine(RuleBasedStateMachine):
-    """Workers claim, send, die and come back late, in any order; the books always add up."""
-
-    sessions: Sessions
-    numbers = count()
-
-    def __init__(self) -> None:
-        super().__init__()
-        number = next(self.numbers)
-        text = factories.MARKDOWN.replace("field-notes", f"notes-{number}")
-        self.broadcast_id = factories.sending(self.sessions, TEN[:2], text, f"list {number}")
-        self.claims: list[Claim] = []
-        self.offered: dict[int, int] = {}
-        self.before: dict[int, DeliveryState] = {}
-        self.answered: set[int] = set()
-
-    @rule(limit=st.integers(1, 2))
-    def claim(self, limit: int) -> None:
-        self.claims.append(claim(self.sessions, self.broadcast_id, limit))
-
-    @rule(data=st.data())
-    def intend(self, data: st.DataObject) -> None:
-        ours = self._some(data)
-        if ours and intend(self.sessions, ours, 0):
-            row = ours.rows[0].delivery_id
-            assert row not in self.answered, "accepted, and offered again"
-            self.offered[row] = ours.token
-
-    @rule(
-        data=st.data(),
-        state=st.sampled_from([S.ACCEPTED, S.FAILED, S.PENDING, S.IN_DOUBT]),
-    )
-    def answer(self, data: st.DataObject, state: DeliveryState) -> None:
-        if not self.offered:
-            return
-        row = data.draw(st.sampled_from(sorted(self.offered)))
-        outcome = Outcome(row, state, "x", due_at=now() if state is S.PENDING else None)
-        if record(self.sessions, self.offered[row], outcome) and state is S.ACCEPTED:
-            self.answered.add(row)
-
-    @rule(data=st.data())
-    def release(self, data: st.DataObject) -> None:
-        ours = self._some(data)
-        if ours:
-            with self.sessions.writing() as session:
-                claims.release(session, ours.token, [row.delivery_id for row in ours.rows])
-
-    @rule()
-    def lose_all_workers(self) -> None:
-        expire_leases(self.sessions)
-        assert self._counted_after_sweep().open == 0 or not self._has_ended()
-
-    @rule()
-    def sweep(self) -> None:
-        open_rows = set(self._counted_after_sweep().states) & set(OPEN_STATES)
-        assert open_rows <= {S.SENDING} or not self._has_ended()
-
-    @rule()
-    def finish(self) -> None:
-        with self.sessions.writing() as session:
-            accounting.finish(session, self.broadcast_id)
-
-    @precondition(lambda self: self.answered)
-    @rule()
-    def cancel(self) -> None:
-        with self.sessions.writing() as session, suppress(RefusedError):
-            control.cancel(session, self.broadcast_id)
-
-    @rule(accept=st.booleans())
-    def resolve_doubts(self, accept: bool) -> None:
-        act = control.accept_doubts if accept else control.resend_doubts
-        with self.sessions.writing() as session, suppress(RefusedError):
-            resolved = act(session, self.broadcast_id)
-            if accept:
-                self.answered |= {found.delivery_id for found in resolved}
-
-    @rule()
-    def retry_failed(self) -> None:
-        with self.sessions.writing() as session, suppress(RefusedError):
-            control.retry_failed(session, self.broadcast_id)
-
-    def _counted_after_sweep(self) -> Accounting:
-        sweep(self.sessions)
-        with self.sessions.reading() as session:
-            return accounting.account(session, self.broadcast_id)
-
-    def _has_ended(self) -> bool:
-        with self.sessions.reading() as session:
-            state = session.get_one(Broadcast, self.broadcast_id).state
-        return state in (BroadcastState.DONE, BroadcastState.CANCELLED)
-
-    def _some(self, data: st.DataObject) -> Claim | None:
-        open_claims = [ours for ours in self.claims if ours.rows]
-        return data.draw(st.sampled_from(open_claims)) if open_claims else None
-
-    @invariant()
-    def every_move_is_legal(self) -> None:
-        rows = factories.deliveries(self.sessions, self.broadcast_id).values()
-        current = {row.id: row.state for row in rows}
-        for row, state in current.items():
-            assert self._reachable(self.before.get(row, state), state), (self.before[row], state)
-        self.before = current
-
-    @invariant()
-    def the_books_add_up(self) -> None:
-        with self.sessions.reading() as session:
-            accounts = accounting.account(session, self.broadcast_id)
-        assert accounts.gap == 0
-        assert accounts.accepted == len(self.answered)
-
-    def _reachable(self, source: DeliveryState, target: DeliveryState) -> bool:
-        """In the few moves that one rule makes: a sweep reaps, then ends what waits."""
-        reached = {source}
-        for _ in range(3):
-            reached |= {state for via in reached for state in DELIVERY_MOVES[via]}
-        return target in reached
-
-
-def test_any_order_of_events_is_accounted_for(sessions: Sessions) -> None:
-    machine = type("Machine", (LedgerMachine,), {"sessions": sessions})
-    profile = settings(
-        max_examples=30,
-        derandomize=True,
-        stateful_step_count=40,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(machine, settings=profile)
-    with sessions.reading() as session:
-        states_seen = set(session.scalars(select(Delivery.state)))
-        ends_seen = set(session.scalars(select(Broadcast.state)))
-    assert {S.ACCEPTED, S.IN_DOUBT} <= states_seen, "the machine did its work"
-    assert {BroadcastState.DONE, BroadcastState.CANCELLED} <= ends_seen

@@ -1,6 +1,9 @@
 """Migrations: one head, and the tables they make are those the models describe."""
 
-from datetime import UTC, datetime
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -8,10 +11,17 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import select, text
 
-from newsletter.broadcasts.models import Broadcast
+from newsletter.broadcasts import accounting, control, freezing
+from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery, DeliveryState
+from newsletter.core.clock import now
+from newsletter.core.config import TrackingMode
 from newsletter.core.db import Sessions, connect
 from newsletter.core.errors import SchemaError
 from newsletter.migrations import schema
+from tests import factories
+
+Rows = Iterable[tuple[str, Mapping[str, object]]]
+DAY = datetime(2026, 6, 17, tzinfo=UTC)
 
 
 def test_there_is_one_head() -> None:
@@ -42,12 +52,7 @@ def test_a_pause_of_an_earlier_version_says_by_whom(
 ) -> None:
     for url in (f"sqlite:///{tmp_path / 'newsletter.db'}", postgresql_database):
         sessions = connect(url)
-        with sessions.writing() as session:
-            connection = session.connection()
-            command.upgrade(schema.config(connection), "0001")
-            for table, row in _a_paused_broadcast(before):
-                names, values = ", ".join(row), ", ".join(f":{name}" for name in row)
-                connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)
+        _fill(sessions, "0001", _a_paused_broadcast(before))
         schema.upgrade(sessions)
         with sessions.reading() as session:
             (broadcast,) = session.scalars(select(Broadcast))
@@ -57,29 +62,122 @@ def test_a_pause_of_an_earlier_version_says_by_whom(
         sessions.engine.dispose()
 
 
-def _a_paused_broadcast(pause_reason: str) -> list[tuple[str, dict[str, object]]]:
+@pytest.mark.parametrize("state", [BroadcastState.FREEZING, BroadcastState.PAUSED])
+def test_a_half_frozen_broadcast_is_frozen_to_its_end_with_everybody_once(
+    tmp_path: Path, postgresql_database: str, state: BroadcastState
+) -> None:
+    """By subscriber id it had come to cyd; by address that would lose ada, or write zoe twice."""
+    for url in (f"sqlite:///{tmp_path / 'newsletter.db'}", postgresql_database):
+        sessions = connect(url)
+        _fill(sessions, "0004", [*_four_readers(), *_half_frozen(state), *_being_sent()])
+        schema.upgrade(sessions)
+        assert _ledger(sessions) == {(2, "zoe@example.org"): 1}
+        if state is BroadcastState.PAUSED:
+            with sessions.writing() as session:
+                control.resume(session, 1)
+        freezing.freeze(sessions, 1, TrackingMode.AGGREGATE)
+        mailed = {(1, f"{name}@example.org"): 1 for name in ("ada", "bob", "zoe")}
+        assert _ledger(sessions) == {(2, "zoe@example.org"): 1} | mailed
+        with sessions.reading() as session:
+            frozen, accounts = session.get_one(Broadcast, 1), accounting.account(session, 1)
+        assert (frozen.state, frozen.exclusions) == (BroadcastState.SENDING, {"unsubscribed": 1})
+        assert (accounts.candidates, accounts.gap) == (4, 0)
+        sessions.engine.dispose()
+
+
+def _ledger(sessions: Sessions) -> Mapping[tuple[int, str], int]:
+    with sessions.reading() as session:
+        rows = session.execute(select(Delivery.broadcast_id, Delivery.address))
+        return Counter((row.broadcast_id, row.address) for row in rows)
+
+
+def _fill(sessions: Sessions, revision: str, rows: Rows) -> None:
+    """A database as that version left it."""
+    with sessions.writing() as session:
+        connection = session.connection()
+        command.upgrade(schema.config(connection), revision)
+        for table, row in rows:
+            names, values = ", ".join(row), ", ".join(f":{name}" for name in row)
+            connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)
+
+
+def _a_paused_broadcast(pause_reason: str) -> Rows:
     """Rows as version 0001 has them."""
-    day = datetime(2026, 6, 17, tzinfo=UTC)
+    yield from _an_issue()
+    yield "broadcasts", _broadcast(1, "paused") | {"pause_reason": pause_reason}
+
+
+def _an_issue() -> Rows:
     words = ["name", "sender_name", "sender_address", "reply_to", "postal_address", "list_id"]
-    return [
-        (
-            "newsletters",
-            {"id": 1, "slug": "n", "tracking_mode": "off", "created_at": day}
-            | dict.fromkeys(words, ""),
-        ),
-        (
-            "issues",
-            {"id": 1, "newsletter_id": 1, "date": day.date(), "revision": 1}
-            | dict.fromkeys(["subject", "source", "source_name"], "")
-            | dict.fromkeys(["created_at", "updated_at"], day),
-        ),
-        (
-            "broadcasts",
-            {"id": 1, "issue_id": 1, "state": "paused", "pause_reason": pause_reason}
-            | {"freeze_cursor": 0, "candidates": 0, "exclusions": "{}"}
-            | dict.fromkeys(["start_at", "not_after", "created_at"], day),
-        ),
-    ]
+    yield (
+        "newsletters",
+        {"id": 1, "slug": "n", "tracking_mode": "off", "created_at": DAY}
+        | dict.fromkeys(words, ""),
+    )
+    yield (
+        "issues",
+        {"id": 1, "newsletter_id": 1, "date": DAY.date(), "revision": 1}
+        | dict.fromkeys(["subject", "source", "source_name"], "")
+        | dict.fromkeys(["created_at", "updated_at"], DAY),
+    )
+
+
+def _broadcast(number: int, state: str, **known: object) -> dict[str, object]:
+    return (
+        {"id": number, "issue_id": 1, "state": state, "freeze_cursor": 0, "candidates": 0}
+        | {"exclusions": "{}", "start_at": DAY, "created_at": DAY}
+        | {"not_after": now() + timedelta(days=1)}
+        | known
+    )
+
+
+def _four_readers() -> Rows:
+    """Whose ids are not in the order of their addresses; cyd left."""
+    yield from _an_issue()
+    yield "subscriber_lists", {"id": 1, "slug": "a", "name": "a", "created_at": DAY}
+    for number, name in enumerate(["zoe", "cyd", "bob", "ada"], start=1):
+        address = f"{name}@example.org"
+        yield (
+            "subscribers",
+            {"id": number, "email": address, "address_key": address, "domain_key": "example.org"}
+            | {"name": "", "locale": "", "time_zone": "", "attributes": "{}", "created_at": DAY},
+        )
+        yield (
+            "subscriptions",
+            {"subscriber_id": number, "list_id": 1, "tracking_consent": "unknown"}
+            | {"status": "unsubscribed" if name == "cyd" else "active", "subscribed_at": DAY},
+        )
+
+
+def _half_frozen(state: BroadcastState) -> Rows:
+    """Broadcast 1 as version 0004 left it after zoe and cyd."""
+    so_far = {"freeze_cursor": 2, "candidates": 2, "exclusions": '{"unsubscribed": 1}'}
+    yield "broadcasts", _broadcast(1, state, pause_detail="", **so_far)
+    yield "broadcast_lists", {"broadcast_id": 1, "list_id": 1, "position": 0}
+    yield (
+        "broadcast_contents",
+        {"broadcast_id": 1, "content_hash": ""}
+        | {"compiled": json.dumps(factories.compiled().email.to_json())}
+        | {"identity": json.dumps(factories.identity().to_json())},
+    )
+    yield "deliveries", _to_zoe(1)
+
+
+def _being_sent() -> Rows:
+    """Broadcast 2, whose freezing was at its end."""
+    at_its_end = {"freeze_cursor": 1, "candidates": 1, "frozen_at": DAY}
+    yield "broadcasts", _broadcast(2, "sending", pause_detail="", **at_its_end)
+    yield "deliveries", _to_zoe(2)
+
+
+def _to_zoe(broadcast_id: int) -> dict[str, object]:
+    return (
+        {"broadcast_id": broadcast_id, "subscriber_id": 1, "list_id": 1, "wire_form": 0}
+        | {"address": "zoe@example.org", "address_key": "zoe@example.org"}
+        | {"domain_key": "example.org", "state": int(DeliveryState.PENDING), "due_at": DAY}
+        | {"attempt": 0}
+        | dict.fromkeys(["relay", "enhanced_code", "reply_text", "reason"], "")
+    )
 
 
 def test_upgrading_again_changes_nothing(sessions: Sessions) -> None:

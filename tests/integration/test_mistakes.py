@@ -187,7 +187,26 @@ def test_findings_are_said_once_with_the_lines_they_are_on(desk: Path, terminal:
     (desk / "issue.md").write_text(ISSUE.replace("First summary.", line * 4))
     said = terminal.run("issues", "check", "issue.md")
     assert said.count("ftp://x") == said.count("ftp://y") == 1
-    assert said.count("and 3 more like it, on lines 15, 17, 19") == 2
+    assert said.count("(also on line 15, 17, 19)") == 2
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "issues check issue.md",
+        "issues render issue.md --out out",
+        "send issue.md --list a --dry-run",
+    ],
+)
+def test_entries_without_a_link_are_one_line_of_every_command(
+    desk: Path, terminal: Terminal, command: str
+) -> None:
+    terminal.run(*INIT.split())
+    terminal.run("lists", "create", "a")
+    (desk / "issue.md").write_text(re.sub(r"\[(One|Two)\]\(.*\)", r"\1", ISSUE))
+    said = terminal.run(*command.split())
+    (line,) = [line for line in said.splitlines() if "has no link" in line]
+    assert re.fullmatch(r".*issue\.md:12: warning entry-without-link: .* \(also on line 15\)", line)
 
 
 def test_adding_somebody_says_what_is_so(

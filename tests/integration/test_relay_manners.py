@@ -17,7 +17,7 @@ from newsletter.core.db import Sessions
 from newsletter.core.runtime import Runtime
 from newsletter.core.tokens import TokenKeys
 from newsletter.mail.replies import parse_reply
-from newsletter.sending import relays
+from newsletter.sending import port, relays
 from newsletter.sending.dispatch import Dispatch
 from newsletter.sending.feed import prepared_mail
 from newsletter.sending.memory import MemoryTransport
@@ -30,6 +30,8 @@ from tests.odd_relays import Counting, Stingy, refusing
 from tests.smtp_server import Moment, SmtpServer, Step
 
 TOO_FAST = parse_reply(451, "4.7.1 rate limited, slow down")
+UNTIL_RECOVERED = 100
+"""Seconds, at a hundredth of the full rate each."""
 
 
 @pytest.fixture(autouse=True)
@@ -140,14 +142,18 @@ def test_one_recipient_at_whom_the_relay_hangs_up_holds_nobody_else_up(
 
 @dataclass
 class Recorded(MemoryLimiter):
-    """A limiter whose grants are written down, with its own clock's time, and whom it slowed."""
+    """A limiter whose grants are written down, with its own clock's time, and whom it slowed.
 
+    Its time goes `speed` times as fast as ours, and may be put ahead.
+    """
+
+    speed: float = 1
+    ahead: float = 0
     grants: list[tuple[float, int]] = field(default_factory=list)
-
     slowed: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        super().__init__(time.monotonic)
+        super().__init__(lambda: time.monotonic() * self.speed + self.ahead)
 
     async def throttled(self, bucket: str, limit: Limit, observed_per_second: float) -> None:
         self.slowed.append(bucket)
@@ -193,16 +199,24 @@ def test_a_relay_that_says_slow_down_is_offered_less_and_burns_no_attempt(
     people = readers(12)
     broadcast_id = factories.sending(sessions, people)
     relay = refusing(parse_reply(454, "Throttling failure: Maximum sending rate"), people[0])
-    runtime = a_runtime(sessions, keys)
-    with Dispatch(runtime, [relay]) as dispatch:
+    runtime, limiter = a_runtime(sessions, keys), Recorded(speed=10)
+    with Dispatch(runtime, [relay], lambda _: limiter) as dispatch:
         poll(lambda: is_done(sessions, broadcast_id), lambda: dispatch.deliver(broadcast_id))
     assert reached(relay) == Counter(people)
     assert factories.deliveries(sessions, broadcast_id)[people[0]].attempt == 1
+    assert set(limiter.slowed) == {relay_bucket("memory")}
 
 
 # Domains.
 
 
+@pytest.fixture
+def _asked_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a slowed domain may go on."""
+    monkeypatch.setattr(port, "_POSTPONED_SECONDS", 1)
+
+
+@pytest.mark.usefixtures("_asked_again_soon")
 def test_a_domain_that_says_slow_down_waits_while_the_others_go_on(
     sessions: Sessions, keys: TokenKeys
 ) -> None:
@@ -223,17 +237,19 @@ def test_a_domain_that_says_slow_down_waits_while_the_others_go_on(
         asked = [to for _, to in relay.envelopes if to in slow]
         assert asked == slow[:1], "the others of that domain were not even offered"
         assert limiter.slowed == [domain_bucket("memory", "slow.example")], "and not the relay"
+        limiter.ahead += UNTIL_RECOVERED
         poll(lambda: is_done(sessions, broadcast_id), lambda: dispatch.deliver(broadcast_id))
     assert reached(relay) == Counter(people)
 
 
+@pytest.mark.usefixtures("_asked_again_soon")
 def test_several_domains_that_say_slow_down_mean_the_relay(
     sessions: Sessions, keys: TokenKeys
 ) -> None:
     slow = [f"ada@slow{number}.example" for number in range(3)]
     people = [*slow, *readers(10)]
     broadcast_id = factories.sending(sessions, people)
-    relay, limiter = refusing(TOO_FAST, *slow), Recorded()
+    relay, limiter = refusing(TOO_FAST, *slow), Recorded(speed=10)
     runtime = a_runtime(sessions, keys, connections=1)
     with Dispatch(runtime, [relay], lambda _: limiter) as dispatch:
         poll(lambda: is_done(sessions, broadcast_id), lambda: dispatch.deliver(broadcast_id))

@@ -6,27 +6,10 @@ import pytest
 
 from newsletter.mail.smtp import connect
 from tests.conftest import need
-from tests.raw_smtp import Act, Dialogue, Peer, Step
+from tests.raw_smtp import CLOSING, GO_ON, NO_USER, OK, Act, Dialogue, Peer, Step
+from tests.sample_mail import ADA, BOB, MAILING, ONE, TWO
 from tests.servers import packages, processes
-from tests.smtp_talk import (
-    ADA,
-    BOB,
-    CLOSING,
-    GO_ON,
-    HASTY,
-    MAILING,
-    NO_USER,
-    OK,
-    ONE,
-    PATIENT,
-    TWO,
-    Run,
-    brief,
-    has_go_ahead,
-    plain,
-    ready_for_a_body,
-    talk,
-)
+from tests.smtp_talk import HASTY, PATIENT, Run, brief, has_go_ahead, plain, ready_for_a_body, talk
 
 
 @pytest.mark.parametrize(

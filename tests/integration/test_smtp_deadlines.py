@@ -5,23 +5,21 @@ import asyncio
 import pytest
 
 from newsletter.mail import smtp
-from newsletter.mail.smtp import Timeouts, connect
-from tests.raw_smtp import Act, Dialogue, Peer, raw_smtp
+from newsletter.mail.smtp import Timeouts
+from tests.raw_smtp import GO_ON, OK, Act, Dialogue, Peer
+from tests.sample_mail import ADA, BOB, ONE
 from tests.smtp_talk import (
-    ADA,
-    BOB,
-    GO_ON,
     HASTY,
-    OK,
-    ONE,
-    PATIENT,
     Run,
+    awaiting_a_body,
     brief,
     has_go_ahead,
-    plain,
+    opened,
     ready_for_a_body,
     talk,
 )
+
+LONG = b"x" * 76 + b"\r\n" * 10_000_000
 
 
 def test_dripping_does_not_stretch_a_deadline(run: Run, pipelining: bool) -> None:
@@ -52,13 +50,12 @@ def test_a_server_that_stops_reading_times_out_and_nothing_is_ambiguous(
         await asyncio.Event().wait()
 
     async def test() -> None:
-        async with raw_smtp(script, small_window=True) as port:
-            connection = await connect(plain(port), HASTY, pipelining=pipelining)
-            assert has_go_ahead(await connection.exchange(None, ADA))
-            exchange = await connection.exchange(b"x" * 76 + b"\r\n" * 10_000_000, BOB)
+        async with awaiting_a_body(
+            script, timeouts=HASTY, pipelining=pipelining, small_window=True
+        ) as connection:
+            exchange = await connection.exchange(LONG, BOB)
             assert brief(exchange) == (None, False, None, True)
             assert "timed out" in str(exchange.fault)
-            await connection.close()
 
     run(test())
 
@@ -73,12 +70,9 @@ def test_hanging_up_while_the_body_is_still_here_is_not_ambiguous(
         await asyncio.Event().wait()
 
     async def test() -> None:
-        async with raw_smtp(script, small_window=True) as port:
-            connection = await connect(plain(port), PATIENT, pipelining=pipelining)
-            assert has_go_ahead(await connection.exchange(None, ADA))
-            exchange = await connection.exchange(b"x" * 76 + b"\r\n" * 10_000_000, BOB)
+        async with awaiting_a_body(script, pipelining=pipelining, small_window=True) as connection:
+            exchange = await connection.exchange(LONG, BOB)
             assert brief(exchange) == (None, False, None, True)
-            await connection.close()
 
     run(test())
 
@@ -90,14 +84,13 @@ def test_a_verdict_before_the_end_of_the_body_is_the_verdict(run: Run, pipelinin
         await asyncio.Event().wait()
 
     async def test() -> None:
-        async with raw_smtp(script, small_window=True) as port:
-            connection = await connect(plain(port), HASTY, pipelining=pipelining)
-            first = await connection.exchange(None, ADA)
-            if has_go_ahead(first):
-                exchange = await connection.exchange(b"x" * 76 + b"\r\n" * 10_000_000, None)
+        async with opened(
+            script, timeouts=HASTY, pipelining=pipelining, small_window=True
+        ) as connection:
+            if has_go_ahead(await connection.exchange(None, ADA)):
+                exchange = await connection.exchange(LONG, None)
                 assert not exchange.ambiguous
                 assert exchange.verdict is None or exchange.verdict.code == 552
-            await connection.close()
 
     run(test())
 
@@ -126,13 +119,10 @@ def test_a_slow_server_within_its_time_is_no_fault(run: Run, pipelining: bool) -
 
 def test_a_cancelled_exchange_closes_the_connection(run: Run) -> None:
     async def test() -> None:
-        async with raw_smtp(Dialogue({"DOT": [Act.SILENCE]})) as port:
-            connection = await connect(plain(port), PATIENT)
-            await connection.exchange(None, ADA)
+        async with awaiting_a_body(Dialogue({"DOT": [Act.SILENCE]})) as connection:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1):
                     await connection.exchange(ONE, BOB)
             assert brief(await connection.exchange(None, BOB)) == (None, False, None, True)
-            await connection.close()
 
     run(test())

@@ -4,24 +4,15 @@ import asyncio
 
 import pytest
 
-from newsletter.mail.smtp import Connection, connect
-from tests.raw_smtp import Act, Dialogue, Peer, Script, raw_smtp
+from newsletter.mail.smtp import Connection
+from tests.raw_smtp import CLOSING, GO_ON, NO_USER, OK, Act, Dialogue, Peer, Script
+from tests.sample_mail import ADA, BOB, MAILING, ONE, TWO
 from tests.smtp_talk import (
-    ADA,
-    BOB,
-    CLOSING,
-    GO_ON,
     HASTY,
-    MAILING,
-    NO_USER,
-    OK,
-    ONE,
-    PATIENT,
-    TWO,
     Run,
+    awaiting_a_body,
     brief,
-    has_go_ahead,
-    plain,
+    opened,
     ready_for_a_body,
     talk,
     until_over,
@@ -115,14 +106,11 @@ def test_a_liar_that_talks_on_is_found_before_it_gets_the_body(run: Run) -> None
         assert await peer.line() == b"never"
 
     async def test() -> None:
-        async with raw_smtp(script) as port:
-            connection = await connect(plain(port), PATIENT)
-            assert has_go_ahead(await connection.exchange(None, ADA))
+        async with awaiting_a_body(script) as connection:
             await until_over(connection)
             exchange = await connection.exchange(ONE, BOB)
             assert brief(exchange) == (None, False, None, True)
             assert exchange.fault.pipelining_broken
-            await connection.close()
 
     run(test())
 
@@ -138,14 +126,12 @@ def test_a_server_that_closes_while_idle_is_a_fault_of_the_next_exchange(
         await peer.say(CLOSING)
 
     async def test() -> None:
-        async with raw_smtp(script) as port:
-            connection = await connect(plain(port), PATIENT, pipelining=pipelining)
+        async with opened(script, pipelining=pipelining) as connection:
             await until_over(connection)
             exchange = await connection.exchange(None, ADA)
             assert brief(exchange) == (None, False, None, True)
             assert exchange.fault.reply.code == 421
             assert not exchange.fault.pipelining_broken
-            await connection.close()
 
     run(test())
 
@@ -155,13 +141,10 @@ def test_a_connection_lost_between_go_ahead_and_body_is_not_ambiguous(
 ) -> None:
     async def test() -> None:
         for act in (Act.HANG_UP, Act.RESET):
-            async with raw_smtp(_until_data(act)) as port:
-                connection = await connect(plain(port), PATIENT, pipelining=pipelining)
-                assert has_go_ahead(await connection.exchange(None, ADA))
+            async with awaiting_a_body(_until_data(act), pipelining=pipelining) as connection:
                 await until_over(connection)
                 exchange = await connection.exchange(ONE, BOB)
                 assert brief(exchange) == (None, False, None, True)
-                await connection.close()
 
     run(test())
 
@@ -179,9 +162,7 @@ def test_hanging_up_after_the_go_ahead_hands_nothing_in(run: Run, pipelining: bo
     async def test() -> None:
         for end in (Connection.close, _abort):
             dialogue = Dialogue()
-            async with raw_smtp(dialogue) as port:
-                connection = await connect(plain(port), PATIENT, pipelining=pipelining)
-                assert has_go_ahead(await connection.exchange(None, ADA))
+            async with awaiting_a_body(dialogue, pipelining=pipelining) as connection:
                 await end(connection)
                 await connection.close()
                 exchange = await connection.exchange(None, ADA)
@@ -197,8 +178,7 @@ async def _abort(connection: Connection) -> None:
 
 def test_a_body_comes_only_after_a_go_ahead_and_ends_with_a_line(run: Run) -> None:
     async def test() -> None:
-        async with raw_smtp(Dialogue()) as port:
-            connection = await connect(plain(port), PATIENT)
+        async with opened(Dialogue()) as connection:
             with pytest.raises(AssertionError):
                 await connection.exchange(ONE, ADA)
             await connection.exchange(None, ADA)
@@ -206,6 +186,5 @@ def test_a_body_comes_only_after_a_go_ahead_and_ends_with_a_line(run: Run) -> No
                 await connection.exchange(None, BOB)
             with pytest.raises(AssertionError):
                 await connection.exchange(b"no end", BOB)
-            await connection.close()
 
     run(test())

@@ -11,24 +11,10 @@ import pytest
 from newsletter.core.errors import ConfigurationError
 from newsletter.mail.smtp import Envelope, Server, SmtpFault, connect
 from tests.certificates import make_authority
-from tests.raw_smtp import Act, Dialogue, Peer, Script, raw_smtp
+from tests.raw_smtp import CLOSING, OK, Act, Dialogue, Peer, Script, raw_smtp
+from tests.sample_mail import ADA, BOB, MAILING, ONE, TWO
 from tests.smtp_server import SmtpServer
-from tests.smtp_talk import (
-    ADA,
-    BOB,
-    CLOSING,
-    HASTY,
-    MAILING,
-    OK,
-    ONE,
-    PATIENT,
-    TWO,
-    Run,
-    brief,
-    has_go_ahead,
-    plain,
-    talk,
-)
+from tests.smtp_talk import HASTY, PATIENT, Run, awaiting_a_body, brief, has_go_ahead, plain, talk
 
 
 @pytest.mark.parametrize(
@@ -89,11 +75,8 @@ def test_nobody_listens(run: Run) -> None:
 def test_a_server_too_old_for_ehlo_is_greeted_the_old_way(run: Run) -> None:
     async def test() -> None:
         dialogue = Dialogue({"EHLO": [b"500 what?\r\n"], "HELO": [b"250 raw.test\r\n"]})
-        async with raw_smtp(dialogue) as port:
-            connection = await connect(plain(port), PATIENT)
+        async with awaiting_a_body(dialogue) as connection:
             assert (dict(connection.extensions), connection.pipelining) == ({}, False)
-            assert has_go_ahead(await connection.exchange(None, ADA))
-            await connection.close()
         assert dialogue.commands[:2] == [b"EHLO client.test", b"HELO client.test"]
 
     run(test())
@@ -115,15 +98,12 @@ def test_a_host_without_a_full_name_gives_its_address(
 
 def test_what_a_server_says_of_itself_can_be_read(run: Run) -> None:
     async def test() -> None:
-        async with raw_smtp(Dialogue()) as port:
-            connection = await connect(plain(port), PATIENT)
+        async with awaiting_a_body(Dialogue()) as connection:
             assert connection.extensions["SIZE"] == "50000000"
             assert (connection.pipelining, connection.max_size) == (True, 50_000_000)
-            await connection.exchange(None, ADA)
             await connection.exchange(ONE, None)
             assert connection.messages == 1
             assert 0 <= connection.idle_seconds < 10
-            await connection.close()
 
     run(test())
 
@@ -318,7 +298,7 @@ def test_login_by_the_older_mechanism_where_only_that_is_offered(run: Run) -> No
 
     async def test() -> None:
         async with raw_smtp(script) as port:
-            way = Server("127.0.0.1", port, user="ada", password="p w", local_name="c.test")
+            way = plain(port, user="ada", password="p w")
             await (await connect(way, PATIENT)).close()
         assert said == [b"AUTH LOGIN", b64encode(b"ada"), b64encode(b"p w")]
 
@@ -337,7 +317,7 @@ def test_a_long_password_is_given_when_it_is_asked_for(run: Run) -> None:
 
     async def test() -> None:
         async with raw_smtp(script) as port:
-            way = Server("127.0.0.1", port, user="ada", password="p" * 600, local_name="c.test")
+            way = plain(port, user="ada", password="p" * 600)
             await (await connect(way, PATIENT)).close()
         assert said == [b"AUTH PLAIN", b64encode(b"\0ada\0" + b"p" * 600)]
 
@@ -369,7 +349,7 @@ def test_a_refused_login_says_so_and_no_password(
 
     async def test() -> None:
         async with raw_smtp(script) as port:
-            way = Server("127.0.0.1", port, user="ada", password="hidden", local_name="c.test")
+            way = plain(port, user="ada", password="hidden")
             with pytest.raises(SmtpFault) as raised:
                 await connect(way, PATIENT)
             assert raised.value.is_configuration is configuration
@@ -384,7 +364,7 @@ def test_a_refused_login_says_so_and_no_password(
 def test_credentials_are_printable_ascii(run: Run, password: str) -> None:
     async def test() -> None:
         async with raw_smtp(Dialogue(extensions=b"250-raw.test\r\n250 AUTH PLAIN\r\n")) as port:
-            way = Server("127.0.0.1", port, user="ada", password=password)
+            way = plain(port, user="ada", password=password)
             with pytest.raises(SmtpFault, match="ASCII") as raised:
                 await connect(way, PATIENT)
             assert raised.value.is_configuration

@@ -24,7 +24,7 @@ from newsletter.core.config import TrackingMode
 from newsletter.core.db import Sessions
 from newsletter.mail.replies import parse_reply
 from tests import factories
-from tests.integration.test_ledger import claim, expire_leases, intend, record, states
+from tests.ledger_moves import claim, expire_leases, intend, record, states
 
 S, B = DeliveryState, BroadcastState
 LATER = parse_reply(451, "4.7.1 later")

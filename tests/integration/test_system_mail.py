@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
-from sqlalchemy import select, update
+from sqlalchemy import update
 
 from newsletter.broadcasts.models import DeliveryState
 from newsletter.core.clock import now
@@ -21,20 +21,7 @@ from newsletter.sending.models import SystemMail
 from newsletter.sending.system_mail import deliver_outbox
 from newsletter.sending.transport import Connection
 from tests import factories
-
-WIRE = b"Subject: x\r\n\r\nx\r\n"
-
-
-def enqueue(sessions: Sessions, key: str = "one", to: str = "ada@example.org") -> bool:
-    with sessions.writing() as session:
-        return system_mail.enqueue(
-            session, key=key, kind="test", sender="editor@example.org", to=to, wire=WIRE
-        )
-
-
-def states(sessions: Sessions) -> list[DeliveryState]:
-    with sessions.reading() as session:
-        return list(session.scalars(select(SystemMail.state).order_by(SystemMail.id)))
+from tests.outbox import WIRE, enqueue, outbox, states
 
 
 def test_a_mail_is_sent_once_whatever_happens_again(sessions: Sessions, keys: TokenKeys) -> None:
@@ -102,11 +89,6 @@ def test_a_confirmation_mail_holds_nothing_but_its_link(
     assert b"/confirm/" in wire.replace(b"=\r\n", b"")
     assert b"evil" not in wire
     assert b"Auto-Submitted: auto-generated" in wire
-
-
-def outbox(sessions: Sessions) -> SystemMail:
-    with sessions.reading() as session:
-        return session.scalars(select(SystemMail)).one()
 
 
 class Meddling(MemoryTransport):

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from newsletter.broadcasts.models import DeliveryState, PauseReason
 from newsletter.core.clock import now
-from newsletter.mail.replies import Reply, ReplyClass, classify, parse_reply, suppresses
+from newsletter.mail.replies import (
+    Reply,
+    ReplyClass,
+    classify,
+    is_about_too_many_connections,
+    parse_reply,
+    suppresses,
+)
 from newsletter.mail.smtp import SmtpFault
 from newsletter.sending.outcomes import given_back, outcome_of, pause_for
 
@@ -232,3 +239,16 @@ def test_which_faults_stop_a_broadcast(reply: Reply, reason: PauseReason | None)
 
 def test_a_lost_connection_stops_no_broadcast() -> None:
     assert pause_for(SmtpFault("connection lost")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "is_it"),
+    [
+        ("Error: too many connections from 192.0.2.1", True),
+        ("Too many concurrent SMTP connections; please try again later.", True),
+        ("Too many messages on this connection", False),
+        ("closing", False),
+    ],
+)
+def test_too_many_connections_are_told_from_other_goodbyes(text: str, is_it: bool) -> None:
+    assert is_about_too_many_connections(parse_reply(421, f"4.7.0 {text}")) is is_it
