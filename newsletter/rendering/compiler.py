@@ -6,7 +6,6 @@ from datetime import date
 from newsletter.issues.source import IssueSource
 from newsletter.rendering import preflight
 from newsletter.rendering.compiled import CompiledEmail, SenderIdentity
-from newsletter.rendering.css import inline_css
 from newsletter.rendering.findings import Finding
 from newsletter.rendering.mjml import compile_mjml
 from newsletter.rendering.placeholders import Placeholders
@@ -69,6 +68,9 @@ def finish_html(
     mjml: str, name: str, placeholders: Placeholders, templates: TemplateFolders
 ) -> str:
     """Filled-in MJML to the HTML of a mail: compiled, bodies put in, styles laid on."""
+    # Not at the top: whoever sends or reports renders nothing, and would start later for it.
+    from newsletter.rendering.css import inline_css
+
     page = placeholders.fill_slots(compile_mjml(mjml, name))
     return inline_css(page, templates.source(STYLE_SHEET))
 

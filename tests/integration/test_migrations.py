@@ -15,7 +15,7 @@ from newsletter.migrations import schema
 
 
 def test_there_is_one_head() -> None:
-    assert len(ScriptDirectory.from_config(schema.config()).get_heads()) == 1
+    assert ScriptDirectory.from_config(schema.config()).get_heads() == [schema.head()]
 
 
 def test_the_tables_are_those_of_the_models(sessions: Sessions) -> None:
