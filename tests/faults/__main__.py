@@ -27,7 +27,7 @@ def main() -> None:
     wanted = chosen(faults, "" if options.only else form.name)
     wanted = [(f, mode) for f, mode in wanted if options.mode in (None, mode)]
     packages.install_missing()
-    rows = run_all(wanted, form, options.seed, options.together)
+    rows = run_all(wanted, form, options.seed, options.together, options.keep)
     print(report.table(rows))
     for line in report.problems(rows):
         print(line)
@@ -38,11 +38,15 @@ def main() -> None:
 
 
 def run_all(
-    wanted: Iterable[tuple[Fault, Mode]], form: Form, seed: int, together: int
+    wanted: Iterable[tuple[Fault, Mode]],
+    form: Form,
+    seed: int,
+    together: int,
+    keep: Path | None = None,
 ) -> list[Row]:
     """All runs, several at a time, in the order of the register."""
     with Templates.temporary(in_memory()) as templates, ThreadPoolExecutor(together) as pool:
-        one = partial(perform, seed=seed, form=form, templates=templates)
+        one = partial(perform, seed=seed, form=form, templates=templates, keep=keep)
         runs = [pool.submit(one, fault, mode) for fault, mode in wanted]
         for done in as_completed(runs):
             print(report.line(done.result()), file=sys.stderr, flush=True)
@@ -58,6 +62,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--together", type=int, default=6, help="runs at a time")
     parser.add_argument("--patience", type=float, help="seconds until a run counts as stuck")
     parser.add_argument("--write", type=Path, help="a document to write the table into")
+    parser.add_argument("--keep", type=Path, help="a folder for the logs of what does not hold")
     return parser.parse_args()
 
 
