@@ -31,10 +31,11 @@ def kill_all_workers(run: Run) -> None:
 
 @fault("kill -9 again and again", sending_seconds=20)
 def kill_again_and_again(run: Run) -> None:
+    """The oldest each time: a process that was just started has nothing at work yet."""
     run.start()
     for number in range(run.form.times // 2):
         run.reach((number + run.random.random()) / (run.form.times // 2 + 1))
-        run.kill(run.workers[-1])
+        run.kill(run.workers[number])
         run.start_worker()
 
 
@@ -95,7 +96,7 @@ def deployed_again_and_again(run: Run) -> None:
     run.start()
     for number in range(run.form.times // 2):
         run.reach((number + run.random.random()) / (run.form.times // 2 + 1))
-        leaving = run.workers[-1]
+        leaving = run.workers[number]
         leaving.send_signal(signal.SIGTERM)
         run.start_worker()
         _wait_for_the_end_of(run, leaving)
