@@ -84,7 +84,8 @@ class RelayPort:
         """What all workers together know of the relay now."""
         self._usable = usable is not None
         if usable is not None and usable.is_probe:
-            self._probing, self._probe_spent = True, False
+            # Whatever was proven before the breaker opened: it is the probe that has to prove it.
+            self._probing, self._probe_spent, self._is_proven = True, False, False
         self._limits = limits
         self.transport.pipelining = limits.may_pipeline
 

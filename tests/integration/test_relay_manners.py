@@ -18,6 +18,7 @@ from newsletter.core.runtime import Runtime
 from newsletter.core.tokens import TokenKeys
 from newsletter.mail.replies import parse_reply
 from newsletter.sending import relays
+from newsletter.sending.breaker import FIRST_OPEN_FOR
 from newsletter.sending.dispatch import Dispatch
 from newsletter.sending.feed import prepared_mail
 from newsletter.sending.memory import MemoryTransport
@@ -240,3 +241,23 @@ def test_several_domains_that_say_slow_down_mean_the_relay(
     assert reached(relay) == Counter(people)
     domains = {domain_bucket("memory", address.partition("@")[2]) for address in slow}
     assert set(limiter.slowed) == {*domains, relay_bucket("memory")}
+
+
+# The breaker.
+
+
+def test_a_probe_that_succeeds_closes_the_breaker_though_the_relay_was_well_before(
+    sessions: Sessions, keys: TokenKeys
+) -> None:
+    """Or everybody else would wait a minute each: one probe after the other, heard by nobody."""
+    broadcast_id = factories.sending(sessions, readers(300))
+    runtime = a_runtime(sessions, keys, connections=3)
+    relay = Counting(pace_seconds=0.02)
+    with Dispatch(runtime, [relay]) as dispatch, ThreadPoolExecutor(1) as pool:
+        pool.submit(dispatch.deliver, broadcast_id)
+        poll(lambda: len(relay.accepted) > 10, lambda: None)
+        with sessions.writing() as session:
+            over = now() - FIRST_OPEN_FOR
+            relays.faulted(session, "memory", "530 not you", over, is_configuration=True)
+        poll(lambda: is_done(sessions, broadcast_id), lambda: dispatch.deliver(broadcast_id))
+    assert reached(relay) == Counter(readers(300))
