@@ -112,13 +112,15 @@ class RelayPort:
             self._slots.put_back(held)
 
     async def tick(self) -> None:
-        """Every second: keep the slots, measure the rate."""
+        """Every second: keep the slots, measure the rate; without work, keep nothing."""
         lost = await self._slots.keep()
         for lane, held in self._lanes.items():
             if held in lost:
                 lane.part()
         if not self._lanes:
             await self._slots.release_free()
+            # Kept for the next broadcast, they would come on top of the bucket's burst.
+            await self._rights.give_back()
         for rights in (self._rights, *self._slowed.values()):
             await rights.tick()
 

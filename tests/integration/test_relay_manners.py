@@ -146,6 +146,7 @@ class Recorded(MemoryLimiter):
     grants: list[tuple[float, int]] = field(default_factory=list)
 
     slowed: list[str] = field(default_factory=list)
+    given_back: int = 0
 
     def __post_init__(self) -> None:
         super().__init__(time.monotonic)
@@ -159,6 +160,10 @@ class Recorded(MemoryLimiter):
         grant = await super().take(bucket, limit, want)
         self.grants += [(moment, 1)] * grant.granted
         return grant
+
+    async def give_back(self, bucket: str, unused: int) -> None:
+        self.given_back += unused
+        await super().give_back(bucket, unused)
 
 
 def assert_within(times: list[float], per_second: float, burst: int) -> None:
@@ -186,6 +191,15 @@ def test_in_no_window_goes_more_than_the_rate_and_one_burst(
     for number, at in enumerate(offered, start=1):
         assert number <= 20 * (at - began) + 5
         assert number <= sum(1 for given in granted if given <= at), "no offer without its right"
+
+
+def test_a_worker_without_work_keeps_no_right_to_send(sessions: Sessions, keys: TokenKeys) -> None:
+    broadcast_id = factories.sending(sessions, readers(3))
+    runtime = a_runtime(sessions, keys, rate=20, burst=5)
+    limiter = Recorded()
+    with Dispatch(runtime, [Counting()], lambda _: limiter) as dispatch:
+        poll(lambda: is_done(sessions, broadcast_id), lambda: dispatch.deliver(broadcast_id))
+        poll(lambda: len(limiter.grants) - limiter.given_back == 3, lambda: None)
 
 
 def test_a_relay_that_says_slow_down_is_offered_less_and_burns_no_attempt(
