@@ -53,7 +53,7 @@ class Form:
 
 
 LONG = Form("long", 5_000, 8, 30, 400, 20)
-QUICK = Form("quick", 400, 2, 2, 30, 4, saves_processes=True)
+QUICK = Form("quick", 400, 2, 2, 90, 4, saves_processes=True)
 SHORT = Form("short", 400, 2, 3, 90, 4)
 
 

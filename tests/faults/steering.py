@@ -14,7 +14,8 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts import control
-from newsletter.broadcasts.models import PauseReason
+from newsletter.broadcasts.models import Broadcast, PauseReason
+from newsletter.core.clock import now
 from newsletter.core.errors import RefusedError
 from newsletter.core.tokens import TokenKeys
 from newsletter.jobs.bell import ring
@@ -29,7 +30,6 @@ from tests.servers.processes import free_port
 _Verb = Callable[[Session, int], None]
 
 _REACTION_SECONDS = 2.0
-_STALE_SECONDS = 25
 _INJECTED = "a\r\nBcc: x@example.org\r\n.\r\nMAIL FROM:<x@example.org>\r\nRCPT TO:<x@example.org>"
 
 
@@ -102,23 +102,21 @@ def poisoned(run: Run) -> None:
     run.start()
 
 
-@fault("an old backup restored", modes=EMBEDDED, sending_seconds=6)
+@fault("an old backup restored", sending_seconds=6)
 def backup_restored(run: Run) -> None:
     """It knows nothing of what was sent since; past `not_after`, it sends nothing by itself."""
     run.history_lost = True
-    run.set(delivery__stale_after_hours=_STALE_SECONDS / 3600)
-    database, backup = run.installation.folder / "newsletter.db", run.folder / "backup.db"
     run.start()
-    stale_at = time.monotonic() + _STALE_SECONDS
     run.reach(0.2)
-    _back_up(database, backup)
+    restore = _back_up(run)
     run.reach(0.6)
-    for worker in run.workers:
+    for worker in list(run.workers):
         run.kill(worker)
-    time.sleep(max(0.0, stale_at - time.monotonic()))
-    for name in ("newsletter.db-wal", "newsletter.db-shm"):
-        (run.installation.folder / name).unlink(missing_ok=True)
-    shutil.copy(backup, database)
+    restore()
+    sessions = run.sessions()
+    with sessions.writing() as session:  # as if so much time had passed
+        session.get_one(Broadcast, run.broadcast_id).not_after = now()
+    sessions.engine.dispose()
     run.start_worker()
 
 
@@ -170,13 +168,24 @@ def _judge_quiet(run: Run, quiet: Iterable[tuple[float, float]]) -> None:
             run.broken.append(f"I7 {after} accepted after a pause or the end")
 
 
-def _back_up(database: Path, backup: Path) -> None:
-    """As `sqlite3 newsletter.db .backup` does, while others write."""
+def _back_up(run: Run) -> Callable[[], None]:
+    """A backup made while others write; returns what puts it in the database's place."""
+    if run.postgres is not None:
+        dump = run.postgres.dump(run.database)
+        return partial(run.postgres.restore, run.database, dump)
+    database, backup = run.installation.folder / "newsletter.db", run.folder / "backup.db"
     with (
         closing(sqlite3.connect(database, timeout=30)) as source,
         closing(sqlite3.connect(backup)) as target,
     ):
         source.backup(target)
+    return partial(_restore, database, backup)
+
+
+def _restore(database: Path, backup: Path) -> None:
+    for beside in ("-wal", "-shm"):
+        database.with_name(database.name + beside).unlink(missing_ok=True)
+    shutil.copy(backup, database)
 
 
 def _open(run: Run) -> bool:

@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -15,7 +14,6 @@ from pathlib import Path
 
 from tests.acceptance.installation import ISSUE, Installation, write_subscribers
 from tests.faults.servers import Postgres, running
-from tests.servers.packages import PG_DUMP, PSQL
 
 ISSUE_DATE = "2026-06-17"
 LIST = "readers"
@@ -96,8 +94,7 @@ class Templates:
             empty = Postgres(self.folder / "cluster")
             own.copy(empty)
         with running(own):
-            own.sql(f"CREATE DATABASE {database}")
-            _move(shared, own, database)
+            own.restore(database, shared.dump(database))
             yield own
 
     @classmethod
@@ -133,16 +130,6 @@ class Templates:
     def _turn(self, name: str) -> threading.Lock:
         with self._guard:
             return self._turns.setdefault(name, threading.Lock())
-
-
-def _move(source: Postgres, target: Postgres, database: str) -> None:
-    """Copy one database from server to server."""
-    dump = subprocess.run(
-        [str(PG_DUMP.path()), source.plain_url(database)], check=True, capture_output=True
-    )
-    quiet = ["--quiet", "--set", "ON_ERROR_STOP=1", "--output", "/dev/null"]
-    psql = [str(PSQL.path()), *quiet, target.plain_url(database)]
-    subprocess.run(psql, input=dump.stdout, check=True)
 
 
 def _make_ready(installation: Installation, recipients: int) -> None:
