@@ -15,7 +15,6 @@ from newsletter.mail.replies import Reply, ReplyClass, classify
 from newsletter.sending import relays
 from newsletter.sending.breaker import BreakerState
 from newsletter.sending.ratelimit import Limit, relay_bucket
-from newsletter.sending.ratelimit_redis import limiter_for
 from newsletter.sending.relay_check import SampleMail, check
 from newsletter.sending.relay_url import RelayUrl
 from newsletter.sending.relays import RelayStatus
@@ -89,6 +88,8 @@ async def _throttled(settings: Settings) -> Mapping[str, float]:
     """The rates that relays are slowed down to; known here only when a broker shares them."""
     if settings.embedded:
         return {}
+    from newsletter.sending.ratelimit_redis import limiter_for
+
     limiter = limiter_for(settings, lambda: 1.0)
     try:
         limits = {relay.name: Limit.of(relay) for relay in settings.relays}

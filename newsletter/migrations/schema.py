@@ -1,24 +1,30 @@
-"""Bring a database to this version's tables, or say that it is not there yet."""
+"""Bring a database to this version's tables, or say that it is not there yet.
+
+Every command asks whether the tables are current; only those that change or compare them pay for
+importing Alembic.
+"""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.autogenerate import compare_metadata
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, column, inspect, select, table, text
 
 from newsletter.core.db import Sessions
 from newsletter.core.errors import SchemaError
 from newsletter.migrations.tables import METADATA
 
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_VERSION = table("alembic_version", column("version_num"))
 _LOCK = 7_305_220_114
 """The PostgreSQL advisory lock that lets one process migrate at a time."""
 
 
-def config(connection: Connection | None = None) -> Config:
+def config(connection: Connection | None = None) -> "Config":
     """Alembic's configuration, without an ini file."""
+    from alembic.config import Config
+
     alembic = Config()
     alembic.set_main_option("script_location", str(Path(__file__).parent))
     alembic.attributes["connection"] = connection
@@ -27,6 +33,8 @@ def config(connection: Connection | None = None) -> Config:
 
 def upgrade(sessions: Sessions) -> None:
     """Run the missing migrations in one transaction."""
+    from alembic import command
+
     with sessions.writing() as session:
         connection = session.connection()
         if sessions.dialect == "postgresql":
@@ -59,17 +67,22 @@ def is_current(sessions: Sessions) -> bool:
 
 def drift(sessions: Sessions) -> list[str]:
     """Differences between the database and the models; empty when they agree."""
+    from alembic.autogenerate import compare_metadata
+    from alembic.runtime.migration import MigrationContext
+
     with sessions.reading() as session:
         context = MigrationContext.configure(session.connection(), opts={"compare_type": True})
         return [str(difference) for difference in compare_metadata(context, METADATA)]
 
 
 def head() -> str:
-    """The newest migration."""
-    revision = ScriptDirectory.from_config(config()).get_current_head()
-    assert revision is not None
-    return revision
+    """The newest migration; their files are named `REVISION_what_it_does.py`, in order."""
+    versions = Path(__file__).with_name("versions").glob("[0-9]*_*.py")
+    return max(file.name for file in versions).partition("_")[0]
 
 
 def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table(_VERSION.name):
+        return None
+    found: str | None = connection.scalar(select(_VERSION.c.version_num))
+    return found

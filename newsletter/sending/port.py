@@ -84,7 +84,8 @@ class RelayPort:
         """What all workers together know of the relay now."""
         self._usable = usable is not None
         if usable is not None and usable.is_probe:
-            self._probing, self._probe_spent = True, False
+            # Whatever was proven before the breaker opened: it is the probe that has to prove it.
+            self._probing, self._probe_spent, self._is_proven = True, False, False
         self._limits = limits
         self.transport.pipelining = limits.may_pipeline
 
@@ -111,13 +112,15 @@ class RelayPort:
             self._slots.put_back(held)
 
     async def tick(self) -> None:
-        """Every second: keep the slots, measure the rate."""
+        """Every second: keep the slots, measure the rate; without work, keep nothing."""
         lost = await self._slots.keep()
         for lane, held in self._lanes.items():
             if held in lost:
                 lane.part()
         if not self._lanes:
             await self._slots.release_free()
+            # Kept for the next broadcast, they would come on top of the bucket's burst.
+            await self._rights.give_back()
         for rights in (self._rights, *self._slowed.values()):
             await rights.tick()
 

@@ -73,9 +73,9 @@ def fault(
 
 def all_faults() -> list[Fault]:
     """Every fault of every subject."""
-    from tests.faults import brokers, crashes, databases, relays, steering
+    from tests.faults import brokers, crashes, databases, relays, replies, steering
 
-    del brokers, crashes, databases, relays, steering
+    del brokers, crashes, databases, relays, replies, steering
     return FAULTS
 
 

@@ -11,6 +11,9 @@ from tests.faults.cases import BOTH, EMBEDDED, FULL, Injection, Mode, fault
 from tests.faults.runs import LEASE_SECONDS, Run
 from tests.faults.servers import wait_until
 
+_PASSAGES_PER_MESSAGE = {"after_claim": 1 / 100, "inside_commit": 1 / 8}
+"""At least; all other points are passed once for each message."""
+
 
 @fault("kill -9 of one worker", quick=FULL, short=BOTH)
 def kill_one_worker(run: Run) -> None:
@@ -31,19 +34,33 @@ def kill_all_workers(run: Run) -> None:
 
 @fault("kill -9 again and again", sending_seconds=20)
 def kill_again_and_again(run: Run) -> None:
+    """The oldest each time: a process that was just started has nothing at work yet."""
     run.start()
     for number in range(run.form.times // 2):
         run.reach((number + run.random.random()) / (run.form.times // 2 + 1))
-        run.kill(run.workers[-1])
+        run.kill(run.workers[number])
         run.start_worker()
+
+
+def _start_armed(run: Run, point: str, how: str = "") -> subprocess.Popen[bytes]:
+    """One worker is armed. It begins alone: the connections are few, and it has to have some."""
+    messages = run.random.uniform(0.05, 0.7) * len(run.recipients)
+    passage = max(2, round(messages * _PASSAGES_PER_MESSAGE.get(point, 1)))
+    run.worker_env = {VARIABLE: f"{point}:{passage}{how}"}
+    if run.mode is Mode.EMBEDDED:
+        run.start()
+        return run.workers[0]
+    armed = run.start_worker()
+    run.start_beat()
+    run.send()
+    wait_until(lambda: run.accepted() > 0 or armed.poll() is not None, "it sends", run.patience)
+    run.start_worker()
+    return armed
 
 
 def _at_failpoint(point: str) -> Injection:
     def inject(run: Run) -> None:
-        passage = 2 if point == "after_claim" else run.random.randint(3, 9)
-        run.worker_env = {VARIABLE: f"{point}:{passage}"}
-        run.start()
-        armed = run.workers[0]
+        armed = _start_armed(run, point)
         wait_until(lambda: armed.poll() is not None, f"the worker dies at {point}", run.patience)
         run.crashes += 1
         run.start_worker()
@@ -59,11 +76,9 @@ for _point in NAMES:
 def _stopped_at(point: str) -> Injection:
     def inject(run: Run) -> None:
         """Whoever slept through its lease wakes up with its rows given to others."""
-        run.worker_env = {VARIABLE: f"{point}:{run.random.randint(3, 9)}:stop"}
-        run.start()
+        asleep = _start_armed(run, point, ":stop")
         if run.mode is Mode.EMBEDDED:
             run.start_worker()
-        asleep = run.workers[0]
         wait_until(lambda: _is_stopped(asleep), f"the worker stops at {point}", run.patience)
         run.crashes += 1
         time.sleep(2 * LEASE_SECONDS)
@@ -95,7 +110,7 @@ def deployed_again_and_again(run: Run) -> None:
     run.start()
     for number in range(run.form.times // 2):
         run.reach((number + run.random.random()) / (run.form.times // 2 + 1))
-        leaving = run.workers[-1]
+        leaving = run.workers[number]
         leaving.send_signal(signal.SIGTERM)
         run.start_worker()
         _wait_for_the_end_of(run, leaving)

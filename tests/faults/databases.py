@@ -8,7 +8,7 @@ from functools import partial
 
 from tests.faults.cases import EMBEDDED, FULL, fault
 from tests.faults.proxy import PostgresProxy
-from tests.faults.runs import Run
+from tests.faults.runs import CONNECTIONS, LEASE_SECONDS, Run
 from tests.faults.servers import Postgres, wait_until
 
 
@@ -68,7 +68,9 @@ def stalls(run: Run) -> None:
     proxy = _through_proxy(run)
     run.start()
     run.reach(run.random.uniform(0.1, 0.5))
-    proxy.stall(max(8, run.form.outage_seconds))
+    seconds = max(2 * LEASE_SECONDS, run.form.outage_seconds)
+    proxy.stall(seconds)
+    _without_a_ledger(run, seconds - 1)
     run.crashes += 2
 
 
@@ -79,7 +81,7 @@ def locked(run: Run) -> None:
     run.reach(run.random.uniform(0.1, 0.5))
     other = sqlite3.connect(run.installation.folder / "newsletter.db", isolation_level=None)
     wait_until(lambda: _locks(other), "the lock is had")
-    time.sleep(min(15, 6 * run.form.outage_seconds))
+    _without_a_ledger(run, min(15, 6 * run.form.outage_seconds))
     other.execute("ROLLBACK")
     other.close()
     run.crashes += 1
@@ -93,9 +95,17 @@ def disk_full(run: Run) -> None:
     worker = run.workers[0]
     _, hard = resource.prlimit(worker.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (4096, hard))
-    time.sleep(run.form.outage_seconds)
+    _without_a_ledger(run, run.form.outage_seconds)
     resource.prlimit(worker.pid, resource.RLIMIT_FSIZE, (hard, hard))
     run.crashes += 1
+
+
+def _without_a_ledger(run: Run, seconds: float) -> None:
+    """What cannot be announced is not offered: only what had been is accepted meanwhile."""
+    before = run.accepted()
+    time.sleep(seconds)
+    if (more := run.accepted() - before) > CONNECTIONS:
+        run.broken.append(f"I6 {more} accepted while nothing could be written")
 
 
 def _lost_more_than(proxy: PostgresProxy, number: int) -> bool:
@@ -120,7 +130,7 @@ def _restart(run: Run, number: int, seconds: float = 0) -> None:
     run.start()
     run.reach(run.random.uniform(0.1, 0.5))
     server.stop(number)
-    time.sleep(seconds)
+    _without_a_ledger(run, seconds)
     server.start()
     run.crashes += len(run.workers)
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
@@ -40,8 +41,16 @@ class Row:
         return not self.violations
 
 
-def perform(fault: Fault, mode: Mode, seed: int, form: Form, templates: Templates) -> Row:
-    """Run one fault in one mode and judge it."""
+def perform(
+    fault: Fault,
+    mode: Mode,
+    seed: int,
+    form: Form,
+    templates: Templates,
+    *,
+    keep: Path | None = None,
+) -> Row:
+    """Run one fault in one mode and judge it; the logs of one that does not hold go to `keep`."""
     started = time.monotonic()
     with ExitStack() as stack:
         folder = Path(
@@ -57,6 +66,9 @@ def perform(fault: Fault, mode: Mode, seed: int, form: Form, templates: Template
         except Exception as error:  # noqa: BLE001 - one run that goes wrong ends no other
             run.broken.append(f"I9 {type(error).__name__}: {str(error)[:300]}")
         observed = _observed(run)
+        violations = (*run.broken, *observed.violations())
+        if keep and violations:
+            _keep(run, observed, keep / f"{fault.name.replace('/', ' ')} ({mode})")
     return Row(
         fault.name,
         fault.subject,
@@ -68,8 +80,17 @@ def perform(fault: Fault, mode: Mode, seed: int, form: Form, templates: Template
         observed.in_doubt(),
         observed.bound,
         time.monotonic() - started,
-        (*run.broken, *observed.violations()),
+        violations,
     )
+
+
+def _keep(run: Run, observed: Observed, place: Path) -> None:
+    """Everything that says what happened: logs, the embedded database, the servers' own logs."""
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "ledger.txt").write_text("\n".join(map(str, observed.ledger)))
+    for file in (*run.folder.glob("*/log"), *run.folder.glob("*/events.jsonl")):
+        shutil.copy(file, place / f"{file.parent.name}-{file.name}")
+    shutil.copytree(run.installation.folder, place / "installation", dirs_exist_ok=True)
 
 
 def _observed(run: Run) -> Observed:

@@ -1,24 +1,26 @@
-"""The relay misbehaves: it drops, is silent, drips, lies, limits, refuses, or dies."""
+"""The relay misbehaves: it drops, is silent, drips, lies, limits, or dies."""
 
 import signal
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-from newsletter.broadcasts.models import BroadcastState
-from newsletter.core.config import RelaySettings
-from tests.faults.cases import EMBEDDED, FULL, Injection, fault
+from newsletter.sending.rights import GRANT
+from tests.faults.cases import EMBEDDED, Injection, fault
 from tests.faults.checks import beyond_rate
 from tests.faults.plans import Act, Rule, Stage
 from tests.faults.runs import CONNECTIONS, LEASE_SECONDS, Run
-from tests.faults.servers import wait_until
 
 _SOME = 0.02
+_MANY = 25
+"""Of so many faults the breaker has opened; each of its openings costs half a minute more."""
 
 
 def _with(*rules: Rule, **limits: object) -> Injection:
     def inject(run: Run) -> None:
-        run.misbehave(*rules, **limits)
+        some = [rule for rule in rules if rule.share == _SOME]
+        share = min(_SOME, _MANY / len(run.recipients) / max(1, len(some)))
+        fewer = (replace(rule, share=share) if rule in some else rule for rule in rules)
+        run.misbehave(*fewer, **limits)
         run.send_in_the_foreground()
 
     return inject
@@ -132,137 +134,23 @@ def throttled(run: Run) -> None:
 
 @fault("a rate of 50 per second over all workers", recipients=400, sending_seconds=1)
 def rate_kept(run: Run) -> None:
-    """I8: judged by the times at which the server took the messages."""
-    if "rate" not in RelaySettings.model_fields:
-        run.broken.append("I8 a relay's rate cannot be set")
-        return
     run.set_relays(rate=50, burst=10)
     run.send_in_the_foreground()
     run.wait_until_ended()
+    judge_rate(run, per_second=50, burst=10)
+
+
+def judge_rate(run: Run, *, per_second: float, burst: int) -> None:
+    """I8, by the times at which the server took the messages.
+
+    A bucket knows when it grants, not when the grant is used up: a grant in each worker's hands
+    and one message on each connection may come late, and then at once. On a machine with nothing
+    to spare they do.
+    """
+    late = min(GRANT, burst) * len(run.workers) + CONNECTIONS
     times = [float(event["at"]) for event in run.events() if event["event"] == "accepted"]
-    if too_many := beyond_rate(times, per_second=50, burst=10):
+    if too_many := beyond_rate(times, per_second=per_second, burst=burst + late):
         run.broken.append(f"I8 {too_many} messages beyond rate and burst")
-
-
-# Replies: every row of the table, at every stage.
-
-
-@dataclass(frozen=True, slots=True)
-class _Answers:
-    """One kind of reply: the ways it is said, and where its recipients must end."""
-
-    state: str
-    replies: Sequence[str]
-
-
-_TEMPORARY = _Answers(
-    "accepted",
-    (
-        "450 4.2.1 Mailbox busy",
-        "452 4.2.2 Mailbox full for now",
-        "451 4.7.1 Greylisted, come back later",
-        "450 4.1.1 Cannot be looked up",
-        "451 Local error in processing",
-        "450 5.1.1 Contradicts itself",
-        "451-4.2.1 Mailbox\n451 4.2.1 busy",
-    ),
-)
-_FINAL = _Answers(
-    "failed",
-    (
-        "550 5.1.1 User unknown",
-        "550 5.1.2 Bad destination",
-        "553 5.1.3 Bad address",
-        "551 5.1.6 Moved",
-        "550 5.1.10 Null MX",
-        "550 5.2.1 Disabled",
-        "552 5.2.2 Mailbox full",
-        "554 5.7.1 Not wanted",
-        "554 5.6.0 Cannot be read",
-        "552 5.3.4 Too large",
-        "550-5.1.1 User\n550 5.1.1 unknown",
-        "550 no such user here",
-    ),
-)
-_ABOUT_THE_RELAY = (
-    "421 4.3.2 Shutting down",
-    "421 Too busy",
-    "451 4.3.2 Not now",
-    "451 4.4.1 No route",
-    "454 4.7.0 Temporary failure",
-    "451 4.7.0 Try again",
-    "451 Too many messages, slow down",
-    "452 4.5.3 Too many recipients",
-    "452 4.4.5 Enough for this connection",
-)
-_CONFIGURATION = (
-    "530 5.7.0 Authentication required",
-    "535 5.7.8 Not you",
-    "550 5.1.8 Sender's domain does not exist",
-    "550 5.7.26 Unauthenticated sender",
-)
-_PER_RECIPIENT_STAGES = (Stage.RCPT, Stage.DATA, Stage.DOT)
-
-
-@fault("every reply about a recipient", quick=EMBEDDED, short=FULL, sending_seconds=3)
-def replies_about_recipients(run: Run) -> None:
-    expected: dict[str, str] = {}
-    rules = []
-    left = iter(run.random.sample(run.recipients, len(run.recipients)))
-    for answers in (_TEMPORARY, _FINAL):
-        for reply, stage in _everywhere(answers.replies):
-            address = next(left)
-            expected[address] = answers.state
-            always = 0 if answers is _FINAL else 1
-            rules.append(Rule(stage, reply=reply, recipients=(address,), times=always))
-    run.misbehave(*rules)
-    run.start()
-    run.wait_until_ended()
-    for row in run.ledger():
-        if row.state != expected.get(row.address, "accepted"):
-            run.broken.append(f"{row.address}: {row.state} ({row.reason})")
-
-
-@fault("every reply about the relay")
-def replies_about_the_relay(run: Run) -> None:
-    """Nobody fails for it: each gets the mail once the relay takes it."""
-    few = iter(run.random.sample(run.recipients, 60))
-    rules = [
-        Rule(stage, reply=reply, recipients=(next(few),))
-        for reply, stage in _everywhere(_ABOUT_THE_RELAY)
-    ]
-    before = [Rule(stage, reply=_ABOUT_THE_RELAY[0]) for stage in (Stage.BANNER, Stage.MAIL)]
-    run.misbehave(*rules, *before)
-    run.start()
-    run.wait_until_ended()
-    if failed := [row.address for row in run.ledger() if row.state != "accepted"]:
-        run.broken.append(f"not accepted after the relay's own trouble: {failed[:3]}")
-
-
-def _refused_as_a_whole(name: str, reply: str, stage: Stage) -> None:
-    """Everybody would fail: the broadcast pauses before the list is burnt, and then goes on."""
-
-    def inject(run: Run) -> None:
-        run.misbehave(Rule(stage, reply=reply, times=0))
-        run.start()
-        paused = f"paused by {reply[:10]}"
-        wait_until(lambda: run.state() is BroadcastState.PAUSED, paused, run.patience)
-        failed = sum(row.state == "failed" for row in run.ledger())
-        if failed > len(run.recipients) // 2:
-            run.broken.append(f"{failed} failed before the broadcast paused")
-        run.behave()
-        run.installation.run("broadcasts", "resume", str(run.broadcast_id))
-
-    fault(name)(inject)
-
-
-for _reply in _CONFIGURATION:
-    _refused_as_a_whole(f"{_reply[:10]} for everybody", _reply, Stage.MAIL)
-_refused_as_a_whole("554 5.7.1 content for everybody", "554 5.7.1 Spam", Stage.DOT)
-
-
-def _everywhere(replies: Sequence[str]) -> Iterator[tuple[str, Stage]]:
-    return ((reply, stage) for reply in replies for stage in _PER_RECIPIENT_STAGES)
 
 
 # The relay dies.

@@ -14,6 +14,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from newsletter.broadcasts import accounting
 from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery
 from newsletter.core.db import Sessions, connect
 from tests.acceptance.installation import CELERY, NEWSLETTER, Installation
@@ -38,6 +39,8 @@ class Form:
         sending_seconds: how long an undisturbed sending takes.
         outage_seconds: how long a server stays away, or a relay says nothing.
         patience_seconds: after that, the run counts as one that does not end by itself.
+        times: how often a fault that comes again and again comes.
+        saves_processes: embedded, `newsletter send` also is the worker; a start costs a second.
     """
 
     name: str
@@ -46,11 +49,11 @@ class Form:
     outage_seconds: float
     patience_seconds: float
     times: int
-    """How often a fault that comes again and again comes."""
+    saves_processes: bool = False
 
 
 LONG = Form("long", 5_000, 8, 30, 400, 20)
-QUICK = Form("quick", 400, 2, 2, 30, 4)
+QUICK = Form("quick", 400, 2, 2, 90, 4, saves_processes=True)
 SHORT = Form("short", 400, 2, 3, 90, 4)
 
 
@@ -134,6 +137,9 @@ class Run:
 
     def start(self) -> None:
         """Start the workers and the broadcast."""
+        if self.form.saves_processes:
+            self.send_in_the_foreground()
+            return
         self.start_workers()
         self.send()
 
@@ -145,13 +151,14 @@ class Run:
 
     def start_worker(self) -> subprocess.Popen[bytes]:
         """One more worker process, as a supervisor starts it."""
-        env, self.worker_env = self.worker_env, {}
         if self.mode is Mode.EMBEDDED:
-            command: list[str] = [str(NEWSLETTER), "worker"]
-        else:
-            name = f"w{len(self.workers)}@%h"
-            quiet = ["--without-gossip", "--without-mingle"]
-            command = [str(CELERY), "-A", "worker", "worker", *quiet, "-n", name]
+            return self._worker(str(NEWSLETTER), "worker")
+        name = f"w{len(self.workers)}@%h"
+        quiet = ["--without-gossip", "--without-mingle"]
+        return self._worker(str(CELERY), "-A", "worker", "worker", *quiet, "-n", name)
+
+    def _worker(self, *command: str) -> subprocess.Popen[bytes]:
+        env, self.worker_env = self.worker_env, {}
         self.workers.append(self.process(*command, env=env))
         return self.workers[-1]
 
@@ -170,9 +177,10 @@ class Run:
     def send_in_the_foreground(self) -> None:
         """Embedded: `newsletter send` does it all; full: as ever."""
         if self.mode is Mode.FULL:
-            self.start()
+            self.start_workers()
+            self.send()
         else:
-            self.workers.append(self.process(str(NEWSLETTER), "send", ISSUE_DATE))
+            self._worker(str(NEWSLETTER), "send", ISSUE_DATE)
 
     def send(self) -> None:
         self.installation.run("send", ISSUE_DATE, "--detach")
@@ -189,15 +197,6 @@ class Run:
         """kill -9, as the kernel does it when memory is short."""
         _kill(worker)
         self.crashes += 1
-
-    def steer(self, verb: str) -> bool:
-        """`newsletter broadcasts VERB`; False when it is refused, as after the end."""
-        done = self.try_run("broadcasts", verb, str(self.broadcast_id))
-        return done.returncode == 0
-
-    def try_run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """A command that may be refused."""
-        return self.installation.try_run(*arguments)
 
     # The end.
 
@@ -263,8 +262,13 @@ class Run:
         )
 
     def _shown(self) -> dict[str, Any]:
-        done = self.try_run("broadcasts", "show", str(self.broadcast_id), "--json")
-        return json.loads(done.stdout) if done.returncode == 0 else {}
+        """What people are shown of it, from the same function as every command and page."""
+        sessions = self.sessions()
+        with sessions.reading() as session:
+            accounts = accounting.account(session, self.broadcast_id)
+        sessions.engine.dispose()
+        states = {state.name.lower(): number for state, number in accounts.states.items()}
+        return {**states, "gap": accounts.gap, "accounting": accounts.line()}
 
 
 def relays_environment(referees: Sequence[Referee], **settings: object) -> dict[str, str]:

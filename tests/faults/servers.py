@@ -19,7 +19,7 @@ import redis as redis_client
 
 from tests.acceptance.installation import ROOT
 from tests.faults.plans import Plan
-from tests.servers.packages import INITDB, POSTGRES, REDIS
+from tests.servers.packages import INITDB, PG_DUMP, POSTGRES, PSQL, REDIS
 from tests.servers.processes import free_port, unprivileged
 
 _PATIENCE_SECONDS = 60
@@ -133,6 +133,19 @@ class Postgres(Server):
         """One statement, outside of a transaction."""
         with psycopg.connect(self.plain_url("postgres"), autocommit=True) as connection:
             connection.execute(statement.encode())
+
+    def dump(self, database: str) -> bytes:
+        """A database as it is this moment, whoever writes meanwhile."""
+        command = [str(PG_DUMP.path()), self.plain_url(database)]
+        return subprocess.run(command, check=True, capture_output=True).stdout
+
+    def restore(self, database: str, dump: bytes) -> None:
+        """The dump in the place of whatever is there."""
+        self.sql(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
+        self.sql(f"CREATE DATABASE {database}")
+        quiet = ["--quiet", "--set", "ON_ERROR_STOP=1", "--output", "/dev/null"]
+        psql = [str(PSQL.path()), *quiet, self.plain_url(database)]
+        subprocess.run(psql, input=dump, check=True)
 
     def plain_url(self, database: str) -> str:
         return f"postgresql://tests@127.0.0.1:{self.port}/{database}"

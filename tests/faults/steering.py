@@ -4,12 +4,21 @@ import shutil
 import sqlite3
 import time
 import urllib.request
+from collections.abc import Callable, Iterable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
+from celery import Celery
 from sqlalchemy import update
+from sqlalchemy.orm import Session
 
+from newsletter.broadcasts import control
+from newsletter.broadcasts.models import Broadcast, PauseReason
+from newsletter.core.clock import now
+from newsletter.core.errors import RefusedError
 from newsletter.core.tokens import TokenKeys
+from newsletter.jobs.bell import ring
 from newsletter.rendering.mail_tokens import Door, LeaveToken
 from subscribers.models import Subscriber
 from tests.acceptance.installation import NEWSLETTER
@@ -18,38 +27,40 @@ from tests.faults.runs import CONNECTIONS, Run
 from tests.faults.servers import wait_until
 from tests.servers.processes import free_port
 
+_Verb = Callable[[Session, int], None]
+
 _REACTION_SECONDS = 2.0
-_STALE_SECONDS = 25
 _INJECTED = "a\r\nBcc: x@example.org\r\n.\r\nMAIL FROM:<x@example.org>\r\nRCPT TO:<x@example.org>"
 
 
-@fault("pause and resume at random", sending_seconds=30)
+@fault("pause and resume at random", sending_seconds=15)
 def paused_and_resumed(run: Run) -> None:
-    """I7: what comes later than the pause was on the wire: one message per connection."""
     run.start()
     run.reach(0.02)
-    for _ in range(run.form.times * 5):
-        if not run.steer("pause"):
-            break
-        paused_at, before = time.time(), run.accepted()
-        time.sleep(run.random.uniform(0, 0.3))
-        after = sum(_later(run, "accepted", paused_at))
-        if after > CONNECTIONS:
-            run.broken.append(f"I7 {after} accepted after a pause ({before} before)")
-        run.steer("resume")
+    _steer_all(run, [_pause_or_resume(run) for _ in range(run.form.times * 10)])
+    _steer(run, control.resume)
+
+
+@fault("pause, resume and cancel at random", sending_seconds=15)
+def paused_resumed_and_cancelled(run: Run) -> None:
+    run.start()
+    run.reach(0.02)
+    number = run.form.times * 10
+    verbs = [_pause_or_resume(run) for _ in range(number)]
+    verbs[run.random.randrange(number // 2, number)] = control.cancel
+    _steer_all(run, verbs)
+    wait_until(lambda: not _open(run), "nothing is open", seconds=run.patience)
 
 
 @fault("cancelled", sending_seconds=6, quick=EMBEDDED, short=EMBEDDED)
 def cancelled(run: Run) -> None:
     run.start()
     run.reach(run.random.uniform(0.2, 0.6))
-    if not run.steer("cancel"):
+    if not _steer(run, control.cancel):
         run.broken.append("the broadcast cannot be cancelled")
     cancelled_at = time.time()
     time.sleep(_REACTION_SECONDS)
-    after = sum(_later(run, "accepted", cancelled_at))
-    if after > CONNECTIONS:
-        run.broken.append(f"I7 {after} accepted after the end")
+    _judge_quiet(run, [(cancelled_at, time.time())])
     wait_until(lambda: not _open(run), "nothing is open", seconds=run.patience)
 
 
@@ -91,37 +102,90 @@ def poisoned(run: Run) -> None:
     run.start()
 
 
-@fault("an old backup restored", modes=EMBEDDED, sending_seconds=6)
+@fault("an old backup restored", sending_seconds=6)
 def backup_restored(run: Run) -> None:
     """It knows nothing of what was sent since; past `not_after`, it sends nothing by itself."""
     run.history_lost = True
-    run.set(delivery__stale_after_hours=_STALE_SECONDS / 3600)
-    database, backup = run.installation.folder / "newsletter.db", run.folder / "backup.db"
     run.start()
-    stale_at = time.monotonic() + _STALE_SECONDS
     run.reach(0.2)
-    _back_up(database, backup)
+    restore = _back_up(run)
     run.reach(0.6)
-    for worker in run.workers:
+    for worker in list(run.workers):
         run.kill(worker)
-    time.sleep(max(0.0, stale_at - time.monotonic()))
-    for name in ("newsletter.db-wal", "newsletter.db-shm"):
-        (run.installation.folder / name).unlink(missing_ok=True)
-    shutil.copy(backup, database)
+    restore()
+    sessions = run.sessions()
+    with sessions.writing() as session:  # as if so much time had passed
+        session.get_one(Broadcast, run.broadcast_id).not_after = now()
+    sessions.engine.dispose()
     run.start_worker()
 
 
-def _back_up(database: Path, backup: Path) -> None:
-    """As `sqlite3 newsletter.db .backup` does, while others write."""
+def _pause(session: Session, broadcast_id: int) -> None:
+    control.pause(session, broadcast_id, PauseReason.OPERATOR)
+
+
+def _pause_or_resume(run: Run) -> _Verb:
+    return run.random.choice((_pause, control.resume))
+
+
+def _steer(run: Run, verb: _Verb) -> bool:
+    """As a command or a page does it, the ring included; False when it is refused."""
+    sessions = run.sessions()
+    if run.redis is not None:
+        sessions.ring = partial(ring, Celery(broker=run.redis.url))
+    try:
+        with sessions.writing() as session:
+            verb(session, run.broadcast_id)
+    except RefusedError:
+        return False
+    finally:
+        sessions.engine.dispose()
+    return True
+
+
+def _steer_all(run: Run, verbs: Iterable[_Verb]) -> None:
+    """One after the other at random, refused ones too; I7 in every interval without sending."""
+    quiet: list[tuple[float, float]] = []
+    stopped_at: float | None = None
+    for verb in verbs:
+        before = time.time()
+        if _steer(run, verb):
+            if verb is control.resume and stopped_at:
+                quiet.append((stopped_at, before))
+            stopped_at = None if verb is control.resume else stopped_at or time.time()
+        time.sleep(run.random.uniform(0, 0.3))
+    if stopped_at:
+        quiet.append((stopped_at, time.time()))
+    _judge_quiet(run, quiet)
+
+
+def _judge_quiet(run: Run, quiet: Iterable[tuple[float, float]]) -> None:
+    """I7: what comes later than the pause was on the wire: one message per connection."""
+    times = [float(event["at"]) for event in run.events() if event["event"] == "accepted"]
+    for since, until in quiet:
+        after = sum(since < at < until for at in times)
+        if after > CONNECTIONS:
+            run.broken.append(f"I7 {after} accepted after a pause or the end")
+
+
+def _back_up(run: Run) -> Callable[[], None]:
+    """A backup made while others write; returns what puts it in the database's place."""
+    if run.postgres is not None:
+        dump = run.postgres.dump(run.database)
+        return partial(run.postgres.restore, run.database, dump)
+    database, backup = run.installation.folder / "newsletter.db", run.folder / "backup.db"
     with (
         closing(sqlite3.connect(database, timeout=30)) as source,
         closing(sqlite3.connect(backup)) as target,
     ):
         source.backup(target)
+    return partial(_restore, database, backup)
 
 
-def _later(run: Run, event: str, at: float) -> list[bool]:
-    return [e["event"] == event and float(e["at"]) > at for e in run.events()]
+def _restore(database: Path, backup: Path) -> None:
+    for beside in ("-wal", "-shm"):
+        database.with_name(database.name + beside).unlink(missing_ok=True)
+    shutil.copy(backup, database)
 
 
 def _open(run: Run) -> bool:

@@ -1,8 +1,9 @@
 """Installations made ready once and copied for every run: people imported, an issue stored."""
 
+import json
 import shutil
 import signal
-import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -13,11 +14,18 @@ from pathlib import Path
 
 from tests.acceptance.installation import ISSUE, Installation, write_subscribers
 from tests.faults.servers import Postgres, running
-from tests.servers.packages import PG_DUMP, PSQL
 
 ISSUE_DATE = "2026-06-17"
 LIST = "readers"
 _SECRET = "0123456789abcdef" * 4
+
+_IN_ONE_PROCESS = """
+import json, sys
+from newsletter.cli.app import app
+for command in json.loads(sys.argv[1]):
+    app(command, standalone_mode=False)
+"""
+"""What takes longest about a command is its start."""
 
 _COMMON = {
     "NEWSLETTER_SENDER__ADDRESS": "editor@example.org",
@@ -69,8 +77,6 @@ class Templates:
                 server.sql(f"CREATE DATABASE {template}")
                 url = server.plain_url(template)
                 made = without_relay(self.folder / template, url)
-                made.folder.mkdir(parents=True)
-                made.run("db", "upgrade")
                 _make_ready(made, recipients)
             name = f"run_{next(self._numbers)}"
             server.sql(f"CREATE DATABASE {name} TEMPLATE {template}")
@@ -88,8 +94,7 @@ class Templates:
             empty = Postgres(self.folder / "cluster")
             own.copy(empty)
         with running(own):
-            own.sql(f"CREATE DATABASE {database}")
-            _move(shared, own, database)
+            own.restore(database, shared.dump(database))
             yield own
 
     @classmethod
@@ -127,20 +132,15 @@ class Templates:
             return self._turns.setdefault(name, threading.Lock())
 
 
-def _move(source: Postgres, target: Postgres, database: str) -> None:
-    """Copy one database from server to server."""
-    dump = subprocess.run(
-        [str(PG_DUMP.path()), source.plain_url(database)], check=True, capture_output=True
-    )
-    quiet = ["--quiet", "--set", "ON_ERROR_STOP=1", "--output", "/dev/null"]
-    psql = [str(PSQL.path()), *quiet, target.plain_url(database)]
-    subprocess.run(psql, input=dump.stdout, check=True)
-
-
 def _make_ready(installation: Installation, recipients: int) -> None:
     folder = installation.folder
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "issue.md").write_text(ISSUE)
     write_subscribers(folder / "people.csv", people(recipients), [])
-    installation.run("subscribers", "import", "people.csv", "--list", LIST)
-    installation.run("issues", "import", "issue.md")
+    commands = [
+        ["db", "upgrade"],
+        ["subscribers", "import", "people.csv", "--list", LIST],
+        ["issues", "import", "issue.md"],
+    ]
+    with installation.process(sys.executable, "-c", _IN_ONE_PROCESS, json.dumps(commands)) as made:
+        assert made.wait() == 0, [log.read_text() for log in folder.glob("*.log")]

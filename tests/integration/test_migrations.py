@@ -25,7 +25,7 @@ DAY = datetime(2026, 6, 17, tzinfo=UTC)
 
 
 def test_there_is_one_head() -> None:
-    assert len(ScriptDirectory.from_config(schema.config()).get_heads()) == 1
+    assert ScriptDirectory.from_config(schema.config()).get_heads() == [schema.head()]
 
 
 def test_the_tables_are_those_of_the_models(sessions: Sessions) -> None:

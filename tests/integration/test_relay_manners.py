@@ -18,6 +18,7 @@ from newsletter.core.runtime import Runtime
 from newsletter.core.tokens import TokenKeys
 from newsletter.mail.replies import parse_reply
 from newsletter.sending import port, relays
+from newsletter.sending.breaker import FIRST_OPEN_FOR
 from newsletter.sending.dispatch import Dispatch
 from newsletter.sending.feed import prepared_mail
 from newsletter.sending.memory import MemoryTransport
@@ -151,6 +152,7 @@ class Recorded(MemoryLimiter):
     ahead: float = 0
     grants: list[tuple[float, int]] = field(default_factory=list)
     slowed: list[str] = field(default_factory=list)
+    given_back: int = 0
 
     def __post_init__(self) -> None:
         super().__init__(lambda: time.monotonic() * self.speed + self.ahead)
@@ -164,6 +166,10 @@ class Recorded(MemoryLimiter):
         grant = await super().take(bucket, limit, want)
         self.grants += [(moment, 1)] * grant.granted
         return grant
+
+    async def give_back(self, bucket: str, unused: int) -> None:
+        self.given_back += unused
+        await super().give_back(bucket, unused)
 
 
 def assert_within(times: list[float], per_second: float, burst: int) -> None:
@@ -191,6 +197,15 @@ def test_in_no_window_goes_more_than_the_rate_and_one_burst(
     for number, at in enumerate(offered, start=1):
         assert number <= 20 * (at - began) + 5
         assert number <= sum(1 for given in granted if given <= at), "no offer without its right"
+
+
+def test_a_worker_without_work_keeps_no_right_to_send(sessions: Sessions, keys: TokenKeys) -> None:
+    broadcast_id = factories.sending(sessions, readers(3))
+    runtime = a_runtime(sessions, keys, rate=20, burst=5)
+    limiter = Recorded()
+    with Dispatch(runtime, [Counting()], lambda _: limiter) as dispatch:
+        poll(lambda: is_done(sessions, broadcast_id), lambda: dispatch.deliver(broadcast_id))
+        poll(lambda: len(limiter.grants) - limiter.given_back == 3, lambda: None)
 
 
 def test_a_relay_that_says_slow_down_is_offered_less_and_burns_no_attempt(
@@ -256,3 +271,23 @@ def test_several_domains_that_say_slow_down_mean_the_relay(
     assert reached(relay) == Counter(people)
     domains = {domain_bucket("memory", address.partition("@")[2]) for address in slow}
     assert set(limiter.slowed) == {*domains, relay_bucket("memory")}
+
+
+# The breaker.
+
+
+def test_a_probe_that_succeeds_closes_the_breaker_though_the_relay_was_well_before(
+    sessions: Sessions, keys: TokenKeys
+) -> None:
+    """Or everybody else would wait a minute each: one probe after the other, heard by nobody."""
+    broadcast_id = factories.sending(sessions, readers(300))
+    runtime = a_runtime(sessions, keys, connections=3)
+    relay = Counting(pace_seconds=0.02)
+    with Dispatch(runtime, [relay]) as dispatch, ThreadPoolExecutor(1) as pool:
+        pool.submit(dispatch.deliver, broadcast_id)
+        poll(lambda: len(relay.accepted) > 10, lambda: None)
+        with sessions.writing() as session:
+            over = now() - FIRST_OPEN_FOR
+            relays.faulted(session, "memory", "530 not you", over, is_configuration=True)
+        poll(lambda: is_done(sessions, broadcast_id), lambda: dispatch.deliver(broadcast_id))
+    assert reached(relay) == Counter(readers(300))
