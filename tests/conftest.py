@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import structlog
+from hypothesis import settings
 from sqlalchemy import make_url
 
 from newsletter.core.db import Sessions, connect
@@ -29,7 +30,10 @@ _PLAIN_LOGS: list[structlog.typing.Processor] = [
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Once, before any worker of the test run starts."""
+    """In every process of the test run; packages once, before its workers start."""
+    # How long an example takes is the machine's affair, and that of whatever runs beside it.
+    settings.register_profile("unhurried", deadline=None)
+    settings.load_profile("unhurried")
     if not hasattr(config, "workerinput"):
         packages.install_missing()
 
