@@ -4,7 +4,6 @@ import random
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from newsletter.broadcasts.control import QUOTA_PAUSE
 from newsletter.broadcasts.ledger import Outcome
 from newsletter.broadcasts.models import DeliveryState, PauseReason
 from newsletter.core.clock import now
@@ -14,11 +13,7 @@ from newsletter.mail.smtp import SmtpFault
 RELAY_PAUSE_SECONDS = 10
 """How long a row given back by a failing relay rests, so that no row is offered in a tight loop."""
 
-_REST_SECONDS = {
-    ReplyClass.CONNECTION_LIMIT: 0,
-    ReplyClass.RATE: 2,
-    ReplyClass.QUOTA: QUOTA_PAUSE.total_seconds(),
-}
+_REST_SECONDS = {ReplyClass.CONNECTION_LIMIT: 0, ReplyClass.RATE: 2}
 """Another connection takes it at once; a relay that is too fast is slowed by its limiter."""
 
 _JITTER = 0.2

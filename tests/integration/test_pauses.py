@@ -103,6 +103,22 @@ def test_a_quota_used_up_stops_the_broadcast_until_the_window_reopens(
     assert kept(sessions, broadcast_id).state is B.DONE
 
 
+def test_after_a_quota_an_editors_resume_holds_for_those_who_were_refused_too(
+    sessions: Sessions, keys: TokenKeys
+) -> None:
+    """The broadcast waits for the window; a row that did as well would come an hour late."""
+    prepared_mail.cache_clear()
+    runtime = factories.runtime(sessions, keys)
+    broadcast_id = factories.sending(sessions, [ADA, BOB])
+    relay = factories.memory(ada=[USED_UP])
+    factories.deliver(runtime, relay, broadcast_id)
+    with time_machine.travel(now() + timedelta(minutes=1), tick=True):
+        with sessions.writing() as session:
+            control.resume(session, broadcast_id)
+        factories.deliver(runtime, relay, broadcast_id)
+    assert sorted(to for to, _ in relay.accepted) == [ADA, BOB]
+
+
 def test_a_mail_that_everybody_refuses_stops_before_the_whole_list_has_refused(
     sessions: Sessions, keys: TokenKeys
 ) -> None:
