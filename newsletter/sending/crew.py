@@ -5,13 +5,10 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 
-from pydantic import SecretStr
-
 from newsletter.broadcasts import control
 from newsletter.broadcasts.models import PauseReason
 from newsletter.core import logs
 from newsletter.core.clock import now
-from newsletter.core.config import RelaySettings
 from newsletter.core.db import DATABASE_AWAY
 from newsletter.core.runtime import Runtime
 from newsletter.mail.replies import Reply
@@ -25,6 +22,7 @@ from newsletter.sending.port import RelayPort
 from newsletter.sending.ratelimit import RateLimiter
 from newsletter.sending.refusals import Window, should_pause
 from newsletter.sending.relays import Limits, Usable
+from newsletter.sending.route import settings_of
 from newsletter.sending.signing import keyring_of
 from newsletter.sending.transport import Transport
 
@@ -59,7 +57,7 @@ class Crew:
         self._ports = [
             RelayPort(
                 t,
-                _settings_of(t.name, runtime),
+                settings_of(t.name, runtime),
                 delivery.lease_seconds,
                 runtime.sessions,
                 limiter,
@@ -228,9 +226,3 @@ class Crew:
         for port in self._ports:
             with suppress(*DATABASE_AWAY):  # the leases will end
                 await port.close()
-
-
-def _settings_of(name: str, runtime: Runtime) -> RelaySettings:
-    """What is configured under this name; a relay in memory has the defaults."""
-    configured = (relay for relay in runtime.settings.relays if relay.name == name)
-    return next(configured, RelaySettings(name=name, url=SecretStr("")))

@@ -144,7 +144,7 @@ class Dispatch:
             limiter = self._limiter(self._share)
             self._crew = Crew(self._runtime, self._transports, limiter, in_thread)
             self._started.set()
-            outbox = asyncio.create_task(self._send_outbox(in_thread))
+            outbox = asyncio.create_task(self._send_outbox(in_thread, limiter))
             try:
                 await self._crew.work_until(self._stopping)
             finally:
@@ -159,13 +159,13 @@ class Dispatch:
     async def _deliver(self, broadcast_id: int, seconds: float) -> bool:
         return await self._crew.deliver(broadcast_id, seconds)
 
-    async def _send_outbox(self, in_thread: InThread) -> None:
+    async def _send_outbox(self, in_thread: InThread, limiter: RateLimiter) -> None:
         while not self._stopping.is_set():
             await self._outbox.wait()
             self._outbox.clear()
             try:
                 await system_mail.deliver(
-                    self._runtime, self._transports, in_thread, self._stopping.is_set
+                    self._runtime, self._transports, in_thread, self._stopping.is_set, limiter
                 )
             except Exception:
                 # The edge of this task: the mail is still in the outbox for the next round.

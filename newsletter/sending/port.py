@@ -1,7 +1,6 @@
 """One relay as this process sees it: its lanes, the right to send, what its replies teach."""
 
 import asyncio
-import re
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any
@@ -13,7 +12,7 @@ from newsletter.core import logs
 from newsletter.core.clock import now
 from newsletter.core.config import RelaySettings
 from newsletter.core.db import DATABASE_AWAY, Sessions
-from newsletter.mail.replies import Reply, ReplyClass, classify
+from newsletter.mail.replies import Reply, ReplyClass, classify, is_about_too_many_connections
 from newsletter.mail.smtp import SmtpFault
 from newsletter.sending import outcomes, relays
 from newsletter.sending.courses import Work
@@ -32,7 +31,6 @@ _POSTPONED_SECONDS = 5
 _PROBE_SECONDS = 0.2
 _DOMAINS_THAT_MEAN_THE_RELAY = 3
 _DOMAIN_LIMIT = Limit(None, 1)
-_TOO_MANY_CONNECTIONS = re.compile(r"\btoo many\b.*\b(connections|sessions)\b", re.IGNORECASE)
 
 log = logs.get(__name__)
 
@@ -178,7 +176,7 @@ class RelayPort:
         if fault.pipelining_broken:
             self.transport.pipelining = False
             self._learn(relays.learn_broken_pipelining, self.settings.name)
-        elif fault.reply and _TOO_MANY_CONNECTIONS.search(fault.reply.text):
+        elif fault.reply and is_about_too_many_connections(fault.reply):
             self._learn(relays.learn_connections, self.settings.name, len(self._lanes))
         else:
             self._count(fault)
