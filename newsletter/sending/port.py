@@ -97,9 +97,15 @@ class RelayPort:
             self._do(self._more_slots(wanted - len(self._slots.free)))
         return max(0, min(wanted, len(self._slots.free)))
 
-    async def carry(self, lane: Lane) -> None:
-        """Run a lane under one of the slots that `room` promised."""
+    def carry(self, lane: Lane) -> Coroutine[Any, Any, None]:
+        """Run a lane under one of the slots that `room` promised.
+
+        It is the lane's from this call on: until the coroutine begins, `room` may be asked again.
+        """
         self._lanes[lane] = held = self._slots.use()
+        return self._carry(lane, held)
+
+    async def _carry(self, lane: Lane, held: Held) -> None:
         try:
             await lane.run()
         except Exception:

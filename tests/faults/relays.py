@@ -89,7 +89,7 @@ def _for_a_while(
     """A relay that keeps one connection waiting for longer than a lease."""
 
     def inject(run: Run) -> None:
-        seconds = LEASE_SECONDS + run.form.outage_seconds
+        seconds = LEASE_SECONDS + min(run.form.outage_seconds, 2 * LEASE_SECONDS)
         few = tuple(run.random.sample(run.recipients, 4))
         run.misbehave(Rule(stage, act, reply, recipients=few, seconds=seconds, accepts=accepts))
         run.start()

@@ -1,10 +1,12 @@
 """What a relay can bear: connections over all workers, a rate, slow domains, short connections."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import cast
 
 import pytest
 from pydantic import SecretStr
@@ -21,8 +23,10 @@ from newsletter.sending import port, relays
 from newsletter.sending.breaker import FIRST_OPEN_FOR
 from newsletter.sending.dispatch import Dispatch
 from newsletter.sending.feed import prepared_mail
+from newsletter.sending.lane import Lane
 from newsletter.sending.memory import MemoryTransport
 from newsletter.sending.models import Lease
+from newsletter.sending.port import RelayPort
 from newsletter.sending.ratelimit import Grant, Limit, domain_bucket, relay_bucket
 from newsletter.sending.ratelimit_memory import MemoryLimiter
 from newsletter.sending.smtp_transport import SmtpTransport
@@ -91,6 +95,35 @@ def test_two_processes_together_hold_no_more_connections_than_the_relay_allows(
     assert relay.open == 0
     with sessions.reading() as session:
         assert session.scalars(select(Lease.name)).all() == [], "slots are given back"
+
+
+class Idle:
+    """A lane without work."""
+
+    async def run(self) -> None:
+        """End at once."""
+
+
+def test_a_slot_is_promised_to_one_lane_only(sessions: Sessions) -> None:
+    settings = RelaySettings(name="memory", url=SecretStr("x"), connections=1)
+
+    async def act() -> int:
+        port = RelayPort(
+            MemoryTransport(), settings, 30, sessions, MemoryLimiter(), asyncio.to_thread
+        )
+        has_slot = asyncio.Event()
+        port.on_change = has_slot.set
+        assert port.room(1) == 0
+        async with asyncio.timeout(10):
+            await has_slot.wait()
+        assert port.room(1) == 1
+        carried = port.carry(cast("Lane", Idle()))
+        room = port.room(1)
+        await carried
+        await port.close()
+        return room
+
+    assert asyncio.run(act()) == 0
 
 
 def test_one_process_opens_no_more_than_its_own_share(sessions: Sessions, keys: TokenKeys) -> None:
