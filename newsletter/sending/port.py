@@ -1,6 +1,7 @@
 """One relay as this process sees it: its lanes, the right to send, what its replies teach."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any
@@ -62,6 +63,8 @@ class RelayPort:
         self._limits = Limits(settings.connections, settings.messages_per_connection)
         self._rights = Rights(limiter, relay_bucket(settings.name), Limit.of(settings))
         self._slowed: dict[str, Rights] = {}
+        self._to_domains: Counter[str] = Counter()
+        self._to_domains_before: Counter[str] = Counter()
         self._slots = Slots(settings.name, lease_seconds, sessions, in_thread)
         self._lanes: dict[Lane, Held] = {}
         self._paused_until = 0.0
@@ -125,6 +128,7 @@ class RelayPort:
             await self._slots.release_free()
             # Kept for the next broadcast, they would come on top of the bucket's burst.
             await self._rights.give_back()
+        self._to_domains_before, self._to_domains = self._to_domains, Counter()
         for rights in (self._rights, *self._slowed.values()):
             await rights.tick()
 
@@ -151,7 +155,9 @@ class RelayPort:
             await self._rights.wait()
 
     def postponed_seconds(self, work: Work) -> float:
-        rights = self._slowed.get(_domain(work))
+        domain = _domain(work)
+        self._to_domains[domain] += 1
+        rights = self._slowed.get(domain)
         if rights is None or rights.use():
             return 0.0
         self._do(rights.wait())
@@ -239,7 +245,8 @@ class RelayPort:
         domain = _domain(work)
         if domain not in self._slowed:
             bucket = domain_bucket(self.settings.name, domain)
-            self._slowed[domain] = Rights(self._limiter, bucket, _DOMAIN_LIMIT)
+            lately = max(self._to_domains[domain], self._to_domains_before[domain])
+            self._slowed[domain] = Rights(self._limiter, bucket, _DOMAIN_LIMIT, lately)
         await self._slowed[domain].throttled()
         if len(self._slowed) >= _DOMAINS_THAT_MEAN_THE_RELAY:
             self._slowed.clear()

@@ -47,8 +47,11 @@ class Rights:
             await asyncio.sleep(min(grant.wait_seconds, _LONGEST_WAIT_SECONDS))
 
     async def throttled(self) -> None:
-        """The other side said "slow down"."""
-        await self.limiter.throttled(self.bucket, self.limit, max(self.observed_per_second, 1.0))
+        """The other side said "slow down": to what goes out now, which no tick has counted yet."""
+        elapsed = asyncio.get_running_loop().time() - self._ticked_at
+        lately = self._used / max(elapsed, 1.0)
+        observed = max(self.observed_per_second, lately, 1.0)
+        await self.limiter.throttled(self.bucket, self.limit, observed)
         self._unlimited = False
         self._granted = 0
 

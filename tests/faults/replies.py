@@ -86,20 +86,30 @@ def replies_about_recipients(run: Run) -> None:
             run.broken.append(f"{row.address}: {row.state} ({row.reason})")
 
 
-@fault("every reply about the relay")
-def replies_about_the_relay(run: Run) -> None:
-    """Nobody fails for it: each gets the mail once the relay takes it."""
-    few = iter(run.random.sample(run.recipients, 60))
-    rules = [
-        Rule(stage, reply=reply, recipients=(next(few),))
-        for reply, stage in _everywhere(_ABOUT_THE_RELAY)
-    ]
-    before = [Rule(stage, reply=_ABOUT_THE_RELAY[0]) for stage in (Stage.BANNER, Stage.MAIL)]
-    run.misbehave(*rules, *before)
-    run.start()
-    run.wait_until_ended()
-    if failed := [row.address for row in run.ledger() if row.state != "accepted"]:
-        run.broken.append(f"not accepted after the relay's own trouble: {failed[:3]}")
+def _about_the_relay(stage: Stage) -> None:
+    """A run for each stage.
+
+    The breaker opens after five of these, and waits longer each time that its probe meets another.
+    """
+
+    def inject(run: Run) -> None:
+        """Nobody fails for it: each gets the mail once the relay takes it."""
+        few = run.random.sample(run.recipients, len(_ABOUT_THE_RELAY))
+        rules = [
+            Rule(stage, reply=reply, recipients=(who,))
+            for who, reply in zip(few, _ABOUT_THE_RELAY, strict=True)
+        ]
+        run.misbehave(*rules, Rule(Stage.BANNER, reply=_ABOUT_THE_RELAY[0]))
+        run.start()
+        run.wait_until_ended()
+        if failed := [row.address for row in run.ledger() if row.state != "accepted"]:
+            run.broken.append(f"not accepted after the relay's own trouble: {failed[:3]}")
+
+    fault(f"every reply about the relay, at {stage}")(inject)
+
+
+for _stage in _PER_RECIPIENT_STAGES:
+    _about_the_relay(_stage)
 
 
 def _refused_as_a_whole(name: str, reply: str, stage: Stage) -> None:

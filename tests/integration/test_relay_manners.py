@@ -185,6 +185,7 @@ class Recorded(MemoryLimiter):
     ahead: float = 0
     grants: list[tuple[float, int]] = field(default_factory=list)
     slowed: list[str] = field(default_factory=list)
+    observed: list[float] = field(default_factory=list)
     given_back: int = 0
 
     def __post_init__(self) -> None:
@@ -192,6 +193,7 @@ class Recorded(MemoryLimiter):
 
     async def throttled(self, bucket: str, limit: Limit, observed_per_second: float) -> None:
         self.slowed.append(bucket)
+        self.observed.append(observed_per_second)
         await super().throttled(bucket, limit, observed_per_second)
 
     async def take(self, bucket: str, limit: Limit, want: int) -> Grant:
@@ -288,6 +290,19 @@ def test_a_domain_that_says_slow_down_waits_while_the_others_go_on(
         limiter.ahead += UNTIL_RECOVERED
         poll(lambda: is_done(sessions, broadcast_id), lambda: dispatch.deliver(broadcast_id))
     assert reached(relay) == Counter(people)
+
+
+def test_a_domain_is_slowed_down_from_the_speed_that_it_was_sent_to(
+    sessions: Sessions, keys: TokenKeys
+) -> None:
+    """Taken for one a second, a domain that bears hundreds would be offered half of one."""
+    people = readers(60, "slow.example")
+    broadcast_id = factories.sending(sessions, people)
+    relay, limiter = Counting(), Recorded()
+    relay.script(people[50], TOO_FAST)
+    with Dispatch(a_runtime(sessions, keys), [relay], lambda _: limiter) as dispatch:
+        dispatch.deliver(broadcast_id)
+    assert limiter.observed[0] > 10
 
 
 @pytest.mark.usefixtures("_asked_again_soon")
