@@ -1,9 +1,9 @@
 """Talking to a scripted SMTP server, and what came of it in brief."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from newsletter.mail.smtp import Connection, Envelope, Exchange, Server, Timeouts, connect
 from tests.raw_smtp import GO_ON, OK, Peer, Script, raw_smtp
@@ -12,7 +12,13 @@ from tests.sample_mail import ADA
 PATIENT = Timeouts(connect=20, command=20, after_dot=20, pipelined=20)
 HASTY = Timeouts(connect=0.4, command=0.4, after_dot=0.8, pipelined=0.4)
 
-Run = Callable[[Coroutine[Any, Any, None]], None]
+T = TypeVar("T")
+
+
+class Run(Protocol):
+    """Runs a conversation to its end, on either event loop."""
+
+    def __call__(self, work: Coroutine[Any, Any, T]) -> T: ...
 
 
 def plain(port: int, user: str = "", password: str = "") -> Server:

@@ -1,8 +1,7 @@
 """The express way to the database: for the statements that run for every few messages.
 
 The driver's own connection, kept open by the one thread that uses it, and SQL written out once. A
-unit of work asks the interpreter for five times as much, and the loop beside it for as long
-(decision page 0017).
+unit of work asks more of the interpreter, which the loop beside it needs (decision page 0017).
 """
 
 from collections.abc import Iterator, Mapping

@@ -28,7 +28,7 @@ from newsletter.web.app import create_app
 from subscribers.models import ConsentEvent, Subscription
 from subscribers.recipient import Recipient
 from tests import factories
-from tests.smtp_talk import Run
+from tests.smtp_talk import Run, T
 
 BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}
 
@@ -120,13 +120,14 @@ def _our_addresses(mail: EmailMessage, page: str) -> list[str]:
 def run(request: pytest.FixtureRequest) -> Run:
     """Every test runs on both event loops; what a loop complains of fails it."""
 
-    def on_loop(test: Coroutine[Any, Any, None]) -> None:
+    def on_loop(work: Coroutine[Any, Any, T]) -> T:
         factory = uvloop.new_event_loop if request.param == "uvloop" else asyncio.new_event_loop
         complaints: list[dict[str, Any]] = []
         with asyncio.Runner(loop_factory=factory) as runner:
             runner.get_loop().set_exception_handler(lambda _, about: complaints.append(about))
-            runner.run(test)
+            result = runner.run(work)
         assert complaints == []
+        return result
 
     return on_loop
 

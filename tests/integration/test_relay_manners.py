@@ -241,6 +241,7 @@ def test_a_worker_without_work_keeps_no_right_to_send(sessions: Sessions, keys: 
     with Dispatch(runtime, [Counting()], lambda _: limiter) as dispatch:
         poll(lambda: is_done(sessions, broadcast_id), lambda: dispatch.deliver(broadcast_id))
         poll(lambda: len(limiter.grants) - limiter.given_back == 3, lambda: None)
+        assert len(limiter.grants) - limiter.given_back == 3
 
 
 def test_a_relay_that_says_slow_down_is_offered_less_and_burns_no_attempt(
