@@ -22,8 +22,8 @@ from benchmarks.worker_process import READY
 from newsletter.broadcasts import freezing, planning
 from newsletter.broadcasts.models import BroadcastState
 from newsletter.core.clock import now
-from newsletter.core.config import TemplateSettings, TrackingMode
 from newsletter.core.db import Sessions, connect
+from newsletter.core.sections import TemplateSettings, TrackingMode
 from newsletter.issues.models import Issue
 from newsletter.migrations import schema
 from subscribers.models import SubscriberList, Subscription, SubscriptionStatus, TrackingConsent

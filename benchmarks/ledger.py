@@ -15,7 +15,7 @@ from benchmarks.sending import Scale
 from newsletter.broadcasts import claims, freezing
 from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery, DeliveryState
 from newsletter.core.clock import now
-from newsletter.core.config import TrackingMode
+from newsletter.core.sections import TrackingMode
 from newsletter.rendering.compiled import WireForm
 from tests.servers import processes
 

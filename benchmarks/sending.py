@@ -25,7 +25,8 @@ from benchmarks.interleaved import Result, Sample, compete, say, timed
 from benchmarks.mails import MadeMail
 from benchmarks.page import Chapter, Target, results_table, shown_time, table
 from benchmarks.plain import PlainMail
-from newsletter.core.config import Settings, TrackingMode
+from newsletter.core.config import Settings
+from newsletter.core.sections import TrackingMode
 from tests.servers import processes
 
 SMALL, LARGE = 4 * 1024, 40 * 1024

@@ -8,7 +8,7 @@ from pathlib import Path
 import dkim
 from pydantic import SecretStr
 
-from newsletter.core.config import DkimSettings
+from newsletter.core.sections import DkimSettings
 from newsletter.mail import dkim_keys
 from newsletter.mail.dkim import Signer
 from newsletter.mail.dkim_keys import Algorithm

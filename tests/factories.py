@@ -10,9 +10,10 @@ from sqlalchemy.orm import Session
 from newsletter.broadcasts import freezing, planning
 from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery
 from newsletter.core.clock import now
-from newsletter.core.config import FixedSettings, SenderSettings, Settings, TrackingMode
+from newsletter.core.config import FixedSettings, Settings
 from newsletter.core.db import Sessions
 from newsletter.core.runtime import Runtime
+from newsletter.core.sections import SenderSettings, TrackingMode
 from newsletter.core.tokens import TokenKeys
 from newsletter.issues import editing
 from newsletter.issues.models import Issue

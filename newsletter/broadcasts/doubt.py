@@ -16,8 +16,8 @@ from newsletter.broadcasts.models import (
     DeliveryState,
 )
 from newsletter.core.clock import now
-from newsletter.core.config import OnInDoubt
 from newsletter.core.doorbell import ring_after_commit
+from newsletter.core.sections import OnInDoubt
 from newsletter.core.tables import database_now
 from subscribers.models import Subscriber
 

@@ -35,9 +35,9 @@ from newsletter.broadcasts.models import (
     DeliveryState,
 )
 from newsletter.core.clock import now
-from newsletter.core.config import TrackingMode
 from newsletter.core.db import Sessions
 from newsletter.core.doorbell import ring_after_commit
+from newsletter.core.sections import TrackingMode
 from newsletter.core.tables import BigId, UtcDateTime
 from newsletter.rendering.compiled import SenderIdentity, WireForm
 from subscribers.audience import audience

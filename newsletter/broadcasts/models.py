@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from newsletter.core.clock import now
-from newsletter.core.config import OnInDoubt
+from newsletter.core.sections import OnInDoubt
 from newsletter.core.tables import Base, BigId, Json, SmallEnum, UtcDateTime, text_enum
 from newsletter.issues.models import Issue
 from newsletter.rendering.compiled import WireForm

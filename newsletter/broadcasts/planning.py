@@ -16,9 +16,10 @@ from newsletter.broadcasts.models import (
     Delivery,
     DeliveryState,
 )
-from newsletter.core.config import OnInDoubt, Settings
+from newsletter.core.config import Settings
 from newsletter.core.doorbell import ring_after_commit
 from newsletter.core.errors import ConfigurationError, NewsletterError, RefusedError
+from newsletter.core.sections import OnInDoubt
 from newsletter.issues.models import Issue, Newsletter
 from newsletter.issues.parsing import parse
 from newsletter.mail.address import Address

@@ -23,16 +23,10 @@ from newsletter.cli.issues import render_to
 from newsletter.cli.report import print_report
 from newsletter.cli.send import schedule_issue
 from newsletter.cli.serve import listen_locally, serving
-from newsletter.core.config import (
-    DatabaseSettings,
-    FixedSettings,
-    RelaySettings,
-    SenderSettings,
-    Settings,
-    SiteSettings,
-)
+from newsletter.core.config import FixedSettings, Settings
 from newsletter.core.errors import RefusedError
 from newsletter.core.runtime import Runtime, open_runtime
+from newsletter.core.sections import DatabaseSettings, RelaySettings, SenderSettings, SiteSettings
 from newsletter.jobs.embedded import sending
 from newsletter.migrations import schema
 from newsletter.sending.smtp_transport import transports_for

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from newsletter.cli import output, state
-from newsletter.core.config import SELECTOR, SELECTOR_CHARACTERS
 from newsletter.core.errors import InputError, RefusedError
+from newsletter.core.sections import SELECTOR, SELECTOR_CHARACTERS
 from newsletter.mail import dkim_keys
 from newsletter.mail.address import Address
 from newsletter.mail.dkim import Signer

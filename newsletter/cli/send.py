@@ -17,9 +17,9 @@ from newsletter.cli import output, state
 from newsletter.cli.ending import told_to_end
 from newsletter.cli.issues import print_findings, store
 from newsletter.core.clock import now
-from newsletter.core.config import OnInDoubt
 from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sections import OnInDoubt
 from newsletter.issues import editing
 from newsletter.issues.models import Issue
 from newsletter.issues.parsing import parse, read_text

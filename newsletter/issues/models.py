@@ -6,7 +6,7 @@ from sqlalchemy import Date, ForeignKey, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from newsletter.core.clock import now
-from newsletter.core.config import TrackingMode
+from newsletter.core.sections import TrackingMode
 from newsletter.core.tables import Base, UtcDateTime, text_enum
 
 

@@ -10,7 +10,7 @@ from enum import IntEnum
 from hashlib import sha256
 from typing import Any
 
-from newsletter.core.config import TrackingMode
+from newsletter.core.sections import TrackingMode
 
 
 class WireForm(IntEnum):

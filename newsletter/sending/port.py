@@ -11,8 +11,8 @@ from sqlalchemy.orm import Session
 from newsletter.broadcasts.models import PauseReason
 from newsletter.core import logs
 from newsletter.core.clock import now
-from newsletter.core.config import RelaySettings
 from newsletter.core.db import DATABASE_AWAY, Sessions
+from newsletter.core.sections import RelaySettings
 from newsletter.mail.replies import Reply, ReplyClass, classify, is_about_too_many_connections
 from newsletter.mail.smtp import SmtpFault
 from newsletter.sending import outcomes, relays

@@ -9,7 +9,7 @@ import math
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from newsletter.core.config import RelaySettings
+from newsletter.core.sections import RelaySettings
 
 RECOVERY_PER_SECOND = 0.01
 """The part of the full rate that comes back each second without throttling: 10 % in 10 s."""

@@ -5,8 +5,8 @@ import secrets
 from dataclasses import dataclass
 
 from newsletter.core.clock import now
-from newsletter.core.config import RelaySettings
 from newsletter.core.errors import RefusedError
+from newsletter.core.sections import RelaySettings
 from newsletter.mail import headers
 from newsletter.mail.address import Address
 from newsletter.mail.mime import Part, alternative

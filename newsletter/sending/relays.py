@@ -11,8 +11,8 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from newsletter.core.config import RelaySettings
 from newsletter.core.errors import NotFoundError, RefusedError
+from newsletter.core.sections import RelaySettings
 from newsletter.sending.breaker import PROBE_WITHIN, Breaker, BreakerState
 from newsletter.sending.models import RelayState
 

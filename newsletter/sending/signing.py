@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from newsletter.core import logs
-from newsletter.core.config import DkimSettings, Settings
+from newsletter.core.config import Settings
 from newsletter.core.errors import ConfigurationError
+from newsletter.core.sections import DkimSettings
 from newsletter.mail import dkim_keys
 from newsletter.mail.address import Address
 from newsletter.mail.dkim import Signer

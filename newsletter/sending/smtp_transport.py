@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from newsletter.core.config import RelaySettings
 from newsletter.core.errors import ConfigurationError
+from newsletter.core.sections import RelaySettings
 from newsletter.mail import smtp
 from newsletter.mail.smtp import Server, Timeouts
 from newsletter.sending.relay_url import RelayUrl

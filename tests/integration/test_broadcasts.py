@@ -17,9 +17,9 @@ from newsletter.broadcasts.models import (
 from newsletter.broadcasts.planning import PreflightError
 from newsletter.broadcasts.sweep import sweep
 from newsletter.core.clock import now
-from newsletter.core.config import TrackingMode
 from newsletter.core.db import Sessions
 from newsletter.core.errors import RefusedError
+from newsletter.core.sections import TrackingMode
 from newsletter.rendering.compiled import WireForm
 from subscribers import subscriptions, suppressions
 from subscribers.audience import count_audience

@@ -19,10 +19,10 @@ from newsletter.broadcasts.ledger import Outcome
 from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState, PauseReason
 from newsletter.broadcasts.offers import Conclusion, Intent
 from newsletter.broadcasts.sweep import sweep
-from newsletter.core.config import DeliverySettings
 from newsletter.core.db import Sessions
 from newsletter.core.express import Express
 from newsletter.core.runtime import Runtime
+from newsletter.core.sections import DeliverySettings
 from newsletter.core.tokens import TokenKeys
 from newsletter.mail.replies import parse_reply
 from newsletter.sending.committer import Committer, Standing

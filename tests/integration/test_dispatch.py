@@ -15,9 +15,9 @@ from newsletter.broadcasts import accounting, control
 from newsletter.broadcasts.accounting import Accounting
 from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState, PauseReason
 from newsletter.core.clock import now
-from newsletter.core.config import DeliverySettings
 from newsletter.core.db import Sessions
 from newsletter.core.runtime import Runtime
+from newsletter.core.sections import DeliverySettings
 from newsletter.core.tokens import TokenKeys
 from newsletter.mail.headers import HeaderError
 from newsletter.mail.replies import parse_reply

@@ -7,8 +7,8 @@ from sqlalchemy import select
 
 from newsletter.broadcasts import accounting, control, freezing
 from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery, PauseReason
-from newsletter.core.config import TrackingMode
 from newsletter.core.db import Sessions
+from newsletter.core.sections import TrackingMode
 from subscribers import subscriptions
 from subscribers.models import Subscription
 from tests import factories

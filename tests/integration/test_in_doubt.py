@@ -22,9 +22,9 @@ from newsletter.broadcasts.models import (
 from newsletter.broadcasts.offers import Conclusion, Intent
 from newsletter.broadcasts.sweep import sweep
 from newsletter.core.clock import now
-from newsletter.core.config import OnInDoubt
 from newsletter.core.db import Sessions
 from newsletter.core.errors import RefusedError
+from newsletter.core.sections import OnInDoubt
 from newsletter.mail.replies import parse_reply
 from tests import factories
 from tests.ledger_moves import states

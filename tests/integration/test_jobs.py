@@ -12,9 +12,9 @@ from pydantic import SecretStr
 from sqlalchemy import event, select
 
 from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState
-from newsletter.core.config import BrokerSettings, RelaySettings
 from newsletter.core.db import Sessions, connect
 from newsletter.core.doorbell import OUTBOX
+from newsletter.core.sections import BrokerSettings, RelaySettings
 from newsletter.core.tokens import TokenKeys
 from newsletter.jobs import bell
 from newsletter.jobs.celery import DELIVER_SLICE, create_app

@@ -14,9 +14,9 @@ from sqlalchemy import select, text
 from newsletter.broadcasts import accounting, control, freezing
 from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery, DeliveryState
 from newsletter.core.clock import now
-from newsletter.core.config import TrackingMode
 from newsletter.core.db import Sessions, connect
 from newsletter.core.errors import SchemaError
+from newsletter.core.sections import TrackingMode
 from newsletter.migrations import schema
 from tests import factories
 

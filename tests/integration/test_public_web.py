@@ -15,8 +15,8 @@ from newsletter.broadcasts.models import (
     DeliveryState,
     Proof,
 )
-from newsletter.core.config import SiteSettings
 from newsletter.core.db import Sessions
+from newsletter.core.sections import SiteSettings
 from newsletter.core.tokens import TokenKeys
 from newsletter.rendering.mail_tokens import ConfirmToken, TrackingToken
 from newsletter.tracking.models import Event, EventKind

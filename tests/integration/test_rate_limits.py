@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from newsletter.core.config import RelaySettings
+from newsletter.core.sections import RelaySettings
 from newsletter.sending.ratelimit import (
     SETTLE_SECONDS,
     Grant,

@@ -14,9 +14,9 @@ from sqlalchemy import select
 
 from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState
 from newsletter.core.clock import now
-from newsletter.core.config import RelaySettings
 from newsletter.core.db import Sessions
 from newsletter.core.runtime import Runtime
+from newsletter.core.sections import RelaySettings
 from newsletter.core.tokens import TokenKeys
 from newsletter.mail.replies import parse_reply
 from newsletter.sending import port, relays

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from newsletter.core.config import RelaySettings
 from newsletter.core.db import Sessions
 from newsletter.core.errors import NotFoundError, RefusedError
+from newsletter.core.sections import RelaySettings
 from newsletter.sending import relays
 from newsletter.sending.breaker import PROBE_WITHIN
 from newsletter.sending.relays import LEARNED_FOR, Limits, RelayStatus, Usable

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from newsletter.core.config import DkimSettings, RelaySettings
 from newsletter.core.db import Sessions
 from newsletter.core.errors import ConfigurationError
+from newsletter.core.sections import DkimSettings, RelaySettings
 from newsletter.core.tokens import TokenKeys
 from newsletter.sending.confirmation import ask_to_confirm
 from newsletter.sending.smtp_transport import SmtpTransport

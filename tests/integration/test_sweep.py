@@ -20,8 +20,8 @@ from newsletter.broadcasts.models import (
 from newsletter.broadcasts.offers import Intent
 from newsletter.broadcasts.sweep import sweep
 from newsletter.core.clock import now
-from newsletter.core.config import TrackingMode
 from newsletter.core.db import Sessions
+from newsletter.core.sections import TrackingMode
 from newsletter.mail.replies import parse_reply
 from tests import factories
 from tests.ledger_moves import claim, expire_leases, intend, record, states

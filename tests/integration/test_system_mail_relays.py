@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.models import DeliveryState
 from newsletter.core.clock import now
-from newsletter.core.config import RelaySettings
 from newsletter.core.db import Sessions
 from newsletter.core.runtime import Runtime
+from newsletter.core.sections import RelaySettings
 from newsletter.core.tokens import TokenKeys
 from newsletter.mail.replies import Reply, parse_reply
 from newsletter.sending import breaker, relays

@@ -13,8 +13,8 @@ import pytest
 import uvloop
 from pydantic import SecretStr
 
-from newsletter.core.config import RelaySettings
 from newsletter.core.errors import ConfigurationError
+from newsletter.core.sections import RelaySettings
 from newsletter.mail.address import Address
 from newsletter.mail.replies import Reply, ReplyClass, classify, parse_reply
 from newsletter.mail.smtp import (

@@ -12,9 +12,9 @@ from sqlalchemy.orm import Session
 
 from newsletter.broadcasts import accounting, freezing, planning
 from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery
-from newsletter.core.config import TrackingMode
 from newsletter.core.db import Sessions
 from newsletter.core.errors import RefusedError
+from newsletter.core.sections import TrackingMode
 from newsletter.issues.models import Issue
 from subscribers import suppressions
 from subscribers.models import Subscriber, SubscriberList, SuppressionReason

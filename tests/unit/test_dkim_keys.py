@@ -12,10 +12,11 @@ from structlog.testing import capture_logs
 from typer.testing import CliRunner, Result
 
 from newsletter.cli.app import app, main
-from newsletter.core.config import DkimSettings, Settings, load_settings
+from newsletter.core.config import Settings, load_settings
 from newsletter.core.errors import ConfigurationError, NewsletterError
 from newsletter.core.logs import get
 from newsletter.core.runtime import open_runtime
+from newsletter.core.sections import DkimSettings
 from newsletter.mail import dkim_keys
 from newsletter.mail.dkim import Signer
 from newsletter.mail.dkim_keys import Algorithm

@@ -12,7 +12,8 @@ import pytest
 import typer
 
 from newsletter.cli.app import app
-from newsletter.core.config import RelaySettings, Settings
+from newsletter.core.config import Settings
+from newsletter.core.sections import RelaySettings
 from newsletter.rendering.placeholders import Placeholders
 from newsletter.rendering.view import view
 from tests import factories

@@ -8,7 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from newsletter.core import logs
-from newsletter.core.config import DatabaseSettings, RelaySettings, Settings, SiteSettings
+from newsletter.core.config import Settings
+from newsletter.core.sections import DatabaseSettings, RelaySettings, SiteSettings
 
 CANARY = "canary-9f8e7d6c5b4a"
 
