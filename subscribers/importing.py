@@ -301,8 +301,8 @@ class _Chunk:
         return {subscription.subscriber_id: subscription for subscription in rows}
 
     def _suppressed(self) -> set[str]:
-        found = select(Suppression.address_key)
-        return set(self._session.scalars(found.where(Suppression.address_key.in_(self._rows))))
+        found = select(Suppression.key)
+        return set(self._session.scalars(found.where(Suppression.key.in_(self._rows))))
 
     def _add(self, new: list[tuple[int, int, ImportedSubscriber]]) -> None:
         if not new:
@@ -331,9 +331,7 @@ class _Chunk:
                     "list_id": self._list_id,
                     "change": _CHANGE[person.status],
                     "at": now(),
-                    "method": evidence.method,
-                    "source": evidence.source,
-                    "wording": evidence.wording,
+                    **evidence.to_columns(),
                 }
                 for subscriber_id, line, person in new
                 for evidence in [self._evidence(line, person)]

@@ -50,6 +50,9 @@ class ConsentChange(StrEnum):
     CONFIRMED = "confirmed"
     UNSUBSCRIBED = "unsubscribed"
     RESUMED = "resumed"
+    """A leaving was taken back."""
+    PAUSED = "paused"
+    UNPAUSED = "unpaused"
     TRACKING_GRANTED = "tracking_granted"
     TRACKING_DENIED = "tracking_denied"
 
@@ -60,6 +63,8 @@ class SuppressionReason(StrEnum):
     MANUAL = "manual"
     GONE = "gone"
     COMPLAINT = "complaint"
+    ERASED = "erased"
+    """A person who asked to be forgotten; the key is a keyed hash, and tells nobody the address."""
 
 
 class Subscriber(Base):
@@ -95,6 +100,16 @@ class SubscriberList(Base):
     slug: Mapped[str] = mapped_column(String(80), unique=True)
     name: Mapped[str] = mapped_column(String(MAX_NAME_CHARACTERS))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    is_public: Mapped[bool] = mapped_column(default=True)
+    """Anybody may sign up, and subscribers of the newsletter see it among their preferences."""
+    confirms: Mapped[bool] = mapped_column(default=True)
+    """Double opt-in: whoever signs up is on the list once they confirmed by mail."""
+    welcomes: Mapped[bool] = mapped_column(default=True)
+    """Whoever came by the sign-up form gets a welcome mail."""
+    wording: Mapped[str] = mapped_column(Text, default="")
+    """What the sign-up form says people agree to; empty: the usual sentence."""
+    fields: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list)
+    """What the sign-up form asks besides the address: `sign_up_fields.SignUpField` as JSON."""
 
 
 class Subscription(Base):
@@ -116,6 +131,8 @@ class Subscription(Base):
     subscribed_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     confirmed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     unsubscribed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    paused_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    """No issue before then, by the person's own wish; in the past or empty: every issue."""
 
     subscriber: Mapped[Subscriber] = relationship(back_populates="subscriptions")
     list: Mapped[SubscriberList] = relationship()
@@ -134,20 +151,78 @@ class ConsentEvent(Base):
     change: Mapped[ConsentChange] = mapped_column(text_enum(ConsentChange))
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     method: Mapped[str] = mapped_column(String(40))
-    """How: `import`, `command`, `confirmation`, `one-click`, `page`."""
+    """How: `import`, `command`, `form`, `confirmation`, `one-click`, `page`, `mail`."""
     source: Mapped[str] = mapped_column(String(300), default="")
-    """From where: a file and row, an IP address and user agent."""
+    """From where: a file and row, a page's address."""
+    form: Mapped[str] = mapped_column(String(80), default="")
+    """Which form it was, such as `readers: page` or `readers: api`."""
+    ip: Mapped[str] = mapped_column(String(45), default="")
+    user_agent: Mapped[str] = mapped_column(String(300), default="")
+    """Raw evidence, kept as long as `retention.evidence_days` says."""
     wording: Mapped[str] = mapped_column(Text, default="")
     """What the person was shown and agreed to, or the operator's statement."""
 
 
+EVERYWHERE = 0
+"""In the place of a list's id: every list there is and will be."""
+
+
 class Suppression(Base):
-    """An address that must not be mailed, whatever its subscriptions say."""
+    """Whom nobody must mail, whatever their subscriptions say: everywhere or for one list."""
 
     __tablename__ = "suppressions"
+    __table_args__ = (UniqueConstraint("key", "list_id"),)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    address_key: Mapped[str] = mapped_column(String(320), unique=True)
+    key: Mapped[str] = mapped_column(String(320))
+    """An address key, `@` and a domain key, or `#` and the keyed hash of an address key."""
+    list_id: Mapped[int] = mapped_column(default=EVERYWHERE)
+    """The list it is about, or EVERYWHERE."""
     reason: Mapped[SuppressionReason] = mapped_column(text_enum(SuppressionReason))
     source: Mapped[str] = mapped_column(String(300), default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class Segment(Base):
+    """A saved filter over a list."""
+
+    __tablename__ = "segments"
+    __table_args__ = (UniqueConstraint("list_id", "slug"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    list_id: Mapped[int] = mapped_column(ForeignKey("subscriber_lists.id"))
+    slug: Mapped[str] = mapped_column(String(80))
+    name: Mapped[str] = mapped_column(String(MAX_NAME_CHARACTERS))
+    text: Mapped[str] = mapped_column(Text)
+    """In the canonical form of `segment_language`."""
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class Engagement(Base):
+    """What a reader who agreed to be tracked did last with one newsletter's mails.
+
+    The one stored projection: written by tracking, rebuilt from events, gone with the consent.
+    """
+
+    __tablename__ = "engagement"
+
+    newsletter_id: Mapped[int] = mapped_column(ForeignKey("newsletters.id"), primary_key=True)
+    subscriber_id: Mapped[int] = mapped_column(
+        ForeignKey("subscribers.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    opened_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    clicked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class SignUpCount(Base):
+    """How often something happened at the sign-up forms within one window of time.
+
+    Nothing can be read from it: what is counted stands there as a keyed hash.
+    """
+
+    __tablename__ = "sign_up_counts"
+
+    key: Mapped[str] = mapped_column(String(64), primary_key=True)
+    until: Mapped[datetime] = mapped_column(UtcDateTime, primary_key=True, index=True)
+    """The end of the window; the row is of no use after it."""
+    count: Mapped[int] = mapped_column(default=1)

@@ -33,14 +33,31 @@ class Evidence:
     """How a change came about.
 
     Attributes:
-        method: `import`, `command`, `confirmation`, `one-click`, `page`.
-        source: from where: a file and row, an IP address and user agent.
+        method: `import`, `command`, `form`, `confirmation`, `one-click`, `page`, `mail`.
+        source: from where: a file and row, a page's address.
         wording: what the person agreed to, or the operator's statement.
+        form: which form it was.
+        ip: the visitor's.
+        user_agent: the visitor's.
     """
 
     method: str
     source: str = ""
     wording: str = ""
+    form: str = ""
+    ip: str = ""
+    user_agent: str = ""
+
+    def to_columns(self) -> dict[str, str]:
+        """As the columns of a ConsentEvent, none longer than there is room."""
+        return {
+            "method": self.method,
+            "source": self.source[:300],
+            "wording": self.wording,
+            "form": self.form[:80],
+            "ip": self.ip[:45],
+            "user_agent": self.user_agent[:300],
+        }
 
 
 def find_subscriber(session: Session, address: Address) -> Subscriber | None:
@@ -271,9 +288,7 @@ def _witness(
             subscriber_id=subscription.subscriber_id,
             list_id=subscription.list_id,
             change=change,
-            method=evidence.method,
-            source=evidence.source[:300],
-            wording=evidence.wording,
+            **evidence.to_columns(),
         )
     )
     session.flush()

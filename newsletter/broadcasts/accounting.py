@@ -39,7 +39,7 @@ class Accounting:
 
     Attributes:
         candidates: distinct addresses with any subscription on the broadcast's lists.
-        excluded: candidates that got no delivery, by ExclusionReason.
+        excluded: candidates that got no delivery, by `Exclusion`.
         states: deliveries by DeliveryState.
         reasons: deliveries by (state, reason); the accepted and the waiting have none here.
     """

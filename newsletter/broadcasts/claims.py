@@ -37,7 +37,6 @@ from newsletter.broadcasts.models import (
     BroadcastState,
     Delivery,
     DeliveryState,
-    SkipReason,
 )
 from newsletter.broadcasts.offers import ledger_table
 from newsletter.core.clock import now
@@ -45,7 +44,7 @@ from newsletter.core.given_rows import as_one_value, given_values
 from newsletter.core.tables import UtcDateTime, database_now
 from newsletter.rendering.compiled import WireForm
 from subscribers import audience
-from subscribers.models import Subscriber, Suppression
+from subscribers.models import Subscriber
 from subscribers.recipient import Recipient
 
 _TOKEN_BITS = 63
@@ -101,7 +100,7 @@ def _by_id(row: Claimed) -> int:
 
 
 def _claimed(row: Sequence[Any]) -> Claimed:
-    number, form, attempt, subscriber, address, key, name, locale, attributes, mailable = row
+    number, form, attempt, subscriber, address, key, _, name, locale, attributes, mailable = row
     person = Recipient(subscriber, address, key, name or "", locale or "", attributes or {})
     return Claimed(number, WireForm(form), attempt, person, bool(mailable))
 
@@ -176,12 +175,14 @@ _TAKEN = (
     _ROW.subscriber_id,
     _ROW.address,
     _ROW.address_key,
+    _ROW.domain_key,
 )
 
 
 def _told(taken: FromClause) -> Select[Any]:
     """The rows, the people behind them as they are now, and whether they may still be mailed."""
-    mailable = audience.still_mailable(taken.c.address_key, taken.c.subscriber_id, _LISTS)
+    keys = (taken.c.address_key, taken.c.domain_key, taken.c.subscriber_id)
+    mailable = audience.still_mailable(*keys, _LISTS)
     columns = (
         *taken.c,
         Subscriber.name,
@@ -201,16 +202,16 @@ def skip_unmailable(session: Session, broadcast_id: int, token: int) -> set[int]
 
 @lru_cache
 def _skipping() -> Update:
-    is_suppressed = exists().where(Suppression.address_key == Delivery.address_key)
-    reason = case((is_suppressed, SkipReason.SUPPRESSED), else_=SkipReason.UNSUBSCRIBED)
     return (
         move(DeliveryState.SKIPPED, [DeliveryState.CLAIMED])
         .where(
             Delivery.lease_token == bindparam("token"),
-            ~audience.still_mailable(Delivery.address_key, Delivery.subscriber_id, _LISTS),
+            ~audience.still_mailable(
+                Delivery.address_key, Delivery.domain_key, Delivery.subscriber_id, _LISTS
+            ),
             IS_LEASED,
         )
-        .values(reason=reason, **LEASE_ENDED)
+        .values(reason=audience.why_not_mailable(Delivery.subscriber_id, _LISTS), **LEASE_ENDED)
         .returning(Delivery.id)
     )
 

@@ -109,14 +109,6 @@ NOT_SENT = text("state IN (4, 5)")
 OPEN_STATES = (DeliveryState.PENDING, DeliveryState.CLAIMED, DeliveryState.SENDING)
 
 
-class ExclusionReason(StrEnum):
-    """Why a candidate got no delivery."""
-
-    UNCONFIRMED = "unconfirmed"
-    UNSUBSCRIBED = "unsubscribed"
-    SUPPRESSED = "suppressed"
-
-
 class Broadcast(Base):
     """One sending of one issue to lists, with frozen content and frozen audience."""
 
@@ -133,6 +125,8 @@ class Broadcast(Base):
     """For people: what was seen, such as the relay's reply."""
     resume_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When a pause ends by itself; empty: when somebody resumes it."""
+    segment: Mapped[str] = mapped_column(Text, default="")
+    """The filter over its lists, in the words of `segment_language`; empty: everybody."""
     start_at: Mapped[datetime] = mapped_column(UtcDateTime)
     not_after: Mapped[datetime] = mapped_column(UtcDateTime)
     """A digest goes stale: what is not accepted by then is not sent any more."""
@@ -142,7 +136,7 @@ class Broadcast(Base):
     frozen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     candidates: Mapped[int] = mapped_column(default=0)
     exclusions: Mapped[dict[str, int]] = mapped_column(Json, default=dict)
-    """ExclusionReason -> count."""
+    """`subscribers.audience.Exclusion` -> count."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
 
@@ -285,6 +279,7 @@ class SkipReason(StrEnum):
 
     UNSUBSCRIBED = "unsubscribed"
     SUPPRESSED = "suppressed"
+    PAUSED = "paused"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
 

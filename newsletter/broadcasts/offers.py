@@ -174,6 +174,7 @@ def announcement(dialect: str, name: str) -> Update:
         .correlate(ledger_table())
     )
     is_sending = asked_per_row(
+        Broadcast,
         Broadcast.id == row.broadcast_id,
         Broadcast.state == BroadcastState.SENDING,
         Broadcast.not_after > bindparam("at", type_=UtcDateTime()),
@@ -189,7 +190,7 @@ def announcement(dialect: str, name: str) -> Update:
             ),
             row.lease_until > database_now(),
             is_sending,
-            audience.still_mailable(row.address_key, row.subscriber_id, lists),
+            audience.still_mailable(row.address_key, row.domain_key, row.subscriber_id, lists),
         )
         .values(
             state=DeliveryState.SENDING,

@@ -38,7 +38,7 @@ def list_(*, as_json: output.AsJson = False) -> None:
     with state.runtime().sessions.reading() as session:
         rows = [
             {
-                "address": found.address_key,
+                "address": found.key,
                 "reason": found.reason.value,
                 "source": found.source,
                 "since": found.created_at,

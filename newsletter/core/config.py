@@ -88,7 +88,7 @@ class Settings(BaseSettings):
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret value, for masking in logs: keys, URLs, and the credentials in these."""
-        keys = [self.site.secret_key, *self.site.secret_keys_old]
+        keys = [self.site.secret_key, *self.site.secret_keys_old, self.site.erasure_key]
         urls = [self.broker.url, *(relay.url for relay in self.relays)]
         if not self.database.is_sqlite:
             urls.append(self.database.url)

@@ -18,6 +18,7 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.types import TypeEngine
 
 
@@ -61,11 +62,14 @@ def json_time(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f") if moment else None
 
 
-def asked_per_row(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
-    """An EXISTS that is asked for each row of the statement around it.
+def asked_per_row(
+    of: type[DeclarativeBase], *conditions: ColumnElement[bool]
+) -> ColumnElement[bool]:
+    """An EXISTS over the table `of` that is asked for each row of the statement around it.
 
     Without the OFFSET, PostgreSQL would turn it into a join, and begin that at whichever end its
     statistics like: right for a report, ruinous for a group of twelve rows of ten million.
     """
-    asked: Select[Any] = select(literal_column("1")).where(*conditions)
-    return asked.limit(literal_column("1")).offset(literal_column("0")).exists()
+    asked: Select[Any] = select(literal_column("1")).select_from(of).where(*conditions)
+    alone = asked.correlate_except(of)  # every other table is that of a statement around it
+    return alone.limit(literal_column("1")).offset(literal_column("0")).exists()

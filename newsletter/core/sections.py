@@ -88,8 +88,12 @@ class SiteSettings(_Section):
     secret_key_file: Path | None = None
     """Read where `secret_key` is not set; made, once, by the process that comes first."""
     secret_keys_old: tuple[SecretStr, ...] = ()
+    erasure_key: SecretStr | None = None
+    """Hashes the addresses of erased people; never changed, and kept with the backups."""
+    erasure_key_file: Path | None = None
+    """Read where `erasure_key` is not set; made, once, by the process that comes first."""
 
-    @field_validator("secret_key", "secret_keys_old")
+    @field_validator("secret_key", "secret_keys_old", "erasure_key")
     @classmethod
     def _long_enough(
         cls, keys: SecretStr | tuple[SecretStr, ...] | None

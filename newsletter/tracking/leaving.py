@@ -60,7 +60,7 @@ def masked(address: str) -> str:
 
 def _evidence(token: LeaveToken, visit: Visit) -> Evidence:
     door = "one-click" if token.door is Door.HEADER else "page"
-    return Evidence(door, source=f"{visit.ip} {visit.user_agent}".strip())
+    return Evidence(door, ip=visit.ip, user_agent=visit.user_agent)
 
 
 def _record(session: Session, kind: EventKind, token: LeaveToken, visit: Visit) -> None:

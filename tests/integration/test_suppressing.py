@@ -40,7 +40,7 @@ def test_who_is_gone_for_certain_is_suppressed_at_once(sessions: Sessions) -> No
     assert fail(sessions, broadcast_id, parse_reply(550, "5.1.1 User unknown"))
     with sessions.reading() as session:
         (kept,) = suppressions.list_suppressions(session)
-    assert (kept.address_key, kept.source.split()[0]) == (ADA, "delivery")
+    assert (kept.key, kept.source.split()[0]) == (ADA, "delivery")
 
 
 def test_a_disabled_mailbox_is_suppressed_by_the_second_broadcast(sessions: Sessions) -> None:

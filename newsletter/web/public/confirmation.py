@@ -29,7 +29,8 @@ def confirm(token: str, request: Request, runtime: Running, visit: Visiting) -> 
         list_name = subscription.list.name
         evidence = Evidence(
             "confirmation",
-            source=f"{visit.ip} {visit.user_agent}".strip(),
+            ip=visit.ip,
+            user_agent=visit.user_agent,
             wording=f"Please confirm that you want to get {list_name} by e-mail.",
         )
         subscriptions.confirm(session, subscription, evidence)
