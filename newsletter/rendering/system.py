@@ -1,6 +1,8 @@
 """System mails: compiled from `templates/email/system/`, one person at a time."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from newsletter.rendering.compiled import SenderIdentity
 from newsletter.rendering.compiler import finish_html, tidy
@@ -10,28 +12,25 @@ from newsletter.rendering.templates import TemplateFolders
 
 @dataclass(frozen=True, slots=True)
 class SystemText:
-    """A system mail's subject and both bodies."""
+    """A system mail's two bodies."""
 
-    subject: str
     text: str
     html: str
 
 
-def compile_confirmation(
-    identity: SenderIdentity, list_name: str, confirm_url: str, templates: TemplateFolders
+def compile_system_mail(
+    kind: str, identity: SenderIdentity, variables: Mapping[str, Any], templates: TemplateFolders
 ) -> SystemText:
-    """The mail that asks to confirm a subscription; nothing in it was typed by a visitor."""
-    variables = {
+    """The mail that `system/{kind}.mjml` and `.txt` make; nothing in it was typed by a visitor."""
+    filled = {
         "lang": "en",
         "dir": "ltr",
         "title": identity.newsletter_name,
         "preheader": "",
         "newsletter_name": identity.newsletter_name,
         "postal_address": identity.postal_address,
-        "list_name": list_name,
-        "confirm_url": confirm_url,
+        **variables,
     }
-    name = "system/confirmation.mjml"
-    html = finish_html(templates.render(name, variables), name, Placeholders(), templates)
-    text = tidy(templates.render("system/confirmation.txt", variables))
-    return SystemText(f"Please confirm: {identity.newsletter_name}", text, html)
+    name = f"system/{kind}.mjml"
+    html = finish_html(templates.render(name, filled), name, Placeholders(), templates)
+    return SystemText(tidy(templates.render(f"system/{kind}.txt", filled)), html)

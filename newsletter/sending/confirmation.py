@@ -3,19 +3,13 @@
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts.planning import sender_identity
 from newsletter.core.clock import now
 from newsletter.core.errors import RefusedError
 from newsletter.core.runtime import Runtime
 from newsletter.issues.models import Newsletter
-from newsletter.mail.address import Address
 from newsletter.rendering.mail_tokens import ConfirmToken
-from newsletter.rendering.message import system_message
-from newsletter.rendering.system import compile_confirmation
-from newsletter.rendering.templates import TemplateFolders
-from newsletter.sending import system_mail
+from newsletter.sending.letters import Letter, post
 from newsletter.sending.models import SystemMail
-from newsletter.sending.signing import keyring_of
 from subscribers import subscriptions
 from subscribers.models import Subscriber, SubscriberList, SubscriptionStatus
 from subscribers.subscriptions import Evidence
@@ -41,30 +35,21 @@ def ask_to_confirm(
     subscription = subscriptions.request(session, person, to, evidence)
     if subscription.status is not SubscriptionStatus.PENDING:
         return False
-    newsletter = session.get_one(Newsletter, to.newsletter_id)
-    identity = sender_identity(newsletter, now().date(), runtime.settings)
-    url = f"{identity.base_url}/confirm/{ConfirmToken(subscription.id).mint(runtime.keys)}"
-    templates = TemplateFolders.of(runtime.settings.templates.dir)
-    text = compile_confirmation(identity, to.name, url, templates)
-    address = Address.stored(person.email, person.address_key)
     key = f"confirm-{subscription.id}"
     if _asked(session, key) >= MOST_MAILS:
         return False
-    return system_mail.enqueue(
-        session,
-        key=f"{key}-{now().date().isoformat()}",
-        kind="confirmation",
-        sender=identity.sender_address,
-        to=address.typed,
-        wire=system_message(
-            identity,
-            address,
-            text.subject,
-            (text.text, text.html),
-            date=now(),
-            signers=keyring_of(runtime.settings).signers(identity),
-        ),
+    newsletter = session.get_one(Newsletter, to.newsletter_id)
+    token = ConfirmToken(subscription.id).mint(runtime.keys)
+    letter = Letter(
+        "confirmation",
+        f"{key}-{now().date().isoformat()}",
+        f"Please confirm: {newsletter.name}",
+        {
+            "list_name": to.name,
+            "confirm_url": f"{runtime.settings.site.public_url}/confirm/{token}",
+        },
     )
+    return post(session, runtime, newsletter, person, letter)
 
 
 def _asked(session: Session, key: str) -> int:

@@ -55,7 +55,7 @@ def test_one_click_unsubscribes_without_cookie_or_page(mailed: Mailed) -> None:
         last = session.scalars(select(ConsentEvent).order_by(ConsentEvent.id.desc())).first()
     assert last
     assert (last.change, last.method) == ("unsubscribed", "one-click")
-    assert "Firefox" in last.source
+    assert "Firefox" in last.user_agent
 
 
 def test_the_page_asks_acts_and_takes_back(mailed: Mailed) -> None:
