@@ -23,11 +23,9 @@ from newsletter.rendering.compiled import WireForm
 from newsletter.rendering.message import PreparedMail, prepare
 from newsletter.sending.courses import Course, Work
 from newsletter.sending.in_thread import InThread
+from newsletter.sending.pace import Pace
 from newsletter.sending.signing import Keyring
 
-CLAIM_ROWS = 100
-CLAIM_SECONDS = 3
-_PACE_SECONDS = 1
 _RETRY_SECONDS = 0.5
 
 log = logs.get(__name__)
@@ -58,7 +56,7 @@ class Feed:
         self._closed = False
         self._claiming: asyncio.Task[None] | None = None
         self._settling: set[asyncio.Future[None]] = set()
-        self._pace = _Pace()
+        self._pace = Pace()
 
     def __len__(self) -> int:
         return len(self._ready)
@@ -69,6 +67,8 @@ class Feed:
         if self._closed:
             course.close(more=True)
             return course
+        if not self._left:
+            self._pace.begin(time.monotonic())
         self._courses.append(course)
         self._refill()
         return course
@@ -91,7 +91,7 @@ class Feed:
 
     def conclude(self, work: Work) -> None:
         """The row's outcome is written, or it is not ours any more."""
-        self._pace.count()
+        self._pace.count(time.monotonic())
         self._forget(work)
 
     def discard(self, course: Course) -> None:
@@ -190,7 +190,7 @@ class Feed:
 
     def _refill(self) -> None:
         """Claim for the next broadcast in turn while the last claim is being worked off."""
-        if self._claiming is None and len(self._ready) <= self._pace.rows() // 2:
+        if self._claiming is None and len(self._ready) <= self._pace.rows // 2:
             course = self._next_course()
             if course:
                 self._claiming = asyncio.ensure_future(self._claim(course))
@@ -208,7 +208,7 @@ class Feed:
 
     async def _claim(self, course: Course) -> None:
         try:
-            works = await self._in_thread(self._claimed, course, self._pace.rows())
+            works = await self._in_thread(self._claimed, course, self._pace.rows)
         except DATABASE_AWAY as error:
             log.warning("ledger.away", error=type(error).__name__)
             await asyncio.sleep(_RETRY_SECONDS)
@@ -273,29 +273,6 @@ class Feed:
         with self._sessions.writing() as session:
             control.halt(session, course.broadcast_id, PauseReason.HEALTH, str(error))
             claims.release(session, claim.token, [row.delivery_id for row in claim.rows])
-
-
-class _Pace:
-    """How fast rows are concluded, and so how many are about three seconds of work."""
-
-    _FIRST_ROWS = 24
-    _FEWEST_ROWS = 4
-
-    def __init__(self) -> None:
-        self._since = time.monotonic()
-        self._count = 0
-        self._rows = self._FIRST_ROWS
-
-    def count(self) -> None:
-        self._count += 1
-        elapsed = time.monotonic() - self._since
-        if elapsed > _PACE_SECONDS:
-            rows = round(CLAIM_SECONDS * self._count / elapsed)
-            self._rows = max(self._FEWEST_ROWS, min(CLAIM_ROWS, rows))
-            self._since, self._count = time.monotonic(), 0
-
-    def rows(self) -> int:
-        return self._rows
 
 
 @lru_cache(maxsize=16)
