@@ -40,6 +40,7 @@ from newsletter.broadcasts.models import (
 )
 from newsletter.broadcasts.offers import ledger_table
 from newsletter.core.clock import now
+from newsletter.core.express import driver_rows, driver_time, written_out
 from newsletter.core.given_rows import as_one_value, given_values
 from newsletter.core.tables import UtcDateTime, database_now
 from newsletter.rendering.compiled import WireForm
@@ -85,7 +86,7 @@ def claim(connection: Connection, broadcast_id: int, *, limit: int, lease_second
     token = secrets.randbits(_TOKEN_BITS)
     given = {
         "broadcast": broadcast_id,
-        "at": now(),
+        "at": driver_time(connection.dialect.name, now()),
         "most": limit,
         "token": token,
         "lease": lease_seconds,
@@ -106,14 +107,15 @@ def _claimed(row: Sequence[Any]) -> Claimed:
 
 
 def _taken(connection: Connection, given: dict[str, Any]) -> Iterable[Sequence[Any]]:
-    return connection.execute(_taking_and_telling(), given).all()
+    return driver_rows(connection, _taking_and_telling(), given)
 
 
 def _taken_by_steps(connection: Connection, given: dict[str, Any]) -> Iterable[Sequence[Any]]:
     """On SQLite, which lets nobody else write meanwhile."""
-    given = given | {"claimed": connection.execute(_due_numbers(), given).scalar_one()}
-    connection.execute(_taking_those(), given)
-    told: str = connection.execute(_telling_those(), given).scalar_one()
+    ((numbers,),) = driver_rows(connection, _due_numbers(), given)
+    given = given | {"claimed": numbers}
+    driver_rows(connection, _taking_those(), given)
+    ((told,),) = driver_rows(connection, _telling_those(), given)
     return json.loads(told)  # type: ignore[no-any-return] # rows, as the statement makes them
 
 
@@ -142,30 +144,31 @@ def _taking() -> Update:
 
 
 @lru_cache
-def _taking_and_telling() -> Select[Any]:
+def _taking_and_telling() -> str:
     """Built once: building a statement costs more than running it."""
     due = _due().with_for_update(skip_locked=True).cte("due")
     taken = _taking().where(_ROW.id == due.c.id, WAITING).returning(*_TAKEN).cte("taken")
-    return _told(taken)
+    return written_out(_told(taken), "postgresql")
 
 
 @lru_cache
-def _due_numbers() -> Select[Any]:
+def _due_numbers() -> str:
     due = _due().subquery()
-    return as_one_value(due, due.c.id)
+    return written_out(as_one_value(due, due.c.id), "sqlite")
 
 
 @lru_cache
-def _taking_those() -> Update:
-    return _taking().where(_ROW.id.in_(given_values("claimed")), WAITING)
+def _taking_those() -> str:
+    those = _taking().where(_ROW.id.in_(given_values("claimed")), WAITING)
+    return written_out(those, "sqlite")
 
 
 @lru_cache
-def _telling_those() -> Select[Any]:
+def _telling_those() -> str:
     taken = select(*_TAKEN).where(_ROW.id.in_(given_values("claimed"))).subquery("taken")
     told = _told(taken).subquery("told")
     columns = [func.json(c) if c.name == "attributes" else c for c in told.c]
-    return as_one_value(told, *columns)
+    return written_out(as_one_value(told, *columns), "sqlite")
 
 
 _TAKEN = (

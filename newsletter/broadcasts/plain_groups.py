@@ -23,7 +23,7 @@ from newsletter.broadcasts.offers import (
     state_of_found,
 )
 from newsletter.core.clock import now
-from newsletter.core.express import Express, written_out
+from newsletter.core.express import Express, driver_time, written_out
 from newsletter.core.given_rows import as_one_value, given_rows
 from newsletter.core.tables import UtcDateTime
 
@@ -37,7 +37,7 @@ def write(
 ) -> set[int]:
     """Conclude plain acceptances and announce intents, in a transaction; the announced ids."""
     values: dict[str, Any] = {
-        "at": express.time(now()),
+        "at": driver_time(express.dialect, now()),
         "lease": lease_seconds,
         "again": 0,
         **_rows("concluded", [_accepted(conclusion) for conclusion in conclusions]),

@@ -4,15 +4,16 @@ The driver's own connection, kept open by the one thread that uses it, and SQL w
 unit of work asks more of the interpreter, which the loop beside it needs (decision page 0017).
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sqlalchemy import BindParameter, Executable, String, literal_column
+from sqlalchemy import BindParameter, Connection, Executable, String
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
-from sqlalchemy.sql import visitors
+from sqlalchemy.sql.compiler import SQLCompiler
 
 from newsletter.core.db import Sessions
 from newsletter.core.given_rows import json_time
@@ -61,10 +62,6 @@ class Express:
         if connection:
             connection.close()
 
-    def time(self, moment: datetime) -> str | datetime:
-        """A value for a column of times."""
-        return moment if self.dialect == "postgresql" else json_time(moment.astimezone(UTC)) or ""
-
     def _opened(self) -> Any:
         pooled = self._sessions.engine.raw_connection()
         connection: Any = pooled.driver_connection
@@ -76,18 +73,38 @@ class Express:
         return connection
 
 
+def driver_time(dialect: str, moment: datetime) -> str | datetime:
+    """A time as the driver takes it."""
+    return moment if dialect == "postgresql" else json_time(moment.astimezone(UTC)) or ""
+
+
+def driver_rows(connection: Connection, sql: str, values: Mapping[str, Any]) -> Sequence[Any]:
+    """What a statement that is written out returns, in the transaction of the connection.
+
+    As the driver has them: no column knows its type here. Nothing for a statement without rows.
+    """
+    cursor = connection.connection.cursor()
+    try:
+        cursor.execute(sql, values)
+        return cursor.fetchall() if cursor.description else ()
+    finally:
+        cursor.close()
+
+
 def written_out(statement: Executable, dialect: str) -> str:
     """The statement as the driver takes it: constants in it, parameters without a value by name."""
+    compiled = cast("SQLCompiler", cast("Any", statement).compile(dialect=_DIALECTS[dialect]))
+    sql = str(compiled)
+    for parameter, name in compiled.bind_names.items():
+        if not parameter.required:
+            sql = re.sub(_place(name, dialect), _literal(parameter, dialect), sql)
+    return sql
 
-    def constant(element: Any, **_: Any) -> Any:
-        if not isinstance(element, BindParameter) or element.required:
-            return None
-        return literal_column(_literal(element, dialect), element.type)
 
-    spoken = visitors.replacement_traverse(cast("Any", statement), {}, constant)
-    compiled = spoken.compile(dialect=_DIALECTS[dialect])
-    assert set(compiled.params.values()) <= {None}, compiled.params
-    return str(compiled)
+def _place(name: str, dialect: str) -> str:
+    """Where a compiled statement has this parameter; the second form is of `literal_execute`."""
+    usual = rf"%\({name}\)s" if dialect == "postgresql" else rf":{name}\b"
+    return rf"{usual}|__\[POSTCOMPILE_{name}\]"
 
 
 def _literal(parameter: BindParameter[Any], dialect: str) -> str:

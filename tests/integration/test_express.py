@@ -8,7 +8,7 @@ from sqlalchemy import String, bindparam, insert, literal, select, text
 
 from newsletter.broadcasts import plain_groups
 from newsletter.core.db import DATABASE_AWAY, Sessions
-from newsletter.core.express import Express, written_out
+from newsletter.core.express import Express, driver_time, written_out
 from newsletter.core.tables import UtcDateTime
 from newsletter.sending.models import Lease
 
@@ -21,7 +21,8 @@ def adding(express: Express, name: str) -> None:
         name=bindparam("name", type_=String), token=7, until=bindparam("at", type_=UtcDateTime())
     )
     express.execute(
-        written_out(statement, express.dialect), {"name": name, "at": express.time(NOON)}
+        written_out(statement, express.dialect),
+        {"name": name, "at": driver_time(express.dialect, NOON)},
     )
 
 
@@ -85,7 +86,7 @@ def test_an_intent_finds_its_rows_by_key_alone(postgresql: Sessions) -> None:
     """Without keys it would rather read all than the index of leases, full of dead rows."""
     express = Express(postgresql)
     rows = {"concluded": "[]", "announced": "[]", "concluded_ids": [1], "announced_ids": [2]}
-    times = {"at": express.time(NOON), "lease": 1, "again": 0}
+    times = {"at": driver_time(express.dialect, NOON), "lease": 1, "again": 0}
     with express.transaction():
         for key in ("pk_deliveries", "uq_deliveries_broadcast_id_address_key"):
             express.execute(f"ALTER TABLE deliveries DROP CONSTRAINT {key} CASCADE", {})
