@@ -31,6 +31,8 @@ STOP_SECONDS = 30
 _ROWS_PER_LANE = 4
 """Another connection pays when so many rows wait for each."""
 _TICK_SECONDS = 1
+_MOST_DEFECTS = 3
+"""So many connections may end by a defect of ours; one row that is odd must not stop the others."""
 
 log = logs.get(__name__)
 
@@ -74,6 +76,7 @@ class Crew:
         self._windows: dict[int, Window] = {}
         self._lanes: dict[asyncio.Task[None], Lane] = {}
         self._at_work: set[int] = set()
+        self._defects = 0
         self._stopping = False
 
     async def deliver(self, broadcast_id: int, seconds: float) -> bool:
@@ -88,6 +91,7 @@ class Crew:
                 await asyncio.wait(self._halting)
         finally:
             self._at_work.discard(broadcast_id)
+            self._defects = 0
         return course.more
 
     def suspend(self) -> None:
@@ -208,7 +212,18 @@ class Crew:
         error = None if task.cancelled() else task.exception()
         if error:
             log.error("lane.failed", exc_info=error)
+            self._failed(error)
         self._open_lanes()
+
+    def _failed(self, error: BaseException) -> None:
+        """A defect of ours that comes again and again: stop, before it goes in circles."""
+        self._defects += 1
+        if self._defects < _MOST_DEFECTS:
+            return
+        detail = f"a defect of the sender, see its log: {type(error).__name__}"
+        for broadcast_id in self._at_work:
+            self._halt(broadcast_id, PauseReason.HEALTH, detail)
+        self._feed.suspend()
 
     async def _wind_down(self) -> None:
         self._feed.close()

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 import time_machine
 
-from newsletter.broadcasts import control
+from newsletter.broadcasts import control, plain_groups
 from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState, PauseReason
 from newsletter.broadcasts.sweep import sweep
 from newsletter.core.clock import now
@@ -15,6 +15,7 @@ from newsletter.core.errors import RefusedError
 from newsletter.core.tokens import TokenKeys
 from newsletter.mail.replies import parse_reply
 from newsletter.sending.feed import prepared_mail
+from newsletter.sending.memory import MemoryTransport
 from newsletter.sending.refusals import REFUSALS_TO_PAUSE
 from tests import factories
 from tests.odd_relays import refusing
@@ -155,3 +156,25 @@ def test_a_quota_used_up_till_the_end_leaves_nothing_open(sessions: Sessions) ->
         sweep(sessions)
     assert kept(sessions, broadcast_id).state is B.DONE
     assert factories.deliveries(sessions, broadcast_id)[ADA].reason == "expired"
+
+
+def test_a_defect_that_comes_again_and_again_stops_the_broadcast(
+    sessions: Sessions, keys: TokenKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in circles, with a connection a moment and nothing to see."""
+
+    def broken(*_: object, **__: object) -> set[int]:
+        raise ValueError("a statement that the database refuses")
+
+    prepared_mail.cache_clear()
+    monkeypatch.setattr(plain_groups, "write", broken)
+    broadcast_id = factories.sending(sessions, [f"reader{n}@example.org" for n in range(20)])
+    relay = MemoryTransport()
+    factories.deliver(factories.runtime(sessions, keys), relay, broadcast_id)
+    paused = kept(sessions, broadcast_id)
+    assert (paused.state, paused.pause_reason) == (B.PAUSED, P.HEALTH)
+    assert "a defect of the sender" in paused.pause_detail
+    assert "ValueError" in paused.pause_detail
+    states = {row.state for row in factories.deliveries(sessions, broadcast_id).values()}
+    assert relay.accepted == []
+    assert states <= {DeliveryState.PENDING, DeliveryState.CLAIMED}, "with its lease it is free"
