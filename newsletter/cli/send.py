@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts import planning
-from newsletter.broadcasts.models import Broadcast
+from newsletter.broadcasts.models import Broadcast, DeliveryState
 from newsletter.broadcasts.planning import Plan, PreflightError
 from newsletter.cli import broadcasts as broadcast_commands
 from newsletter.cli import output, state
@@ -29,6 +29,7 @@ from newsletter.mail.address import Address
 from newsletter.rendering.compiled import Frozen, WireForm
 from newsletter.rendering.message import personalise, prepare
 from newsletter.sending import system_mail
+from newsletter.sending.models import SystemMail
 from newsletter.sending.signing import keyring_of, ready_to_sign
 from newsletter.sending.smtp_transport import transports_for
 from subscribers.audience import count_audience
@@ -213,17 +214,35 @@ def _send_test(runtime: Runtime, issue_text: str, address: str, *, dry_run: bool
         recipient = Recipient(0, to.typed, to.key)
         signers = keyring_of(runtime.settings).signers(plan.identity)
         mail = prepare(frozen, WireForm.NONE, signers)
+        key = f"test-{secrets.token_hex(8)}"
         system_mail.enqueue(
             session,
-            key=f"test-{secrets.token_hex(8)}",
+            key=key,
             kind="test",
             sender=mail.envelope_sender,
             to=to.typed,
             wire=personalise(mail, recipient, 0, runtime.keys),
         )
+    named = f"test of {plan.email.public_subject()!r} to {to.typed}"
     if dry_run:
-        output.say(f"Would send a test of {plan.email.public_subject()!r} to {to.typed}.")
+        output.say(f"Would send a {named}.")
         return
     if runtime.settings.embedded:
         system_mail.deliver_outbox(runtime, *transports_for(runtime.settings.relays))
-    output.say(f"Test of {plan.email.public_subject()!r} handed over for {to.typed}.")
+    output.say(_became(runtime, key, named))
+
+
+def _became(runtime: Runtime, key: str, named: str) -> str:
+    """What came of a test mail, in a sentence.
+
+    Raises:
+        RefusedError: the relay refused it for good, or it cannot be known.
+    """
+    with runtime.sessions.reading() as session:
+        mail = session.scalars(select(SystemMail).where(SystemMail.idempotency_key == key)).one()
+    said = f"{mail.reply_code} {mail.reply_text}" if mail.reply_code else mail.reason
+    if mail.state is DeliveryState.ACCEPTED:
+        return f"A {named} was accepted."
+    if mail.state is DeliveryState.PENDING:
+        return f"A {named} waits in the outbox" + (f": {said}." if said else ".")
+    raise RefusedError(f"the {named} is {mail.state.name.lower().replace('_', ' ')}: {said}")

@@ -9,7 +9,7 @@ import pytest
 
 from tests.acceptance.conftest import StartReferee, environment
 from tests.acceptance.installation import ISSUE, NEWSLETTER, Installation
-from tests.smtp_server import SmtpServer
+from tests.smtp_server import REFUSED, SmtpServer
 
 
 @pytest.fixture
@@ -37,6 +37,7 @@ def test_from_nothing_to_a_sent_issue_as_the_quickstart_says(
     assert "is there already" in here.run("issues", "new", "issue.md", expect=1)
     assert "0 errors" in here.run("issues", "check", "issue.md")
     said = here.run("send", "issue.md", "--test", "editor@example.org")
+    assert "to editor@example.org was accepted." in said
     assert referee.accepted() == ["editor@example.org"]
     assert "Would send" in here.run("send", "issue.md", "--dry-run")
     said = here.run("send", "issue.md")
@@ -262,3 +263,18 @@ def _people(folder: Path) -> str:
 def _in_seconds(seconds: int) -> str:
     moment = datetime.now() + timedelta(seconds=seconds)  # noqa: DTZ005 - as a person types it
     return f"{moment:%Y-%m-%dT%H:%M:%S}"
+
+
+def test_a_test_mail_says_what_became_of_it(installation: Installation) -> None:
+    here = installation
+    with SmtpServer() as server:
+        server.always("cyd@example.org", REFUSED)
+        url = f"smtp://127.0.0.1:{server.port}?tls=none"
+        here.env["NEWSLETTER_RELAYS"] = json.dumps([{"name": "main", "url": url}])
+        here.env["NEWSLETTER_SENDER__ADDRESS"] = "editor@example.org"
+        here.env["NEWSLETTER_SENDER__POSTAL_ADDRESS"] = "1 Street"
+        refused = here.run("send", "issue.md", "--test", "cyd@example.org", expect=1)
+        assert "to cyd@example.org is failed: 5" in refused
+        here.run("relays", "pause", "main")
+        assert "waits in the outbox" in here.run("send", "issue.md", "--test", "ada@example.org")
+        assert server.accepted == []
