@@ -271,10 +271,10 @@ def signatures(scale: Scale) -> Chapter:
             senders = zip(most, (none, small, large), strict=True)
             runs = {name: partial(ours.round, one) for name, one in senders}
             results = compete(runs, scale.rounds)
-    small, large = (alone(signer) * 1e6 for signer in (ED25519, RSA))
+    edwards, rivest = (alone(signer) * 1e6 for signer in (ED25519, RSA))
     said = f"""\
 40 KB on PostgreSQL, every message signed for its recipient. The operation with the private key
-alone takes OpenSSL {small:.0f} µs of CPU with Ed25519 and {large:.0f} µs with RSA-2048."""
+alone takes OpenSSL {edwards:.0f} µs of CPU with Ed25519 and {rivest:.0f} µs with RSA-2048."""
     targets = [
         Target(f"{name}: CPU a message", most[name], result.cpu * 1e6, at_most=True, unit=" µs")
         for name, result in results.items()
