@@ -10,8 +10,10 @@ from sqlalchemy import (
     CompoundSelect,
     ScalarSelect,
     and_,
+    exists,
     func,
     literal,
+    or_,
     select,
     union_all,
 )
@@ -188,12 +190,13 @@ def finish(session: Session, broadcast_id: int) -> bool:
 
 
 def _any_open(session: Session, broadcast_id: int) -> bool:
-    """Asked one after the other, so that each question is answered by its partial index."""
-    waiting = and_(Delivery.broadcast_id == broadcast_id, WAITING)
-    return any(
-        session.scalar(select(Delivery.id).where(is_open).limit(1))
-        for is_open in (waiting, leased_of(broadcast_id))
-    )
+    """Each question is answered by its partial index, and both from one moment.
+
+    Asked one after the other, a row that is given back in between would be seen by neither.
+    """
+    waiting = exists().where(Delivery.broadcast_id == broadcast_id, WAITING)
+    leased = exists().where(leased_of(broadcast_id))
+    return bool(session.scalar(select(or_(waiting, leased))))
 
 
 def _because(reasons: Mapping[str, int]) -> str:

@@ -1,10 +1,12 @@
 """Counting a broadcast: exact by indexes, from one moment, and a missing row is seen."""
 
+from typing import Any
+
 import pytest
-from sqlalchemy import delete, select, text
+from sqlalchemy import Connection, delete, event, select, text
 
 from newsletter.broadcasts import accounting, claims
-from newsletter.broadcasts.models import Broadcast, Delivery, DeliveryState
+from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery, DeliveryState
 from newsletter.core.db import Sessions
 from tests import factories
 
@@ -96,3 +98,26 @@ def test_sqlite_counts_every_state_by_its_own_index(sessions: Sessions, broadcas
     assert len(used) == 5  # the fifth counts all rows
     for index in ("due", "leased", "in_doubt", "not_sent"):
         assert any(f"ix_deliveries_{index}" in step for step in used)
+
+
+def test_a_row_that_is_given_back_meanwhile_keeps_the_broadcast_open(postgresql: Sessions) -> None:
+    """Between any two statements of the one who finishes, with no row waiting and one claimed."""
+    number = factories.sending(postgresql, ["ada@example.org"])
+    with postgresql.writing() as session:
+        claimed = claims.claim(session.connection(), number, limit=1, lease_seconds=60)
+    given_back: list[str] = []
+
+    def give_back(connection: Connection, *said: Any) -> None:
+        statement = str(said[1])
+        if "deliveries" in statement and connection is finishing and not given_back:
+            given_back.append(statement)
+            with postgresql.writing() as other:
+                claims.release(other, claimed.token, [claimed.rows[0].delivery_id])
+
+    event.listen(postgresql.engine, "after_cursor_execute", give_back)
+    with postgresql.writing() as session:
+        finishing = session.connection()
+        assert not accounting.finish(session, number)
+    assert given_back
+    with postgresql.reading() as session:
+        assert session.get_one(Broadcast, number).state is BroadcastState.SENDING
