@@ -53,7 +53,7 @@ class Fetch:
 
 
 def record(session: Session, fetches: Sequence[Fetch]) -> None:
-    """Hits of pixels and links; a token of a pruned broadcast or delivery records nothing."""
+    """Hits of pixels and links; one of a pruned broadcast or an erased reader records nothing."""
     known = _known(session, [fetch.token for fetch in fetches])
     _write(
         session,
@@ -73,7 +73,7 @@ def record_event(
 
 
 def _known(session: Session, tokens: Iterable[TrackingToken]) -> set[TrackingToken]:
-    """Those whose broadcast is there, and whose delivery is one of it."""
+    """Those whose broadcast is there, and whose delivery is one of it and of somebody we know."""
     tokens = set(tokens)
     pruned = select(BroadcastTotals.broadcast_id)
     broadcasts = select(Broadcast.id).where(
@@ -82,6 +82,7 @@ def _known(session: Session, tokens: Iterable[TrackingToken]) -> set[TrackingTok
     deliveries = select(Delivery.broadcast_id, Delivery.id).where(
         Delivery.id.in_({t.delivery_id for t in tokens if t.delivery_id}),
         Delivery.broadcast_id.not_in(pruned),
+        Delivery.address != "",
     )
     found = {TrackingToken(broadcast_id, None) for broadcast_id in session.scalars(broadcasts)}
     found |= {TrackingToken(*row) for row in session.execute(deliveries)}
