@@ -15,7 +15,7 @@ from newsletter.core.erasure_key import ErasureKey
 from newsletter.mail.replies import Reply
 from newsletter.rendering.mail_tokens import TrackingToken
 from newsletter.sending import system_mail
-from newsletter.sending.relays import RelayState
+from newsletter.sending.models import RelayState
 from newsletter.tracking.models import EventKind
 from newsletter.tracking.recording import Fetch, Visit, record
 from subscribers import suppressions

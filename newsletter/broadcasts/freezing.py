@@ -162,7 +162,6 @@ class _Freezer:
 def _begin_sending(session: Session, broadcast: Broadcast) -> None:
     broadcast.state = BroadcastState.SENDING
     broadcast.frozen_at = now()
-    broadcast.frozen_upto = ""  # somebody's address, and of no more use
     if broadcast.not_after <= now():  # everybody is accounted for, nobody is mailed
         ledger.expire(session, broadcast.id)
     ring_after_commit(session, broadcast.id)

@@ -132,7 +132,7 @@ class Broadcast(Base):
     """A digest goes stale: what is not accepted by then is not sent any more."""
     on_in_doubt: Mapped[OnInDoubt] = mapped_column(text_enum(OnInDoubt), default=OnInDoubt.HOLD)
     frozen_upto: Mapped[str] = mapped_column(String(320), default="")
-    """The last address key that freezing has seen; it goes on behind that, and empties it."""
+    """The last address key that freezing has seen; freezing goes on behind it."""
     erasures: Mapped[int] = mapped_column(default=0)
     """How many people were erased while it was freezing: what was read before names them."""
     frozen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
