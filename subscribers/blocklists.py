@@ -12,14 +12,14 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions, for_rehearsal
 from newsletter.core.errors import InputError
 from subscribers.csv_files import MAX_ROW_BYTES, CsvFile, CsvWriter, Row
-from subscribers.models import EVERYWHERE, SubscriberList, SuppressionReason
+from subscribers.lists import slugs_of_lists
+from subscribers.models import EVERYWHERE, SuppressionReason
 from subscribers.suppressions import SuppressionRow, each_suppression, parse_key, suppress_all
 
 COLUMNS = ("key", "list", "reason", "source", "created_at")
@@ -94,7 +94,7 @@ def import_blocklist(
         raise InputError(str(file), f"cannot be read: {error.strerror}") from None
     with stream, _transactions(sessions, rehearse=rehearse) as transaction:
         with transaction() as session:
-            lists = {slug: number for number, slug in _lists(session).items()}
+            lists = {slug: number for number, slug in slugs_of_lists(session).items()}
         rows = _Reader(file.name, lists, list_id, report).rows(stream)
         while chunk := list(islice(rows, _CHUNK_ROWS)):
             with transaction() as session:
@@ -110,17 +110,13 @@ def export_blocklist(session: Session, file: Path) -> int:
     Raises:
         InputError: no file can be written there; one that was there before is untouched.
     """
-    slugs, count = _lists(session), 0
+    slugs, count = slugs_of_lists(session), 0
     with CsvWriter(file, COLUMNS) as writer:
         for count, row in enumerate(each_suppression(session), 1):  # noqa: B007 - the count
             place = slugs.get(row.list_id, "")
             created_at = row.created_at.isoformat()
             writer.write([row.key, place, row.reason, row.source, created_at])
     return count
-
-
-def _lists(session: Session) -> dict[int, str]:
-    return dict(session.execute(select(SubscriberList.id, SubscriberList.slug)).tuples().all())
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from newsletter.mail.address import Address
 from newsletter.privacy import erasure, person
 from newsletter.privacy.traces import Traces, find_traces
 from subscribers import subscriptions, suppressions
-from subscribers.models import Subscriber, SubscriberList, Subscription
+from subscribers.lists import slugs_of_lists
+from subscribers.models import Subscriber, Subscription
 
 _Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="Their address.")]
 
@@ -133,7 +134,7 @@ def _write(file: Path, text: str) -> None:
 
 def _details(session: Session, found: Subscriber, key: ErasureKey | None) -> dict[str, Any]:
     address = Address.stored(found.email, found.address_key)
-    slugs = dict(session.execute(select(SubscriberList.id, SubscriberList.slug)).tuples().all())
+    slugs = slugs_of_lists(session)
     return {
         "id": found.id,
         "email": found.email,

@@ -13,11 +13,10 @@ from newsletter.cli import output, state
 from newsletter.core.errors import InputError, NotFoundError, RefusedError
 from subscribers import suppressions
 from subscribers.blocklists import Fate, export_blocklist, import_blocklist
-from subscribers.lists import find_list
+from subscribers.lists import find_list, slugs_of_lists
 from subscribers.models import (
     EVERYWHERE,
     Subscriber,
-    SubscriberList,
     Suppression,
     SuppressionReason,
 )
@@ -197,7 +196,7 @@ def _record(session: Session, action: str, key: str, list_name: str | None, **de
 
 
 def _rows(session: Session, list_id: int | None) -> Iterator[dict[str, Any]]:
-    slugs = dict(session.execute(select(SubscriberList.id, SubscriberList.slug)).tuples().all())
+    slugs = slugs_of_lists(session)
     for found in suppressions.each_suppression(session, list_id):
         yield {
             "key": found.key,

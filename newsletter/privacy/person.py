@@ -22,11 +22,11 @@ from newsletter.privacy.traces import delivery_ids, to_them
 from newsletter.sending.models import SystemMail
 from newsletter.tracking.models import Event
 from subscribers import suppressions
+from subscribers.lists import slugs_of_lists
 from subscribers.models import (
     ConsentEvent,
     Engagement,
     Subscriber,
-    SubscriberList,
     Subscription,
 )
 
@@ -43,7 +43,7 @@ def export(session: Session, subscriber_id: int) -> dict[str, Any]:
     if person is None:
         raise NotFoundError("subscriber", subscriber_id)
     address = Address.stored(person.email, person.address_key)
-    slugs = dict(session.execute(select(SubscriberList.id, SubscriberList.slug)).tuples().all())
+    slugs = slugs_of_lists(session)
     deliveries = session.scalars(delivery_ids(address.key)).all()
     return {
         "format": FORMAT,
