@@ -33,12 +33,13 @@ from newsletter.core.runtime import Runtime
 from newsletter.mail.address import Address
 from newsletter.privacy.traces import delivery_ids, to_them
 from newsletter.sending.models import RelayState, SystemMail
-from newsletter.tracking import evidence
+from newsletter.tracking import evidence, recording
 from newsletter.tracking.models import Event
 from subscribers import suppressions
 from subscribers.models import (
     EVERYWHERE,
     Subscriber,
+    Subscription,
     Suppression,
     SuppressionReason,
 )
@@ -74,6 +75,13 @@ def erase(session: Session, subscriber_id: int, key: ErasureKey, actor: str) -> 
         raise NotFoundError("subscriber", subscriber_id)
     address = Address.stored(person.email, person.address_key)
     session.expunge(person)
+    # As whoever leaves takes them: they have left before us, or find nothing to leave.
+    session.execute(
+        select(Subscription.id)
+        .where(Subscription.subscriber_id == subscriber_id)
+        .order_by(Subscription.id)
+        .with_for_update()
+    )
     _erase(session, address, subscriber_id, key, actor)
 
 
@@ -89,6 +97,7 @@ def _erase(
     hashed = key.hashed(address.key)
     _tell_freezers(session, address)
     deliveries = session.scalars(delivery_ids(address.key)).all()
+    recording.wait_for_turn(session, deliveries)
     for chunk in _chunks(deliveries):
         _empty_deliveries(session, chunk, hashed)
     session.execute(delete(SystemMail).where(to_them(address)))

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 import time_machine
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from newsletter.accounts import audit
 from newsletter.broadcasts import control
@@ -64,10 +65,10 @@ def _now(visit: Visit) -> Visit:
 
 
 def _hit(
-    session: object, row: Delivery, visit: Visit, kind: EventKind, link: int | None = None
+    session: Session, row: Delivery, visit: Visit, kind: EventKind, link: int | None = None
 ) -> None:
     token = TrackingToken(row.broadcast_id, row.id)
-    record(session, [Fetch(kind, token, _now(visit), link)])  # type: ignore[arg-type]
+    record(session, [Fetch(kind, token, _now(visit), link)])
 
 
 def report(sessions: Sessions, broadcast_id: int) -> Report:
