@@ -93,11 +93,11 @@ class SuppressionRow:
 def suppress_all(session: Session, rows: Sequence[SuppressionRow]) -> int:
     """As `suppress`, for many; returns how many were not suppressed before."""
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    added = session.scalars(
+    added = session.connection().execute(
         insert(Suppression)
-        .values([row.to_columns() for row in rows])
         .on_conflict_do_nothing(index_elements=[Suppression.key, Suppression.list_id])
-        .returning(Suppression.id)
+        .returning(Suppression.id),
+        [row.to_columns() for row in rows],
     )
     return len(added.all())
 
