@@ -51,3 +51,8 @@ def list_sizes(session: Session) -> list[tuple[SubscriberList, dict[Subscription
         counts.setdefault(list_id, {})[status] = count
     lists = session.scalars(select(SubscriberList).order_by(SubscriberList.slug))
     return [(found, counts.get(found.id, {})) for found in lists]
+
+
+def slugs_of_lists(session: Session) -> dict[int, str]:
+    """What every list is called, by its id."""
+    return dict(session.execute(select(SubscriberList.id, SubscriberList.slug)).all())

@@ -1,14 +1,24 @@
 """Whom nobody must mail: by address, by domain, by the keyed hash of an erased address."""
 
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from typing import Any
+
 from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
+from newsletter.core.clock import now
 from newsletter.core.erasure_key import ErasureKey
-from newsletter.mail.address import Address
+from newsletter.core.errors import InputError
+from newsletter.mail.address import Address, AddressError
 from subscribers.models import EVERYWHERE, Subscriber, Suppression, SuppressionReason
 
 _DOMAIN, _HASH = "@", "#"
+_HASH_KEY = re.compile("#[0-9a-f]{64}")
+_PAGE_ROWS = 1_000
 
 
 def domain_suppression(domain: str) -> str:
@@ -19,6 +29,33 @@ def domain_suppression(domain: str) -> str:
 def erased_suppression(key: ErasureKey, address_key: str) -> str:
     """The suppression key of an erased address."""
     return _HASH + key.hashed(address_key)
+
+
+def parse_key(text: str, *, place: str = "address") -> str:
+    """The suppression key of what somebody wrote: an address, `@domain`, or the hash of an export.
+
+    A domain is exactly that one, none below it; with letters of any alphabet.
+
+    Raises:
+        InputError: names `place` and what was expected.
+    """
+    text = text.strip()
+    if text.startswith(_DOMAIN):
+        return domain_suppression(_parsed_domain(text[1:], place))
+    if text.startswith(_HASH):
+        if _HASH_KEY.fullmatch(text):
+            return text
+        raise InputError(place, "expected `#` and 64 hexadecimal digits, as an export has them")
+    return Address.parse(text, place=place).key
+
+
+def _parsed_domain(text: str, place: str) -> str:
+    """Judged as the domain of an address: what is none there is none here."""
+    try:
+        return Address.parse(f"postmaster@{text}", place=place).domain
+    except AddressError:
+        shown = text[:60]
+        raise InputError(place, f"'@{shown}' is not a domain, such as @example.org") from None
 
 
 def suppress(
@@ -34,14 +71,35 @@ def suppress(
     `key` is `Address.key`, `domain_suppression(…)` or `erased_suppression(…)`; `source` says who or
     what asked for it.
     """
+    row = SuppressionRow(key, list_id, reason, source)
+    return suppress_all(session, [row]) > 0
+
+
+@dataclass(frozen=True, slots=True)
+class SuppressionRow:
+    """A suppression to be added; `key` and `source` as `suppress` has them."""
+
+    key: str
+    list_id: int
+    reason: SuppressionReason
+    source: str
+    created_at: datetime = field(default_factory=now)
+
+    def to_columns(self) -> dict[str, Any]:
+        """As the columns of a Suppression."""
+        return {**asdict(self), "source": self.source[:300]}
+
+
+def suppress_all(session: Session, rows: Sequence[SuppressionRow]) -> int:
+    """As `suppress`, for many; returns how many were not suppressed before."""
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    added = session.scalars(
+    added = session.connection().execute(
         insert(Suppression)
-        .values(key=key, list_id=list_id, reason=reason, source=source[:300])
         .on_conflict_do_nothing(index_elements=[Suppression.key, Suppression.list_id])
-        .returning(Suppression.id)
+        .returning(Suppression.id),
+        [row.to_columns() for row in rows],
     )
-    return added.one_or_none() is not None
+    return len(added.all())
 
 
 def lift(session: Session, key: str, *, list_id: int = EVERYWHERE) -> bool:
@@ -54,6 +112,13 @@ def lift(session: Session, key: str, *, list_id: int = EVERYWHERE) -> bool:
     return lifted.one_or_none() is not None
 
 
+def find(session: Session, key: str, list_id: int = EVERYWHERE) -> Suppression | None:
+    """The suppression of this very key."""
+    return session.scalar(
+        select(Suppression).where(Suppression.key == key, Suppression.list_id == list_id)
+    )
+
+
 def covering(
     session: Session, address: Address, *, list_id: int = EVERYWHERE, erased: ErasureKey | None
 ) -> Suppression | None:
@@ -61,15 +126,30 @@ def covering(
 
     Without the key that hashes, erased people are not recognised.
     """
-    keys = [address.key, domain_suppression(address.domain)]
-    if erased:
-        keys.append(erased_suppression(erased, address.key))
     return session.scalar(
         select(Suppression)
-        .where(Suppression.key.in_(keys), Suppression.list_id.in_([EVERYWHERE, list_id]))
+        .where(
+            Suppression.key.in_(_keys(address, erased)),
+            Suppression.list_id.in_([EVERYWHERE, list_id]),
+        )
         .order_by(Suppression.id)
         .limit(1)
     )
+
+
+def all_covering(
+    session: Session, address: Address, *, erased: ErasureKey | None
+) -> Sequence[Suppression]:
+    """Every suppression that keeps some mail from the address, of whatever list."""
+    keys = _keys(address, erased)
+    return session.scalars(
+        select(Suppression).where(Suppression.key.in_(keys)).order_by(Suppression.id)
+    ).all()
+
+
+def _keys(address: Address, erased: ErasureKey | None) -> list[str]:
+    keys = [address.key, domain_suppression(address.domain)]
+    return [*keys, erased_suppression(erased, address.key)] if erased else keys
 
 
 def is_suppressed(session: Session, address_key: str) -> bool:
@@ -103,4 +183,22 @@ COVERS_PERSON = (
 
 def list_suppressions(session: Session) -> list[Suppression]:
     """All of them, in the order they came."""
-    return list(session.scalars(select(Suppression).order_by(Suppression.id)))
+    return list(each_suppression(session))
+
+
+def each_suppression(session: Session, list_id: int | None = None) -> Iterator[Suppression]:
+    """All of them, or those of one list alone, in the order they came; read page by page."""
+    after = 0
+    while page := _page(session, list_id, after):
+        yield from page
+        after = page[-1].id
+
+
+def _page(session: Session, list_id: int | None, after: int) -> Sequence[Suppression]:
+    wanted = select(Suppression).where(Suppression.id > after)
+    if list_id is not None:
+        wanted = wanted.where(Suppression.list_id == list_id)
+    rows = session.scalars(wanted.order_by(Suppression.id).limit(_PAGE_ROWS)).all()
+    for row in rows:
+        session.expunge(row)  # a million of them would stay in memory
+    return rows

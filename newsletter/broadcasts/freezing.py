@@ -92,7 +92,9 @@ def freeze(sessions: Sessions, broadcast_id: int, unknown: TrackingMode) -> None
         with Session(connection) as session:
             _read_people(session, broadcast_id, broadcast.frozen_upto)
             session.commit()
-        freezer = _Freezer(sessions, connection, broadcast_id, forms, broadcast.frozen_upto)
+        freezer = _Freezer(
+            sessions, connection, broadcast_id, forms, broadcast.erasures, broadcast.frozen_upto
+        )
         while freezer.write_chunk():
             if sessions.dialect == "sqlite":
                 time.sleep(_AIR_SECONDS)
@@ -119,6 +121,8 @@ class _Freezer:
     """Writes the people that were read, a chunk at a time.
 
     Attributes:
+        erasures: how many had been erased when the people were read; one more, and what was read
+            names somebody who is to be named nowhere.
         upto: the last address key that this freezer knows to be written.
         place: how many of the people are written.
     """
@@ -127,6 +131,7 @@ class _Freezer:
     connection: Connection
     broadcast_id: int
     forms: Mapping[TrackingConsent, int]
+    erasures: int
     upto: str
     place: int = 0
 
@@ -134,7 +139,8 @@ class _Freezer:
         """True when there may be more; the last call finds nobody, and the sending begins."""
         with self.sessions.writing(on=self.connection) as session:
             broadcast = session.get_one(Broadcast, self.broadcast_id, with_for_update=True)
-            is_ours = broadcast.frozen_upto == self.upto
+            stands = (broadcast.frozen_upto, broadcast.erasures)
+            is_ours = stands == (self.upto, self.erasures)
             if broadcast.state is not BroadcastState.FREEZING or not is_ours:
                 return False
             chunk = _PEOPLE.c.place.between(self.place + 1, self.place + CHUNK_ROWS)

@@ -126,6 +126,15 @@ def _end_waiting(session: Session, broadcast_id: int, why: SkipReason) -> None:
     _end_retries(session, why, Delivery.broadcast_id == broadcast_id)
 
 
+def withdraw(session: Session, *which: ColumnElement[bool]) -> None:
+    """Skip those of the rows that wait; what somebody holds is found unmailable by them."""
+    session.execute(
+        move(DeliveryState.SKIPPED, [DeliveryState.PENDING])
+        .where(*which)
+        .values(reason=SkipReason.UNSUBSCRIBED)
+    )
+
+
 def end_hopeless_retries(session: Session, broadcast_id: int, not_after: datetime) -> None:
     """A retry that would come too late fails now, with its last reply: nobody waits for it."""
     late = Delivery.due_at > not_after

@@ -133,6 +133,8 @@ class Broadcast(Base):
     on_in_doubt: Mapped[OnInDoubt] = mapped_column(text_enum(OnInDoubt), default=OnInDoubt.HOLD)
     frozen_upto: Mapped[str] = mapped_column(String(320), default="")
     """The last address key that freezing has seen; freezing goes on behind it."""
+    erasures: Mapped[int] = mapped_column(default=0)
+    """How many people were erased while it was freezing: what was read before names them."""
     frozen_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     candidates: Mapped[int] = mapped_column(default=0)
     exclusions: Mapped[dict[str, int]] = mapped_column(Json, default=dict)
@@ -236,6 +238,7 @@ class Delivery(Base):
     list_id: Mapped[int]
     """The first list, in the broadcast's order, on which the address is active."""
     address: Mapped[str] = mapped_column(String(320))
+    """Empty once the person is erased; then the key is the keyed hash."""
     address_key: Mapped[str] = mapped_column(String(320))
     domain_key: Mapped[str] = mapped_column(String(255))
     wire_form: Mapped[WireForm] = mapped_column(SmallEnum(WireForm))

@@ -8,6 +8,7 @@ import typer
 from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 
 from newsletter.cli import (
+    audit,
     broadcasts,
     config,
     database,
@@ -48,6 +49,7 @@ app.command()(send.send)
 app.add_typer(broadcasts.app, name="broadcasts")
 app.add_typer(relays.app, name="relays")
 app.command()(report.report)
+app.add_typer(audit.app, name="audit")
 app.add_typer(database.app, name="db")
 app.add_typer(config.app, name="config")
 app.add_typer(dkim.app, name="dkim")

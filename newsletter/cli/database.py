@@ -11,7 +11,7 @@ from newsletter.core.clock import now
 from newsletter.core.errors import SchemaError
 from newsletter.core.runtime import open_runtime
 from newsletter.migrations import schema
-from newsletter.privacy import retention
+from newsletter.privacy import compaction, retention, upkeep
 
 app = typer.Typer(
     help="Create, upgrade, check and prune the database's tables.", no_args_is_help=True
@@ -56,20 +56,51 @@ def prune(
     ] = None,
     dry_run: output.DryRun = False,
 ) -> None:
-    """Delete who got broadcasts that ended long ago; their reports keep all figures.
+    """Delete what is older than the settings keep it; reports keep all figures.
+
+    That is: who got broadcasts that ended long ago, IP addresses and user agents of readers, and
+    the old end of the audit trail. The last two a running system does by itself, once a day.
 
     Safe to stop and to run again, also while mail is being sent.
     """
     runtime = state.runtime()
     days = older_than or runtime.settings.retention.deliveries_days
+    kept = runtime.settings.retention
     with runtime.sessions.reading() as session:
         found = retention.prunable(session, now() - timedelta(days=days))
+        old = upkeep.find_old(session, kept)
     rows = sum(one.deliveries + one.events for one in found)
     if not dry_run:
-        with output.progress("pruning", rows) as bar:
-            retention.prune(runtime.sessions, found, partial(bar.advance, bar.task_ids[0]))
+        with output.progress("pruning", rows + old.total) as bar:
+            advance = partial(bar.advance, bar.task_ids[0])
+            retention.prune(runtime.sessions, found, advance)
+            old = upkeep.retain(runtime.sessions, kept, advance)
     output.say(
         f"{'Would prune' if dry_run else 'Pruned'} {len(found)} broadcasts that ended more than "
         f"{days} days ago: {sum(one.deliveries for one in found)} deliveries, "
         f"{sum(one.events for one in found)} events. Their figures stay."
     )
+    output.say(
+        f"{'Would empty' if dry_run else 'Emptied'} the IP addresses and user agents of "
+        f"{old.events} events and {old.consent_events} lines of consent older than "
+        f"{kept.evidence_days} days, and {'would cut' if dry_run else 'cut'} {old.audit_events} "
+        f"lines of the audit trail older than {kept.audit_days} days."
+    )
+
+
+@app.command()
+def compact(*, dry_run: output.DryRun = False) -> None:
+    """Write the SQLite file anew without what was deleted or erased: its free space is gone.
+
+    Nobody else writes meanwhile; it needs as much room again as the database has.
+    """
+    sessions = state.runtime().sessions
+    if sessions.dialect != "sqlite":
+        output.say("PostgreSQL reuses the space of deleted rows by itself (autovacuum).")
+        return
+    before = compaction.size_bytes(sessions)
+    if dry_run:
+        output.say(f"Would write the database anew; it has {before:,} bytes.")
+        return
+    compaction.compact(sessions)
+    output.say(f"The database has {compaction.size_bytes(sessions):,} bytes, before {before:,}.")

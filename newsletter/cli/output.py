@@ -2,10 +2,12 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from io import TextIOWrapper
+from itertools import islice
+from textwrap import indent
 from typing import Annotated, Any
 
 import typer
@@ -23,6 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would happen; change nothing.")]
 
 HIGHEST_ID = 2**31 - 1
+_PAGE_ROWS = 500
 
 out = Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 err = Console(highlight=False, soft_wrap=True, markup=False, emoji=False, stderr=True)
@@ -52,7 +55,7 @@ def problem(text: str) -> None:
 
 def print_json(data: object) -> None:
     """One JSON document on standard output; times in ISO 8601."""
-    write(json.dumps(data, ensure_ascii=False, indent=2, default=_plain) + "\n")
+    write(_as_json(data) + "\n")
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], *, empty: str, as_json: bool = False) -> None:
@@ -69,6 +72,22 @@ def print_table(rows: Sequence[Mapping[str, Any]], *, empty: str, as_json: bool 
     out.print(table)
 
 
+def print_stream(rows: Iterable[Mapping[str, Any]], *, empty: str, as_json: bool) -> None:
+    """As `print_table`, for rows that are too many to hold: page by page, or JSON as it comes."""
+    if as_json:
+        between = "["
+        for row in rows:
+            write(f"{between}\n{indent(_as_json(row), '  ')}")
+            between = ","
+        write("[]\n" if between == "[" else "\n]\n")
+        return
+    pages = iter(rows)
+    first = list(islice(pages, _PAGE_ROWS))
+    print_table(first, empty=empty)
+    while more := list(islice(pages, _PAGE_ROWS)):
+        print_table(more, empty="")
+
+
 @contextmanager
 def progress(label: str, total: int | None = None) -> Iterator[Progress]:
     """A progress bar on standard error; its task 0 has `total` steps. Gone when output is piped."""
@@ -81,6 +100,10 @@ def progress(label: str, total: int | None = None) -> Iterator[Progress]:
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         bar.add_task(label, total=total)
         yield bar
+
+
+def _as_json(data: object) -> str:
+    return json.dumps(data, ensure_ascii=False, indent=2, default=_plain)
 
 
 def _plain(value: object) -> object:

@@ -8,9 +8,11 @@ import typer
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from newsletter.cli import output, state
+from newsletter.accounts import audit
+from newsletter.cli import output, people, state
 from newsletter.cli.lists import new_list
-from newsletter.core.errors import NotFoundError
+from newsletter.core.errors import RefusedError
+from newsletter.core.runtime import Runtime
 from newsletter.core.slug import slugify
 from newsletter.jobs.bell import attach_bell
 from newsletter.mail.address import Address
@@ -21,7 +23,7 @@ from subscribers import subscriptions, suppressions
 from subscribers.exporting import count_rows, export_list
 from subscribers.importing import ImportOptions, ImportReport, import_file
 from subscribers.lists import find_list
-from subscribers.models import Subscriber, SubscriberList, Subscription, SubscriptionStatus
+from subscribers.models import Subscriber, SubscriberList, SubscriptionStatus
 from subscribers.subscriptions import Evidence
 
 app = typer.Typer(help="The people on the lists.", no_args_is_help=True)
@@ -118,6 +120,7 @@ def add(
     parsed = Address.parse(address)
     with runtime.sessions.writing(rehearse=dry_run) as session:
         chosen = find_list(session, list_name)
+        _refuse_the_erased(session, runtime, parsed)
         person = subscriptions.ensure_subscriber(session, parsed, name)
         if confirm:
             evidence = Evidence("command", wording="Asked to confirm by mail.")
@@ -126,33 +129,25 @@ def add(
             evidence = Evidence("command", wording="The operator states that they agreed.")
             subscriptions.subscribe(session, person, chosen, evidence)
             mailed = False
+        actor = audit.at_the_command_line()
+        audit.record(session, actor, "subscriber.added", person.id, list=chosen.slug)
         said = _standing(session, person, chosen, mailed=mailed, dry_run=dry_run)
     if mailed and runtime.settings.embedded and not dry_run:
         deliver_outbox(runtime, *transports_for(runtime.settings.relays))
     output.say(said)
 
 
-@app.command()
-def show(
-    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Their address.")],
-    *,
-    as_json: output.AsJson = False,
-) -> None:
-    """One person: subscriptions, consent history, suppression."""
-    parsed = Address.parse(address)
-    with state.runtime().sessions.reading() as session:
-        person = subscriptions.find_subscriber(session, parsed)
-        if person is None:
-            raise NotFoundError("subscriber", address)
-        details = _details(session, person)
-    if as_json:
-        output.print_json(details)
-        return
-    subscribed, history = details.pop("subscriptions"), details.pop("consent")
-    for key, value in details.items():
-        output.say(f"{key.replace('_', ' '):12} {value}")
-    output.print_table(subscribed, empty="On no list.")
-    output.print_table(history, empty="No consent recorded.")
+app.command()(people.show)
+app.command("export-person")(people.export_person)
+app.command()(people.erase)
+
+
+def _refuse_the_erased(session: Session, runtime: Runtime, address: Address) -> None:
+    key = runtime.erasure_key
+    if key and suppressions.find(session, suppressions.erased_suppression(key, address.key)):
+        raise RefusedError(
+            f"{address.typed} asked to be forgotten; only they can come back, by signing up"
+        )
 
 
 def _standing(
@@ -197,42 +192,4 @@ def _as_data(report: ImportReport, *, dry_run: bool) -> dict[str, Any]:
         **{fate.name.lower(): n for fate, n in report.counts.items()},
         "first_problems": report.first_problems,
         "bad_rows": str(report.bad_rows) if report.bad_rows else None,
-    }
-
-
-def _details(session: Session, person: Subscriber) -> dict[str, Any]:
-    subscribed = session.execute(
-        select(Subscription, SubscriberList.slug)
-        .join(SubscriberList)
-        .where(Subscription.subscriber_id == person.id)
-    )
-    slugs = dict(session.execute(select(SubscriberList.id, SubscriberList.slug)).all())
-    return {
-        "email": person.email,
-        "name": person.name,
-        "locale": person.locale,
-        "time_zone": person.time_zone,
-        "attributes": person.attributes,
-        "suppressed": suppressions.is_suppressed(session, person.address_key),
-        "subscriptions": [
-            {
-                "list": slug,
-                "status": subscription.status.value,
-                "tracking_consent": subscription.tracking_consent.value,
-                "subscribed_at": subscription.subscribed_at,
-                "unsubscribed_at": subscription.unsubscribed_at,
-            }
-            for subscription, slug in subscribed
-        ],
-        "consent": [
-            {
-                "at": event.at,
-                "list": slugs[event.list_id],
-                "change": event.change.value,
-                "method": event.method,
-                "source": event.source,
-                "wording": event.wording,
-            }
-            for event in subscriptions.consent_history(session, person.id)
-        ],
     }

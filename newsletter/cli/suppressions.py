@@ -1,48 +1,207 @@
-"""`newsletter suppressions`: addresses that must not be mailed."""
+"""`newsletter suppressions`: addresses and domains that must not be mailed."""
 
-from typing import Annotated
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
+from newsletter.accounts import audit
 from newsletter.cli import output, state
-from newsletter.mail.address import Address
+from newsletter.core.errors import InputError, NotFoundError, RefusedError
 from subscribers import suppressions
-from subscribers.models import SuppressionReason
+from subscribers.blocklists import Fate, export_blocklist, import_blocklist
+from subscribers.lists import find_list, slugs_of_lists
+from subscribers.models import (
+    EVERYWHERE,
+    Subscriber,
+    Suppression,
+    SuppressionReason,
+)
 
-app = typer.Typer(help="Addresses that must not be mailed.", no_args_is_help=True)
+app = typer.Typer(help="Addresses and domains that must not be mailed.", no_args_is_help=True)
+
+_Key = Annotated[
+    str,
+    typer.Argument(
+        metavar="ADDRESS|@DOMAIN",
+        help="An address, every spelling of it; or everybody at exactly this domain.",
+    ),
+]
+_ListName = Annotated[
+    str | None, typer.Option("--list", help="For this list alone. Default: for all, for ever.")
+]
+_GIVEN = (SuppressionReason.MANUAL, SuppressionReason.GONE, SuppressionReason.COMPLAINT)
 
 
 @app.command()
 def add(
-    address: Annotated[
-        str, typer.Argument(metavar="ADDRESS", help="The address; every spelling of it is meant.")
-    ],
+    address: _Key,
     *,
+    list_name: _ListName = None,
+    reason: Annotated[
+        str, typer.Option(help="Why: manual, gone or complaint.")
+    ] = SuppressionReason.MANUAL.value,
     dry_run: output.DryRun = False,
 ) -> None:
-    """Never mail this address again, whatever its subscriptions say."""
-    parsed = Address.parse(address)
+    """Never mail this address or domain again, whatever its subscriptions say."""
+    key, why = suppressions.parse_key(address), _parsed_reason(reason)
     with state.runtime().sessions.writing(rehearse=dry_run) as session:
-        added = suppressions.suppress(
-            session, parsed.key, reason=SuppressionReason.MANUAL, source="command"
-        )
+        place = _list_id(session, list_name)
+        added = suppressions.suppress(session, key, reason=why, source="command", list_id=place)
+        if added:
+            _record(session, "suppression.added", key, list_name, reason=why.value)
     if not added:
-        output.say(f"{parsed.key} is suppressed already.")
+        output.say(f"{key} is suppressed already{_where(list_name)}.")
     else:
-        output.say(f"{parsed.key} {'would be' if dry_run else 'is'} suppressed.")
+        output.say(f"{key} {'would be' if dry_run else 'is'} suppressed{_where(list_name)}.")
+
+
+@app.command()
+def lift(
+    address: _Key,
+    *,
+    list_name: _ListName = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also what a complaint or an erasure put there.")
+    ] = False,
+    dry_run: output.DryRun = False,
+) -> None:
+    """Allow mail to this address or domain again. It subscribes nobody.
+
+    Who complained or asked to be forgotten said so themselves: that takes --force.
+    """
+    runtime = state.runtime()
+    key = suppressions.parse_key(address)
+    with runtime.sessions.writing(rehearse=dry_run) as session:
+        place = _list_id(session, list_name)
+        keys = [key]
+        if runtime.erasure_key and key[0] not in "@#":
+            keys.append(suppressions.erased_suppression(runtime.erasure_key, key))
+        found = [one for one in (suppressions.find(session, k, place) for k in keys) if one]
+        if not found:
+            raise NotFoundError("suppression", key, "a domain's or a list's goes by its own name")
+        for one in found:
+            _check_force(one, force=force)
+            suppressions.lift(session, one.key, list_id=place)
+            _record(session, "suppression.lifted", one.key, list_name, reason=one.reason.value)
+    output.say(
+        f"{key} {'would be' if dry_run else 'is'} not suppressed any more{_where(list_name)}: "
+        "whoever is subscribed gets mail again; nobody is subscribed by this."
+    )
 
 
 @app.command("list")
-def list_(*, as_json: output.AsJson = False) -> None:
-    """All suppressed addresses with their reasons."""
+def list_(*, list_name: _ListName = None, as_json: output.AsJson = False) -> None:
+    """All suppressions with their reasons, in the order they came."""
     with state.runtime().sessions.reading() as session:
-        rows = [
-            {
-                "address": found.key,
-                "reason": found.reason.value,
-                "source": found.source,
-                "since": found.created_at,
-            }
-            for found in suppressions.list_suppressions(session)
-        ]
-    output.print_table(rows, as_json=as_json, empty="No address is suppressed.")
+        place = _list_id(session, list_name) if list_name else None
+        output.print_stream(
+            _rows(session, place), as_json=as_json, empty="No address is suppressed."
+        )
+
+
+@app.command("import")
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="CSV with a column `address`, `email` or `domain`, or one address on each line.",
+        ),
+    ],
+    *,
+    list_name: _ListName = None,
+    dry_run: output.DryRun = False,
+    as_json: output.AsJson = False,
+) -> None:
+    """Suppress everybody in a file, such as another system's blocklist. Safe to run again."""
+    sessions = state.runtime().sessions
+    with sessions.reading() as session:
+        place = _list_id(session, list_name)
+    report = import_blocklist(sessions, file, place, rehearse=dry_run)
+    if not dry_run:
+        with sessions.writing() as session:
+            counts = {fate.name.lower(): report.counts[fate] for fate in Fate}
+            audit.record(
+                session, audit.at_the_command_line(), "suppression.imported", None, **counts
+            )
+    if as_json:
+        counts = {fate.name.lower(): report.counts[fate] for fate in Fate}
+        output.print_json({"dry_run": dry_run, **counts, "problems": report.first_problems})
+        return
+    output.say(report.line() + (" Nothing was changed." if dry_run else ""))
+    for problem in report.first_problems:
+        output.problem(problem)
+
+
+@app.command()
+def export(
+    *,
+    out: Annotated[Path, typer.Option(help="The CSV file to write.")],
+    dry_run: output.DryRun = False,
+) -> None:
+    """Write all suppressions, erased people as hashes, to a CSV file that imports again."""
+    with state.runtime().sessions.reading() as session:
+        if dry_run:
+            count = session.scalar(select(func.count()).select_from(Suppression)) or 0
+            output.say(f"Would write {count:,} rows to {out}.")
+            return
+        count = export_blocklist(session, out)
+    output.say(f"Wrote {count:,} rows to {out}.")
+
+
+def _parsed_reason(text: str) -> SuppressionReason:
+    for reason in _GIVEN:
+        if text == reason.value:
+            return reason
+    expected = ", ".join(reason.value for reason in _GIVEN)
+    raise InputError("--reason", f"expected one of {expected}, found {text!r}")
+
+
+def _list_id(session: Session, name: str | None) -> int:
+    return find_list(session, name).id if name else EVERYWHERE
+
+
+def _where(list_name: str | None) -> str:
+    return f" for the list {list_name!r}" if list_name else ""
+
+
+def _check_force(found: Suppression, *, force: bool) -> None:
+    told = {
+        SuppressionReason.COMPLAINT: "complained about your mail",
+        SuppressionReason.ERASED: "asked to be forgotten",
+    }.get(found.reason)
+    if told and not force:
+        raise RefusedError(
+            f"the person {told}: mail to them is at your own risk; if they want it, --force"
+        )
+
+
+def _record(session: Session, action: str, key: str, list_name: str | None, **details: str) -> None:
+    """Without the address; with the subscriber, where there is one."""
+    person = session.scalar(select(Subscriber.id).where(Subscriber.address_key == key))
+    kind = {"@": "domain", "#": "hash"}.get(key[0], "address")
+    audit.record(
+        session,
+        audit.at_the_command_line(),
+        action,
+        person,
+        kind=kind,
+        list=list_name or "",
+        **details,
+    )
+
+
+def _rows(session: Session, list_id: int | None) -> Iterator[dict[str, Any]]:
+    slugs = slugs_of_lists(session)
+    for found in suppressions.each_suppression(session, list_id):
+        yield {
+            "key": found.key,
+            "list": slugs.get(found.list_id, ""),
+            "reason": found.reason.value,
+            "source": found.source,
+            "since": found.created_at,
+        }

@@ -191,6 +191,10 @@ class RetentionSettings(_Section):
 
     deliveries_days: Annotated[int, Field(ge=1)] = 365
     """After its end, before `newsletter db prune` takes a broadcast's rows; figures stay."""
+    evidence_days: Annotated[int, Field(ge=1)] = 90
+    """How long raw IP addresses and user agents stay with hits and consent."""
+    audit_days: Annotated[int, Field(ge=1)] = 1095
+    """How long the audit trail goes back."""
 
 
 class TemplateSettings(_Section):

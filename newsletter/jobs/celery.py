@@ -5,10 +5,12 @@ from celery.signals import setup_logging
 
 from newsletter.broadcasts.sweep import PERIOD_SECONDS
 from newsletter.core.config import Settings
+from newsletter.privacy.upkeep import RETENTION_PERIOD_SECONDS
 
 BROKER_TIMEOUT_SECONDS = 5
 DELIVER_SLICE = "newsletter.jobs.tasks.deliver_slice"
 SWEEP = "newsletter.jobs.tasks.sweep"
+RETAIN = "newsletter.jobs.tasks.retain"
 
 
 def create_app(settings: Settings) -> Celery:
@@ -49,7 +51,13 @@ def create_app(settings: Settings) -> Celery:
                 "task": SWEEP,
                 "schedule": PERIOD_SECONDS,
                 "options": {"expires": PERIOD_SECONDS},
-            }
+            },
+            # Asked every hour, done once a day: beat forgets at each start when it last asked.
+            "retain": {
+                "task": RETAIN,
+                "schedule": RETENTION_PERIOD_SECONDS,
+                "options": {"expires": RETENTION_PERIOD_SECONDS},
+            },
         },
     )
     return app

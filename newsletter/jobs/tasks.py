@@ -11,7 +11,8 @@ from newsletter.core.doorbell import OUTBOX
 from newsletter.core.errors import ConfigurationError
 from newsletter.core.runtime import Runtime, open_runtime
 from newsletter.jobs.bell import ring
-from newsletter.jobs.celery import DELIVER_SLICE, SWEEP, create_app
+from newsletter.jobs.celery import DELIVER_SLICE, RETAIN, SWEEP, create_app
+from newsletter.privacy import upkeep
 from newsletter.sending import system_mail
 from newsletter.sending.dispatch import Dispatch
 from newsletter.sending.ratelimit_redis import RedisLimiter
@@ -88,6 +89,12 @@ def sweep() -> None:
         waiting = system_mail.has_due(session)
     if waiting:
         ring(app, OUTBOX)
+
+
+@app.task(name=RETAIN)
+def retain() -> None:
+    """Empty what is older than the settings keep it, if nobody did today."""
+    upkeep.retain_daily(running().sessions, settings.retention)
 
 
 @worker_shutting_down.connect

@@ -1,6 +1,7 @@
 """Human, machine or unknown: rules with names and a version, over plain values.
 
-Nothing is stored: the class of every hit can be computed again when the rules get better.
+Nothing is stored while a hit has its evidence: its class can be computed again when the rules get
+better. A hit whose IP and user agent were emptied keeps the class that it had until then.
 """
 
 import re
@@ -35,6 +36,14 @@ class Reader(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Verdict:
+    """The class of a hit and the rule that decided."""
+
+    reader: Reader
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
     """One fetch of a pixel or link.
 
@@ -42,6 +51,7 @@ class Hit:
         reader_id: the delivery, or None when readers are not told apart.
         link: the link's number; None for a pixel.
         accepted_at: when the relay took the mail; None when not known.
+        settled: what was found while there was evidence; None while there is.
     """
 
     reader_id: int | None
@@ -51,18 +61,13 @@ class Hit:
     link: int | None = None
     is_prefetch: bool = False
     accepted_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """The class of a hit and the rule that decided."""
-
-    reader: Reader
-    rule: str
+    settled: Verdict | None = None
 
 
 def classify(hit: Hit) -> Verdict:
     """The class of one hit by itself; `classify_all` also sees its neighbours."""
+    if hit.settled:
+        return hit.settled
     return next(Verdict(reader, name) for name, reader, holds in _RULES if holds(hit))
 
 
@@ -85,6 +90,9 @@ _RULES: tuple[tuple[str, Reader, Callable[[Hit], bool]], ...] = (
 """The first that holds decides."""
 
 
+_BURST_VERDICT = Verdict(Reader.MACHINE, "burst")
+
+
 def classify_all(hits: Iterable[Hit]) -> list[tuple[Hit, Verdict]]:
     """Every hit with its class: a reader who fetches three links within two seconds is none."""
     ordered = sorted(hits, key=lambda hit: (hit.reader_id or 0, hit.at))
@@ -93,7 +101,7 @@ def classify_all(hits: Iterable[Hit]) -> list[tuple[Hit, Verdict]]:
         of_reader = list(group)
         bursts = set() if reader_id is None else _in_bursts(of_reader)
         classified += [
-            (hit, Verdict(Reader.MACHINE, "burst") if number in bursts else classify(hit))
+            (hit, _BURST_VERDICT if number in bursts and not hit.settled else classify(hit))
             for number, hit in enumerate(of_reader)
         ]
     return classified

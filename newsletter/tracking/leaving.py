@@ -65,5 +65,5 @@ def _evidence(token: LeaveToken, visit: Visit) -> Evidence:
 
 def _record(session: Session, kind: EventKind, token: LeaveToken, visit: Visit) -> None:
     delivery = session.get(Delivery, token.delivery_id)
-    if delivery is not None and delivery.subscriber_id == token.subscriber_id:
+    if delivery and delivery.address and delivery.subscriber_id == token.subscriber_id:
         record_event(session, kind, token.broadcast_id, token.delivery_id, visit)

@@ -41,5 +41,9 @@ class Event(Base):
     user_agent: Mapped[str] = mapped_column(String(300), default="")
     is_prefetch: Mapped[bool] = mapped_column(default=False)
     """The request said that nobody was looking yet."""
+    reader: Mapped[str] = mapped_column(String(20), default="")
+    """Once its evidence is emptied: the class it had by then, a `classification.Reader`."""
+    rule: Mapped[str] = mapped_column(String(40), default="")
+    """And the rule that had decided, with the version of the rules: `mail-program/1`."""
     hits: Mapped[int] = mapped_column(default=1)
     """More than 1 only on the last row a delivery may have: it counts what came after the cap."""

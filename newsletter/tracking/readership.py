@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.models import BroadcastTotals, Delivery
 from newsletter.tracking.classification import Hit, Reader, Verdict, classify_all
+from newsletter.tracking.evidence import hit_of
 from newsletter.tracking.models import Event, EventKind
 
 
@@ -95,16 +96,7 @@ def _hits(session: Session, broadcast_id: int) -> dict[EventKind, list[Hit]]:
     )
     hits: dict[EventKind, list[Hit]] = {EventKind.OPEN: [], EventKind.CLICK: []}
     for event, accepted_at in rows:
-        hit = Hit(
-            reader_id=event.delivery_id,
-            at=event.at,
-            method=event.method,
-            user_agent=event.user_agent,
-            link=event.link,
-            is_prefetch=event.is_prefetch,
-            accepted_at=accepted_at,
-        )
-        hits[event.kind] += [hit] * event.hits
+        hits[event.kind] += [hit_of(event, accepted_at)] * event.hits
     return hits
 
 

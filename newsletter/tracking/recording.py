@@ -1,7 +1,7 @@
 """Record what readers did: a row per hit, then its consequence."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -53,8 +53,10 @@ class Fetch:
 
 
 def record(session: Session, fetches: Sequence[Fetch]) -> None:
-    """Hits of pixels and links; a token of a pruned broadcast or delivery records nothing."""
-    known = _known(session, [fetch.token for fetch in fetches])
+    """Hits of pixels and links; one of a pruned broadcast or an erased reader records nothing."""
+    tokens = [fetch.token for fetch in fetches]
+    wait_for_turn(session, [token.delivery_id for token in tokens if token.delivery_id])
+    known = _known(session, tokens)
     _write(
         session,
         [
@@ -69,11 +71,12 @@ def record_event(
     session: Session, kind: EventKind, broadcast_id: int, delivery_id: int, visit: Visit
 ) -> None:
     """Something else that a recipient did by the mail's own token."""
+    wait_for_turn(session, [delivery_id])
     _write(session, [_event(kind, broadcast_id, delivery_id, visit)])
 
 
 def _known(session: Session, tokens: Iterable[TrackingToken]) -> set[TrackingToken]:
-    """Those whose broadcast is there, and whose delivery is one of it."""
+    """Those whose broadcast is there, and whose delivery is one of it and of somebody we know."""
     tokens = set(tokens)
     pruned = select(BroadcastTotals.broadcast_id)
     broadcasts = select(Broadcast.id).where(
@@ -82,6 +85,7 @@ def _known(session: Session, tokens: Iterable[TrackingToken]) -> set[TrackingTok
     deliveries = select(Delivery.broadcast_id, Delivery.id).where(
         Delivery.id.in_({t.delivery_id for t in tokens if t.delivery_id}),
         Delivery.broadcast_id.not_in(pruned),
+        Delivery.address != "",
     )
     found = {TrackingToken(broadcast_id, None) for broadcast_id in session.scalars(broadcasts)}
     found |= {TrackingToken(*row) for row in session.execute(deliveries)}
@@ -110,8 +114,7 @@ def _event(
 
 def _write(session: Session, events: Sequence[Event]) -> None:
     """Write the events; a recipient's own token proves that the mail arrived."""
-    deliveries = sorted({event.delivery_id for event in events if event.delivery_id})
-    _wait_for_turn(session, deliveries)
+    deliveries = {event.delivery_id for event in events if event.delivery_id}
     _prove_arrival(session, {e.delivery_id: e.kind for e in events if e.delivery_id})
     rows = _rows(session, deliveries)
     beyond: Counter[tuple[int, EventKind]] = Counter()
@@ -130,14 +133,16 @@ def _write(session: Session, events: Sequence[Event]) -> None:
         _count_on_last_row(session, delivery_id, kind, hits)
 
 
-def _wait_for_turn(session: Session, deliveries: Sequence[int]) -> None:
+def wait_for_turn(session: Session, deliveries: Collection[int]) -> None:
     """One transaction at a time counts a delivery's rows, or two would both see room for one.
+
+    Who erases a reader takes it too: what is recorded is there to be emptied, or not recorded.
 
     Not the delivery's row lock: the sender's group commits take those in an order of their own,
     and two that hold what the other wants is a deadlock. SQLite has one writer anyway.
     """
     if deliveries and session.get_bind().dialect.name == "postgresql":
-        keys = literal([-delivery_id for delivery_id in deliveries], ARRAY(BigId))
+        keys = literal([-delivery_id for delivery_id in sorted(set(deliveries))], ARRAY(BigId))
         session.execute(select(func.pg_advisory_xact_lock(func.unnest(keys))))
 
 
@@ -149,7 +154,7 @@ def _prove_arrival(session: Session, kinds: Mapping[int, EventKind]) -> None:
         ledger.proved_arrival(session, delivery_id, _PROOFS[kinds[delivery_id]])
 
 
-def _rows(session: Session, deliveries: Sequence[int]) -> Counter[tuple[int, EventKind]]:
+def _rows(session: Session, deliveries: Collection[int]) -> Counter[tuple[int, EventKind]]:
     """How many rows each (delivery, kind) has."""
     counted = session.execute(
         select(Event.delivery_id, Event.kind, func.count())

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from newsletter.mail.address import MAX_CHARACTERS, Address, AddressError
+from tests.unit.isemail_verdicts import VERDICTS, Verdict
 
 
 @pytest.mark.parametrize(
@@ -66,19 +67,38 @@ def test_whatever_is_accepted_is_safe_and_stable(text: str) -> None:
     assert address.needs_smtputf8 == (not address.envelope.isascii())
 
 
-def test_the_isemail_corpus(shared: Path) -> None:
-    """Of the addresses that the corpus calls invalid, we take none."""
-    cases = ET.parse(shared / "corpora" / "isemail" / "tests.xml").iter("test")
-    by_category: dict[bool, list[str]] = {True: [], False: []}
-    for case in cases:
-        text = re.sub(
-            "[\u2400-\u241f]", lambda c: chr(ord(c[0]) - 0x2400), case.findtext("address") or ""
+@pytest.fixture(scope="module")
+def isemail(shared: Path) -> dict[int, tuple[str, str]]:
+    """(text, is_email's category) of each case; control characters stand there as pictures."""
+    return {
+        int(case.get("id") or 0): (
+            re.sub(
+                "[\u2400-\u241f]", lambda c: chr(ord(c[0]) - 0x2400), case.findtext("address") or ""
+            ),
+            case.findtext("category") or "",
         )
-        by_category[case.findtext("category") == "ISEMAIL_ERR"].append(text)
-    assert len(by_category[True]) > 50
-    taken = [text for text in by_category[True] if _is_taken(text)]
-    assert [text for text in taken if text == text.strip()] == []  # white space around is ours
-    assert sum(map(_is_taken, by_category[False])) > 10
+        for case in ET.parse(shared / "corpora" / "isemail" / "tests.xml").iter("test")
+    }
+
+
+def test_every_case_of_the_isemail_corpus_has_one_verdict(
+    isemail: dict[int, tuple[str, str]],
+) -> None:
+    judged = [case for verdict in VERDICTS for case in verdict.cases]
+    assert sorted(judged) == sorted(isemail)
+
+
+@pytest.mark.parametrize("verdict", VERDICTS, ids=lambda verdict: verdict.why[:40])
+def test_the_verdict_on_the_isemail_corpus_is_the_reviewed_one(
+    isemail: dict[int, tuple[str, str]], verdict: Verdict
+) -> None:
+    found = {case: isemail[case] for case in verdict.cases}
+    wrong = {case: text for case, (text, _) in found.items() if _is_taken(text) != verdict.taken}
+    assert wrong == {}
+    if verdict.category:
+        assert {category for _, category in found.values()} == {verdict.category}
+    for text, _ in found.values() if verdict.taken else ():
+        assert Address.parse(text).key == text.strip().lower()
 
 
 def _is_taken(text: str) -> bool:

@@ -1,0 +1,186 @@
+"""`newsletter subscribers show | export-person | erase`: one person, across every table."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from newsletter.accounts import audit
+from newsletter.cli import output, state
+from newsletter.core.erasure_key import ErasureKey
+from newsletter.core.errors import InputError, NotFoundError, RefusedError
+from newsletter.mail.address import Address
+from newsletter.privacy import erasure, person
+from newsletter.privacy.traces import Traces, find_traces
+from subscribers import subscriptions, suppressions
+from subscribers.lists import slugs_of_lists
+from subscribers.models import Subscriber, Subscription
+
+_Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="Their address.")]
+
+
+def show(address: _Address, *, as_json: output.AsJson = False) -> None:
+    """One person: subscriptions, consent history, suppressions, mails, what was done to them."""
+    runtime = state.runtime()
+    with runtime.sessions.reading() as session:
+        details = _details(session, _found(session, address), runtime.erasure_key)
+    if as_json:
+        output.print_json(details)
+        return
+    tables = {name: details.pop(name) for name in _TABLES}
+    for key, value in details.items():
+        output.say(f"{key.replace('_', ' '):12} {value}")
+    for name, empty in _TABLES.items():
+        output.print_table(tables[name], empty=empty)
+
+
+_TABLES = {
+    "suppressions": "Not suppressed.",
+    "subscriptions": "On no list.",
+    "consent": "No consent recorded.",
+    "engagement": "No opens or clicks of a reader who agreed to be tracked.",
+    "audit": "Nobody who works here did anything to them.",
+}
+
+
+def export_person(
+    address: _Address,
+    *,
+    out: Annotated[
+        Path | None, typer.Option(help="The JSON file to write. Default: standard output.")
+    ] = None,
+) -> None:
+    """Everything that is kept about one person as JSON, to hand over to them."""
+    with state.runtime().sessions.writing() as session:
+        found = _found(session, address)
+        audit.record(session, audit.at_the_command_line(), "subscriber.exported", found.id)
+        session.flush()
+        document = person.export(session, found.id)
+        if out is None:
+            output.print_json(document)
+        else:
+            _write(out, json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+    if out:
+        output.say(f"Wrote {out}.")
+
+
+def erase(
+    address: _Address,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; it cannot be undone.")] = False,
+    dry_run: output.DryRun = False,
+) -> None:
+    """Forget one person in every table; only a keyed hash keeps imports from bringing them back.
+
+    Also an address of nobody who is subscribed any more, but of old mails or suppressions.
+    """
+    runtime = state.runtime()
+    key = erasure.erasure_key(runtime)
+    parsed = Address.parse(address)
+    with runtime.sessions.reading() as session:
+        found = subscriptions.find_subscriber(session, parsed)
+        kept = find_traces(session, parsed)
+        if found is None and not kept.any:
+            raise _nobody(session, parsed, key)
+    output.say(f"{'Would erase' if dry_run else 'Erasing'} {_told(found, kept)}.")
+    if dry_run:
+        return
+    if not yes and not typer.confirm("Erase it all? It cannot be undone."):
+        raise RefusedError("nothing was erased")
+    actor = audit.at_the_command_line()
+    with runtime.sessions.writing() as session:
+        if found:
+            erasure.erase(session, found.id, key, actor)
+        else:
+            erasure.erase_address(session, parsed, key, actor)
+    output.say("Erased. Backups made before still hold it: see docs/privacy.md.")
+    if runtime.sessions.dialect == "sqlite":
+        output.say("`newsletter db compact` takes it out of the file's free space too.")
+
+
+def _found(session: Session, address: str) -> Subscriber:
+    found = subscriptions.find_subscriber(session, Address.parse(address))
+    if found is None:
+        raise NotFoundError("subscriber", address)
+    return found
+
+
+def _nobody(session: Session, address: Address, key: ErasureKey) -> Exception:
+    before = suppressions.find(session, suppressions.erased_suppression(key, address.key))
+    if before:
+        day = before.created_at.date().isoformat()
+        return RefusedError(f"{address.typed} was erased already, on {day}; nothing is kept")
+    return NotFoundError("subscriber", address.typed, "nothing is kept about this address")
+
+
+def _told(found: Subscriber | None, kept: Traces) -> str:
+    parts = [f"{n} {name.replace('_', ' ')}" for name, n in asdict(kept).items() if n]
+    who = f"subscriber {found.id}" if found else "an address of nobody who is subscribed"
+    return f"{who}: {', '.join(parts) or 'no rows besides'}"
+
+
+def _write(file: Path, text: str) -> None:
+    """Readable by its owner alone."""
+    try:
+        file.touch(mode=0o600)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(str(file), f"cannot be written: {error.strerror}") from None
+
+
+def _details(session: Session, found: Subscriber, key: ErasureKey | None) -> dict[str, Any]:
+    address = Address.stored(found.email, found.address_key)
+    slugs = slugs_of_lists(session)
+    return {
+        "id": found.id,
+        "email": found.email,
+        "name": found.name,
+        "locale": found.locale,
+        "time_zone": found.time_zone,
+        "attributes": found.attributes,
+        "suppressed": suppressions.is_suppressed(session, found.address_key),
+        "deliveries": find_traces(session, address).deliveries,
+        "suppressions": person.suppressions_of(session, address, slugs, key),
+        "subscriptions": _subscriptions(session, found.id, slugs),
+        "consent": _consent(session, found.id, slugs),
+        "engagement": person.engagement_of(session, found.id),
+        "audit": [
+            {"at": event.at, "actor": event.actor, "action": event.action}
+            for event in audit.trail(session, subscriber_id=found.id)
+        ],
+    }
+
+
+def _subscriptions(
+    session: Session, subscriber_id: int, slugs: dict[int, str]
+) -> list[dict[str, Any]]:
+    rows = session.scalars(select(Subscription).where(Subscription.subscriber_id == subscriber_id))
+    return [
+        {
+            "list": slugs[row.list_id],
+            "status": row.status.value,
+            "tracking_consent": row.tracking_consent.value,
+            "subscribed_at": row.subscribed_at,
+            "unsubscribed_at": row.unsubscribed_at,
+            "paused_until": row.paused_until,
+        }
+        for row in rows
+    ]
+
+
+def _consent(session: Session, subscriber_id: int, slugs: dict[int, str]) -> list[dict[str, Any]]:
+    return [
+        {
+            "at": event.at,
+            "list": slugs[event.list_id],
+            "change": event.change.value,
+            "method": event.method,
+            "source": event.source,
+            "wording": event.wording,
+        }
+        for event in subscriptions.consent_history(session, subscriber_id)
+    ]

@@ -1,0 +1,232 @@
+"""Everything that is kept about one person, as one document (GDPR Articles 15 and 20).
+
+The form is a promise to whoever reads such a file: keys are added, and a key that changes its
+meaning changes FORMAT. docs/privacy.md lists them.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from newsletter.accounts.models import AuditEvent
+from newsletter.broadcasts.models import Broadcast, Delivery, DeliveryLog
+from newsletter.core.clock import now
+from newsletter.core.erasure_key import ErasureKey
+from newsletter.core.errors import NotFoundError
+from newsletter.issues.models import Newsletter
+from newsletter.mail.address import Address
+from newsletter.privacy.traces import delivery_ids, to_them
+from newsletter.sending.models import SystemMail
+from newsletter.tracking.models import Event
+from subscribers import suppressions
+from subscribers.lists import slugs_of_lists
+from subscribers.models import (
+    ConsentEvent,
+    Engagement,
+    Subscriber,
+    Subscription,
+)
+
+FORMAT = 1
+
+
+def export(session: Session, subscriber_id: int) -> dict[str, Any]:
+    """One person as JSON: strings, numbers, lists and objects alone; times in ISO 8601, UTC.
+
+    Raises:
+        NotFoundError: nobody has this id.
+    """
+    person = session.get(Subscriber, subscriber_id)
+    if person is None:
+        raise NotFoundError("subscriber", subscriber_id)
+    address = Address.stored(person.email, person.address_key)
+    slugs = slugs_of_lists(session)
+    deliveries = session.scalars(delivery_ids(address.key)).all()
+    return {
+        "format": FORMAT,
+        "exported_at": _time(now()),
+        "subscriber": _subscriber(person),
+        "subscriptions": _subscriptions(session, person.id, slugs),
+        "consent": _consent(session, person.id, slugs),
+        "suppressions": suppressions_of(session, address, slugs, None),
+        "deliveries": _deliveries(session, deliveries, slugs),
+        "events": _events(session, deliveries),
+        "engagement": engagement_of(session, person.id),
+        "system_mails": _system_mails(session, address),
+        "audit": _audit(session, person.id),
+    }
+
+
+def _subscriber(person: Subscriber) -> dict[str, Any]:
+    return {
+        "id": person.id,
+        "email": person.email,
+        "name": person.name,
+        "locale": person.locale,
+        "time_zone": person.time_zone,
+        "attributes": person.attributes,
+        "created_at": _time(person.created_at),
+    }
+
+
+def _subscriptions(
+    session: Session, subscriber_id: int, slugs: dict[int, str]
+) -> list[dict[str, Any]]:
+    rows = session.scalars(
+        select(Subscription)
+        .where(Subscription.subscriber_id == subscriber_id)
+        .order_by(Subscription.id)
+    )
+    return [
+        {
+            "list": slugs[row.list_id],
+            "status": row.status.value,
+            "tracking_consent": row.tracking_consent.value,
+            "subscribed_at": _time(row.subscribed_at),
+            "confirmed_at": _time(row.confirmed_at),
+            "unsubscribed_at": _time(row.unsubscribed_at),
+            "paused_until": _time(row.paused_until),
+        }
+        for row in rows
+    ]
+
+
+def _consent(session: Session, subscriber_id: int, slugs: dict[int, str]) -> list[dict[str, Any]]:
+    rows = session.scalars(
+        select(ConsentEvent)
+        .where(ConsentEvent.subscriber_id == subscriber_id)
+        .order_by(ConsentEvent.id)
+    )
+    return [
+        {
+            "at": _time(row.at),
+            "list": slugs[row.list_id],
+            "change": row.change.value,
+            "method": row.method,
+            "source": row.source,
+            "form": row.form,
+            "ip": row.ip,
+            "user_agent": row.user_agent,
+            "wording": row.wording,
+        }
+        for row in rows
+    ]
+
+
+def suppressions_of(
+    session: Session, address: Address, slugs: dict[int, str], erased: ErasureKey | None
+) -> list[dict[str, Any]]:
+    """What keeps mail from the address, by itself or its domain: for which list, since when."""
+    return [
+        {
+            "key": row.key,
+            "list": slugs.get(row.list_id, ""),
+            "reason": row.reason.value,
+            "source": row.source,
+            "since": _time(row.created_at),
+        }
+        for row in suppressions.all_covering(session, address, erased=erased)
+    ]
+
+
+def _deliveries(
+    session: Session, ids: Sequence[int], slugs: dict[int, str]
+) -> list[dict[str, Any]]:
+    rows = session.execute(
+        select(Delivery, Broadcast)
+        .join(Broadcast, Broadcast.id == Delivery.broadcast_id)
+        .where(Delivery.id.in_(ids))
+        .order_by(Delivery.id)
+    )
+    return [
+        {
+            "id": row.id,
+            "broadcast": broadcast.id,
+            "newsletter": broadcast.issue.newsletter.slug,
+            "issue_date": broadcast.issue.date.isoformat(),
+            "subject": broadcast.issue.subject,
+            "list": slugs.get(row.list_id, ""),
+            "address": row.address,
+            "tracking": row.wire_form.name.lower(),
+            "state": row.state.name.lower(),
+            "reason": row.reason,
+            "attempts": row.attempt,
+            "relay": row.relay,
+            "reply_code": row.reply_code,
+            "reply_text": " ".join(filter(None, (row.enhanced_code, row.reply_text))),
+            "at": _time(row.last_at),
+            "log": _log(session, row.id),
+        }
+        for row, broadcast in rows
+    ]
+
+
+def _log(session: Session, delivery_id: int) -> list[dict[str, Any]]:
+    rows = session.scalars(
+        select(DeliveryLog).where(DeliveryLog.delivery_id == delivery_id).order_by(DeliveryLog.id)
+    )
+    return [
+        {"at": _time(row.at), "state": row.state.name.lower(), "reason": row.reason} for row in rows
+    ]
+
+
+def _events(session: Session, ids: Sequence[int]) -> list[dict[str, Any]]:
+    rows = session.scalars(select(Event).where(Event.delivery_id.in_(ids)).order_by(Event.id))
+    return [
+        {
+            "delivery": row.delivery_id,
+            "kind": row.kind.value,
+            "link": row.link,
+            "at": _time(row.at),
+            "hits": row.hits,
+            "ip": row.ip,
+            "user_agent": row.user_agent,
+        }
+        for row in rows
+    ]
+
+
+def engagement_of(session: Session, subscriber_id: int) -> list[dict[str, Any]]:
+    """What a reader who agreed to be tracked did last, by newsletter."""
+    rows = session.execute(
+        select(Engagement, Newsletter.slug)
+        .join(Newsletter, Newsletter.id == Engagement.newsletter_id)
+        .where(Engagement.subscriber_id == subscriber_id)
+        .order_by(Newsletter.slug)
+    )
+    return [
+        {
+            "newsletter": slug,
+            "opened_at": _time(row.opened_at),
+            "clicked_at": _time(row.clicked_at),
+        }
+        for row, slug in rows
+    ]
+
+
+def _system_mails(session: Session, address: Address) -> list[dict[str, Any]]:
+    rows = session.scalars(select(SystemMail).where(to_them(address)).order_by(SystemMail.id))
+    return [
+        {
+            "kind": row.kind,
+            "sender": row.sender,
+            "state": row.state.name.lower(),
+            "created_at": _time(row.created_at),
+        }
+        for row in rows
+    ]
+
+
+def _audit(session: Session, subscriber_id: int) -> list[dict[str, Any]]:
+    """What was done; by whom is somebody else's data."""
+    rows = session.scalars(
+        select(AuditEvent).where(AuditEvent.subscriber_id == subscriber_id).order_by(AuditEvent.id)
+    )
+    return [{"at": _time(row.at), "action": row.action, "details": row.details} for row in rows]
+
+
+def _time(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None

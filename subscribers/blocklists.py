@@ -1,0 +1,217 @@
+"""Suppressions as files: other systems' blocklists read, all of ours written and read again."""
+
+import codecs
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from io import BufferedReader, BytesIO
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from sqlalchemy.orm import Session
+
+from newsletter.core.clock import now
+from newsletter.core.db import Sessions, for_rehearsal
+from newsletter.core.errors import InputError
+from subscribers.csv_files import MAX_ROW_BYTES, CsvFile, CsvWriter, Row
+from subscribers.lists import slugs_of_lists
+from subscribers.models import EVERYWHERE, SuppressionReason
+from subscribers.suppressions import SuppressionRow, each_suppression, parse_key, suppress_all
+
+COLUMNS = ("key", "list", "reason", "source", "created_at")
+_KEY_COLUMNS = ("key", "address", "email", "email_address", "e_mail", "domain")
+_TIME_COLUMNS = ("created_at", "created", "date")
+_CHUNK_ROWS = 1_000
+_SHOWN_PROBLEMS = 20
+
+_REASONS: Mapping[str, SuppressionReason] = {
+    **{reason.value: reason for reason in SuppressionReason},
+    "": SuppressionReason.MANUAL,
+    "unsubscribed": SuppressionReason.MANUAL,
+    "unsubscribe": SuppressionReason.MANUAL,
+    "blocklisted": SuppressionReason.MANUAL,
+    "bounce": SuppressionReason.GONE,
+    "bounced": SuppressionReason.GONE,
+    "hard_bounce": SuppressionReason.GONE,
+    "hardbounce": SuppressionReason.GONE,
+    "cleaned": SuppressionReason.GONE,
+    "spam": SuppressionReason.COMPLAINT,
+    "spamcomplaint": SuppressionReason.COMPLAINT,
+    "spam_complaint": SuppressionReason.COMPLAINT,
+    "abuse": SuppressionReason.COMPLAINT,
+}
+"""Our own words, and those of other systems' files."""
+
+
+class Fate(StrEnum):
+    """What became of a row."""
+
+    ADDED = "added"
+    KNOWN = "suppressed already"
+    BAD = "bad"
+
+
+@dataclass(slots=True)
+class BlocklistReport:
+    """What an import did, or would do.
+
+    Attributes:
+        first_problems: the first bad rows, each with file, line and reason.
+    """
+
+    counts: Counter[Fate] = field(default_factory=Counter)
+    first_problems: list[str] = field(default_factory=list)
+
+    def line(self) -> str:
+        """The counts as one sentence."""
+        fates = ", ".join(f"{self.counts[fate]:,} {fate}" for fate in Fate if self.counts[fate])
+        return f"{self.counts.total():,} rows: {fates or 'nothing to do'}."
+
+
+def import_blocklist(
+    sessions: Sessions,
+    file: Path,
+    list_id: int = EVERYWHERE,
+    *,
+    rehearse: bool = False,
+) -> BlocklistReport:
+    """Suppress whom the file names, committing every thousand rows; again, it changes nothing.
+
+    A CSV file with a column for the address or domain, or text with one of them per line. Rows
+    that name no list are for `list_id`.
+
+    Raises:
+        InputError: the file cannot be read at all, or from some line on.
+    """
+    report = BlocklistReport()
+    try:
+        stream = file.open("rb")
+    except OSError as error:
+        raise InputError(str(file), f"cannot be read: {error.strerror}") from None
+    with stream, _transactions(sessions, rehearse=rehearse) as transaction:
+        with transaction() as session:
+            lists = {slug: number for number, slug in slugs_of_lists(session).items()}
+        rows = _Reader(file.name, lists, list_id, report).rows(stream)
+        while chunk := list(islice(rows, _CHUNK_ROWS)):
+            with transaction() as session:
+                added = suppress_all(session, chunk)
+            report.counts[Fate.ADDED] += added
+            report.counts[Fate.KNOWN] += len(chunk) - added
+    return report
+
+
+def export_blocklist(session: Session, file: Path) -> int:
+    """Write every suppression to a CSV file that imports again; returns how many.
+
+    Raises:
+        InputError: no file can be written there; one that was there before is untouched.
+    """
+    slugs, count = slugs_of_lists(session), 0
+    with CsvWriter(file, COLUMNS) as writer:
+        for count, row in enumerate(each_suppression(session), 1):  # noqa: B007 - the count
+            place = slugs.get(row.list_id, "")
+            created_at = row.created_at.isoformat()
+            writer.write([row.key, place, row.reason, row.source, created_at])
+    return count
+
+
+@contextmanager
+def _transactions(
+    sessions: Sessions, *, rehearse: bool
+) -> Iterator[Callable[[], AbstractContextManager[Session]]]:
+    """What gives each chunk its transaction: its own, or rehearsed the one that is rolled back."""
+    if not rehearse:
+        yield sessions.writing
+        return
+    with for_rehearsal(sessions) as scratch, scratch.writing(rehearse=True) as whole:
+        yield lambda: nullcontext(whole)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Rows of a file, understood; bad ones go into the report."""
+
+    name: str
+    lists: Mapping[str, int]
+    list_id: int
+    report: BlocklistReport
+
+    def rows(self, stream: BufferedReader) -> Iterator[SuppressionRow]:
+        is_plain = _is_plain(stream.peek(MAX_ROW_BYTES))
+        table = CsvFile(_Headed(stream) if is_plain else stream, self.name)
+        column = next((name for name in _KEY_COLUMNS if name in table.header), None)
+        if column is None:
+            found = ", ".join(filter(None, table.header))
+            raise InputError(f"{self.name}:1", f"expected a column `address`, found {found}")
+        for row in table.rows():
+            line = row.line - 1 if is_plain else row.line
+            try:
+                yield self._understood(row, column, line)
+            except InputError as problem:
+                self._refuse(line, problem)
+
+    def _understood(self, row: Row, column: str, line: int) -> SuppressionRow:
+        cells, written = row.cells, row.cells[column]
+        if len(row.raw) > 1 and len(cells) == 1:
+            raise InputError(column, "expected one address on a line")
+        if column == "domain" and not written.startswith("@"):
+            written = f"@{written}"
+        return SuppressionRow(
+            key=parse_key(written, place=column),
+            list_id=self._list(cells.get("list", "")),
+            reason=_reason(cells.get("reason", "")),
+            source=cells.get("source") or f"import {self.name}:{line}",
+            created_at=_time(cells),
+        )
+
+    def _list(self, slug: str) -> int:
+        if slug and slug not in self.lists:
+            raise InputError("list", f"there is no list {slug[:80]!r}")
+        return self.lists[slug] if slug else self.list_id
+
+    def _refuse(self, line: int, problem: InputError) -> None:
+        self.report.counts[Fate.BAD] += 1
+        if len(self.report.first_problems) < _SHOWN_PROBLEMS:
+            self.report.first_problems.append(f"{self.name}:{line}: {problem}")
+
+
+def _is_plain(beginning: bytes) -> bool:
+    """No header names a column with an `@`, and none begins with the `#` of a hash."""
+    first = beginning.partition(b"\n")[0].removeprefix(codecs.BOM_UTF8)
+    return b"@" in first or first.startswith(b"#")
+
+
+class _Headed(BytesIO):
+    """Text without a header as a table of one column."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__(b"address\n")
+        self._stream = stream
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size) or self._stream.readline(size or -1)
+        return line.removeprefix(codecs.BOM_UTF8)
+
+
+def _reason(text: str) -> SuppressionReason:
+    word = "_".join(text.lower().replace("-", " ").split())
+    if word not in _REASONS:
+        known = ", ".join(SuppressionReason)
+        raise InputError("reason", f"expected one of {known}, found {text[:60]!r}")
+    return _REASONS[word]
+
+
+def _time(cells: Mapping[str, str]) -> datetime:
+    column = next((name for name in _TIME_COLUMNS if cells.get(name)), None)
+    if column is None:
+        return now()
+    try:
+        moment = datetime.fromisoformat(cells[column])
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        expected = "expected a time such as 2026-06-17T08:00:00+00:00"
+        raise InputError(column, f"{expected}, found {cells[column][:60]!r}") from None
