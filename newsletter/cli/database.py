@@ -12,6 +12,7 @@ from newsletter.core.errors import SchemaError
 from newsletter.core.runtime import open_runtime
 from newsletter.migrations import schema
 from newsletter.privacy import retention
+from newsletter.privacy.unconfirmed import count_unconfirmed, forget_unconfirmed
 
 app = typer.Typer(
     help="Create, upgrade, check and prune the database's tables.", no_args_is_help=True
@@ -58,18 +59,25 @@ def prune(
 ) -> None:
     """Delete who got broadcasts that ended long ago; their reports keep all figures.
 
+    Forgets who asked for a list and never confirmed, too, after retention.unconfirmed_days.
     Safe to stop and to run again, also while mail is being sent.
     """
     runtime = state.runtime()
     days = older_than or runtime.settings.retention.deliveries_days
     with runtime.sessions.reading() as session:
         found = retention.prunable(session, now() - timedelta(days=days))
+        unconfirmed = count_unconfirmed(session, runtime.settings)
     rows = sum(one.deliveries + one.events for one in found)
     if not dry_run:
         with output.progress("pruning", rows) as bar:
             retention.prune(runtime.sessions, found, partial(bar.advance, bar.task_ids[0]))
+        unconfirmed = forget_unconfirmed(runtime.sessions, runtime.settings)
     output.say(
         f"{'Would prune' if dry_run else 'Pruned'} {len(found)} broadcasts that ended more than "
         f"{days} days ago: {sum(one.deliveries for one in found)} deliveries, "
         f"{sum(one.events for one in found)} events. Their figures stay."
+    )
+    output.say(
+        f"{'Would forget' if dry_run else 'Forgot'} {unconfirmed} requests that nobody confirmed "
+        f"within {runtime.settings.retention.unconfirmed_days} days."
     )

@@ -1,6 +1,7 @@
 """Celery: the doorbell of the full mode. The ledger is the queue, a task says where to look."""
 
 from celery import Celery
+from celery.schedules import crontab
 from celery.signals import setup_logging
 
 from newsletter.broadcasts.sweep import PERIOD_SECONDS
@@ -9,6 +10,7 @@ from newsletter.core.config import Settings
 BROKER_TIMEOUT_SECONDS = 5
 DELIVER_SLICE = "newsletter.jobs.tasks.deliver_slice"
 SWEEP = "newsletter.jobs.tasks.sweep"
+KEEP_HOUSE = "newsletter.jobs.tasks.keep_house"
 
 
 def create_app(settings: Settings) -> Celery:
@@ -49,7 +51,9 @@ def create_app(settings: Settings) -> Celery:
                 "task": SWEEP,
                 "schedule": PERIOD_SECONDS,
                 "options": {"expires": PERIOD_SECONDS},
-            }
+            },
+            # By the clock: a beat that starts anew every day would never come to a day's end.
+            "keep house": {"task": KEEP_HOUSE, "schedule": crontab(hour="3", minute="17")},
         },
     )
     return app

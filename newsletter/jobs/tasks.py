@@ -10,8 +10,9 @@ from newsletter.core.config import load_settings
 from newsletter.core.doorbell import OUTBOX
 from newsletter.core.errors import ConfigurationError
 from newsletter.core.runtime import Runtime, open_runtime
+from newsletter.jobs import daily
 from newsletter.jobs.bell import ring
-from newsletter.jobs.celery import DELIVER_SLICE, SWEEP, create_app
+from newsletter.jobs.celery import DELIVER_SLICE, KEEP_HOUSE, SWEEP, create_app
 from newsletter.sending import system_mail
 from newsletter.sending.dispatch import Dispatch
 from newsletter.sending.ratelimit_redis import RedisLimiter
@@ -88,6 +89,12 @@ def sweep() -> None:
         waiting = system_mail.has_due(session)
     if waiting:
         ring(app, OUTBOX)
+
+
+@app.task(name=KEEP_HOUSE)
+def keep_house() -> None:
+    """What is due once a day."""
+    daily.keep_house(running())
 
 
 @worker_shutting_down.connect
