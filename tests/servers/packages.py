@@ -25,6 +25,7 @@ class Program:
         return Path(found) if found else None
 
 
+CHROMIUM = Program("chromium", "chromium")
 INITDB = Program("initdb", "postgresql")
 POSTGRES = Program("postgres", "postgresql")
 OPENDKIM = Program("opendkim", "opendkim")
@@ -34,7 +35,7 @@ REDIS = Program("redis-server", "redis-server")
 SMTP_SINK = Program("smtp-sink", "postfix")
 SPAMASSASSIN = Program("spamassassin", "spamassassin")
 
-ALL = (INITDB, OPENDKIM, POSTGRES, REDIS, SMTP_SINK, SPAMASSASSIN, PG_DUMP, PSQL)
+ALL = (CHROMIUM, INITDB, OPENDKIM, POSTGRES, REDIS, SMTP_SINK, SPAMASSASSIN, PG_DUMP, PSQL)
 
 
 def install_missing() -> None:
