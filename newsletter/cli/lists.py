@@ -74,7 +74,8 @@ def set_(
     name: ListArgument,
     *,
     public: Annotated[
-        bool | None, typer.Option(help="Whether anybody may sign up by its form.")
+        bool | None,
+        typer.Option("--public/--private", help="Whether anybody may sign up by its form."),
     ] = None,
     confirm: Annotated[
         bool | None, typer.Option(help="Whether who signs up has to confirm by mail.")

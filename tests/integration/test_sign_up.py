@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
+from newsletter.core.sections import SenderSettings
 from newsletter.core.tokens import TokenKeys
 from newsletter.mail.address import Address
 from newsletter.web.public import sign_up
@@ -310,8 +311,6 @@ def test_two_sign_ups_leave_one_person_and_one_mail(desk: Desk) -> None:
 
 
 def test_without_a_sender_the_form_says_that_it_cannot(sessions: Sessions, keys: TokenKeys) -> None:
-    from newsletter.core.sections import SenderSettings
-
     with open_desk(sessions, keys, sender=SenderSettings()) as desk:
         answer = desk.send()
         assert answer.status_code == 503
