@@ -129,7 +129,6 @@ def give_up(session: Session, subscription: Subscription) -> bool:
             ConsentEvent.list_id == subscription.list_id,
         )
     ).all()
-    subscription.answers = {}
     if any(event.change is not ConsentChange.REQUESTED for event in changes):
         since = subscription.unsubscribed_at
         subscriptions.end(session, subscription, Evidence("retention", wording="Not confirmed."))

@@ -21,6 +21,7 @@ from newsletter.core.sections import SignUpSettings
 from newsletter.core.tokens import TokenKeys
 from newsletter.sending.models import SystemMail
 from newsletter.web.app import create_app
+from newsletter.web.public.sign_up_form import public_form
 from subscribers.models import (
     ConsentEvent,
     Subscriber,
@@ -63,7 +64,11 @@ class Desk:
             return self.post({"stamp": stamp, "email": email, **fields})
 
     def post(self, fields: Mapping[str, str], path: str = "/s/mornings") -> Any:
-        return self.client.post(path, data=dict(fields), headers=self.headers)
+        """With the wording that is in force, unless it says which it showed."""
+        with self.runtime.sessions.reading() as session:
+            form = public_form(session, path.split("/")[2])
+        shown = {"edition": form.edition if form else ""}
+        return self.client.post(path, data={**shown, **fields}, headers=self.headers)
 
     def json(self, body: Mapping[str, Any]) -> Any:
         return self.client.post("/s/mornings", json=dict(body), headers=self.headers)

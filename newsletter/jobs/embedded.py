@@ -4,20 +4,17 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import timedelta
 
 from newsletter.broadcasts.sweep import PERIOD_SECONDS, sweep
 from newsletter.core import logs
-from newsletter.core.clock import now
 from newsletter.core.doorbell import OUTBOX
 from newsletter.core.runtime import Runtime
-from newsletter.jobs.daily import keep_house
+from newsletter.jobs.daily import keeping_house
 from newsletter.sending import leases, system_mail
 from newsletter.sending.dispatch import Dispatch
 from newsletter.sending.transport import Transport
 
 _BROADCASTS_AT_ONCE = 4
-_A_DAY = timedelta(days=1)
 
 log = logs.get(__name__)
 
@@ -28,7 +25,7 @@ def sending(runtime: Runtime, transports: Sequence[Transport]) -> Iterator[None]
 
     Exactly one process sends: who does not hold the sender lease waits for it and sends nothing.
     """
-    with Dispatch(runtime, transports) as dispatch:
+    with keeping_house(runtime), Dispatch(runtime, transports) as dispatch:
         sender = _Sender(runtime, dispatch)
         runtime.sessions.ring = sender.ring
         thread = threading.Thread(target=sender.run, name="sender")
@@ -50,7 +47,6 @@ class _Sender:
         self._lost = threading.Event()
         self._holds = False
         self._sweeping: threading.Thread | None = None
-        self._house_kept_at = now() - _A_DAY
 
     def ring(self, work: int) -> None:
         """There is work; which, the ledger knows. System mail does not wait for a slice to end."""
@@ -92,9 +88,6 @@ class _Sender:
 
     def _round(self) -> bool:
         """System mail first, then a slice of every broadcast with work; True when more is due."""
-        if now() - self._house_kept_at >= _A_DAY:
-            self._house_kept_at = now()
-            keep_house(self._runtime)
         with self._runtime.sessions.reading() as session:
             if system_mail.has_due(session):
                 self._dispatch.deliver_outbox()

@@ -26,7 +26,10 @@ _IMPORT = "import"
 
 
 def forget_unconfirmed(
-    sessions: Sessions, settings: Settings, progress: Callable[[int], None] = lambda _rows: None
+    sessions: Sessions,
+    settings: Settings,
+    progress: Callable[[int], None] = lambda _rows: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> int:
     """Forget requests older than `retention.unconfirmed_days`; returns how many there were.
 
@@ -42,7 +45,7 @@ def forget_unconfirmed(
             gone = sum(_forget(session, found) for found in ids)
         progress(gone)
         forgotten += gone
-        if len(ids) < CHUNK_ROWS:
+        if len(ids) < CHUNK_ROWS or stop():
             return forgotten
         after = ids[-1]
 

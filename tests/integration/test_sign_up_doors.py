@@ -17,7 +17,7 @@ from newsletter.web.public.embedding import snippet
 from newsletter.web.public.sign_up_form import public_form
 from subscribers.models import SubscriberList
 from tests import factories
-from tests.sign_up import AT_EASE, OFFLINE, Desk, open_desk
+from tests.sign_up import AT_EASE, OFFLINE, Desk, open_desk, value_of
 
 ADA = "ada@example.org"
 FIELDS = [
@@ -50,9 +50,10 @@ def test_the_snippet_is_a_form_that_signs_up_from_any_site(desk: Desk) -> None:
     assert "style" not in text
     assert 'I want "mail" & more.' in soup.text
     inputs = {str(one["name"]): one for one in soup.select("input")}
-    assert set(inputs) == {"email", "field_name", "field_company", "homepage"}
+    assert set(inputs) == {"email", "field_name", "field_company", "homepage", "edition"}
+    edition = str(inputs.pop("edition")["value"])
     assert all(one.find_parent("label") for one in inputs.values())
-    sent = {"email": ADA, "field_company": "Engines", "homepage": ""}
+    sent = {"email": ADA, "field_company": "Engines", "homepage": "", "edition": edition}
     answer = desk.client.post(
         "/s/mornings/embed", data=sent, headers={"Origin": "https://elsewhere.example"}
     )
@@ -61,6 +62,23 @@ def test_the_snippet_is_a_form_that_signs_up_from_any_site(desk: Desk) -> None:
     (asked,) = desk.evidence()
     assert asked.form == "mornings: embed"
     assert asked.source == "http://127.0.0.1:8000/s/mornings/embed"
+
+
+def test_who_was_shown_other_words_reads_the_present_ones_first(desk: Desk) -> None:
+    with desk.runtime.sessions.reading() as session:
+        form = public_form(session, "mornings")
+    assert form
+    desk.change(wording="I want even more.")
+    shown = {"email": ADA, "edition": form.edition}
+    for answer in (desk.send(**shown), desk.post(shown, "/s/mornings/embed")):
+        assert answer.status_code == 422
+        assert "has been put in other words" in answer.text
+        assert "I want even more." in answer.text
+        assert value_of("email", answer.text) == ADA
+    assert desk.evidence() == []
+    edition = value_of("edition", answer.text)
+    assert desk.send(ADA, edition=edition).status_code == 200
+    assert desk.evidence()[0].wording == "I want even more."
 
 
 def test_a_mistake_in_an_embedded_form_is_mended_on_our_page(desk: Desk) -> None:

@@ -1,5 +1,6 @@
 """Who never confirmed is forgotten in time, and nobody else."""
 
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -11,7 +12,10 @@ from newsletter.broadcasts.models import DeliveryState
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.tokens import TokenKeys
+from newsletter.jobs import daily
+from newsletter.jobs.celery import KEEP_HOUSE, create_app
 from newsletter.jobs.daily import keep_house
+from newsletter.jobs.embedded import sending
 from newsletter.privacy import unconfirmed
 from newsletter.privacy.unconfirmed import count_unconfirmed, forget_unconfirmed
 from newsletter.sending.models import SystemMail
@@ -125,3 +129,37 @@ def test_many_go_in_chunks(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     with time_machine.travel(now() + timedelta(days=31), tick=False):
         forget_unconfirmed(desk.runtime.sessions, desk.runtime.settings, chunks.append)
     assert chunks == [2, 2, 1]
+
+
+def test_it_is_done_by_the_embedded_sender_once_it_starts(desk: Desk) -> None:
+    with time_machine.travel(now() - timedelta(days=31), tick=False):
+        desk.send(ADA)
+    end = time.monotonic() + 30
+    with sending(desk.runtime, [factories.memory()]):
+        while addresses(desk.runtime.sessions):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+
+def test_it_is_done_by_celery_at_night(desk: Desk) -> None:
+    schedule = create_app(desk.runtime.settings).conf.beat_schedule["keep house"]
+    assert schedule["task"] == KEEP_HOUSE
+    at_night = schedule["schedule"]
+    assert (at_night.hour, at_night.minute) == ({3}, {17})
+
+
+def test_a_day_that_fails_is_tried_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daily, "_SOON_SECONDS", 0.01)
+    tries: list[int] = []
+
+    def fails(*_: object) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise RuntimeError("not today")
+
+    monkeypatch.setattr(daily, "keep_house", fails)
+    end = time.monotonic() + 30
+    with daily.keeping_house(desk.runtime):
+        while len(tries) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.01)

@@ -147,8 +147,9 @@ class _Reception:
         """Check, take in, answer."""
         if sent.trap:
             return await self._at_the_usual_time(answers.done())
-        if self._door is Door.PAGE and not self._form.was_read(self._runtime.keys, sent.stamp):
-            return answers.hasty()
+        unfit = self._unfit(sent, answers)
+        if unfit:
+            return unfit
         address, given, problems = sent.checked(self._form)
         if address is None or problems:
             return answers.wrong(problems)
@@ -161,6 +162,14 @@ class _Reception:
             log.error("sign_up.impossible", list_id=self._form.list_id, error=str(error))  # noqa: TRY400 - what is to be done stands in the sentence
             raise HTTPException(503) from None
         return await self._at_the_usual_time(answers.done())
+
+    def _unfit(self, sent: Submission, answers: Answers) -> Response | None:
+        """The answer to a form that was not read, or that showed what is not so any more."""
+        if self._door is Door.PAGE and not self._form.was_read(self._runtime.keys, sent.stamp):
+            return answers.hasty()
+        if self._door is not Door.API and sent.edition != self._form.edition:
+            return answers.outdated()
+        return None
 
     async def _stopped(
         self, sent: Submission, address: Address, answers: Answers

@@ -22,6 +22,7 @@ ANYWHERE = {"Access-Control-Allow-Origin": "*"}
 _MAILED = "Please look into your mailbox: a mail there says what is left to do."
 _JOINED = "You are on the list. If anything is left to do, a mail in your mailbox says so."
 _HASTY = "That was quick. Please look at the form once more, then press the button again."
+_OUTDATED = "What you agree to has been put in other words. Please read it, then press the button."
 _CLOSED = "Very many have signed up from where you are. Please try again later."
 
 
@@ -36,6 +37,9 @@ class Answers(Protocol):
 
     def hasty(self) -> Response:
         """The form was not read, or is not one of ours."""
+
+    def outdated(self) -> Response:
+        """The form showed another wording than the present one."""
 
     def unproved(self, judgement: Judgement) -> Response:
         """A proof of work is asked for."""
@@ -63,6 +67,9 @@ class PageAnswers:
 
     def hasty(self) -> Response:
         return self._again(422, notice=_HASTY)
+
+    def outdated(self) -> Response:
+        return self._again(422, notice=_OUTDATED)
 
     def unproved(self, judgement: Judgement) -> Response:
         shown = self._again(429, challenge=challenge(self._keys), notice=_CLOSED)
@@ -96,6 +103,9 @@ class JsonAnswers:
 
     def hasty(self) -> Response:
         return wrong_json({"body": _HASTY})
+
+    def outdated(self) -> Response:
+        return wrong_json({"body": _OUTDATED})
 
     def unproved(self, judgement: Judgement) -> Response:
         asked = json.loads(challenge(self._keys))

@@ -5,6 +5,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import sha256
 from typing import Self
 from urllib.parse import parse_qsl
 
@@ -30,6 +31,7 @@ MINIMUM_SECONDS = 2
 _STAMP_SECONDS = 86_400
 _STAMP = struct.Struct(">II")
 _MOST_PARTS = 64
+_EDITION_CHARACTERS = 12
 _ANSWER = "field_"
 _SLUG = re.compile(r"[a-z0-9-]{1,80}")
 
@@ -70,6 +72,11 @@ class Form:
         """Goes into the form and says when it was shown."""
         return sign(keys, "sign-up", _STAMP.pack(self.list_id, int(now().timestamp())))
 
+    @property
+    def edition(self) -> str:
+        """Goes into the form and says which wording it showed."""
+        return sha256(self.wording.encode()).hexdigest()[:_EDITION_CHARACTERS]
+
     def was_read(self, keys: TokenKeys, stamp: str) -> bool:
         """The form was shown lately, and long enough before it was sent."""
         payload = verify(keys, "sign-up", stamp)
@@ -93,6 +100,7 @@ class Submission:
     answers: Mapping[str, str] = field(default_factory=dict)
     trap: str = ""
     stamp: str = ""
+    edition: str = ""
     proof: str = ""
 
     @classmethod
@@ -116,6 +124,7 @@ class Submission:
             answers,
             parts.get(TRAP, ""),
             parts.get("stamp", ""),
+            parts.get("edition", ""),
             parts.get("altcha", ""),
         )
 
