@@ -2,15 +2,18 @@
 
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from threading import Event
 
 import pytest
+import time_machine
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.cli.serve import listen_locally, serving
+from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.tokens import TokenKeys
 from newsletter.sending.models import SystemMail
@@ -21,11 +24,12 @@ from newsletter.web.public.sign_up_form import Submission, public_form
 from subscribers.models import ConsentEvent, Subscription
 from subscribers.sign_up_limits import Judgement, Passage
 from tests.conftest import need
+from tests.servers.axe import findings
 from tests.servers.browser import opened
-from tests.servers.packages import CHROMIUM
-from tests.sign_up import AT_EASE, Desk, open_desk, value_of
+from tests.servers.packages import CHROMIUM, NPM
+from tests.sign_up import AT_EASE, Desk, open_desk, path_of, value_of
 
-pytestmark = pytest.mark.parametrize("sessions", ["sqlite"], indirect=True)
+ON_SQLITE = pytest.mark.parametrize("sessions", ["sqlite"], indirect=True)
 ADA = "ada@example.org"
 WATCHING = b'<script type="module" src="/watching.js"></script></head>'
 HELD = b'<img src="/held" alt=""></main>'
@@ -52,6 +56,7 @@ def standing(session: Session) -> list[object]:
     return [str(row) for row in rows]
 
 
+@ON_SQLITE
 def test_a_browser_that_opens_every_page_of_the_way_changes_nothing(desk: Desk) -> None:
     desk.send()
     paths = ["/s/mornings", desk.confirm_path(), f"{desk.confirm_path()}/again"]
@@ -67,6 +72,7 @@ def test_a_browser_that_opens_every_page_of_the_way_changes_nothing(desk: Desk) 
         assert standing(session) == before
 
 
+@ON_SQLITE
 def test_the_pages_script_finds_the_proof_under_its_policy_and_sends_nothing_by_itself(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,3 +119,39 @@ def test_the_pages_script_finds_the_proof_under_its_policy_and_sends_nothing_by_
     assert desk.post({"email": ADA}, embedded).status_code == 429
     assert desk.post({"email": ADA, "altcha": proof}, embedded).status_code == 200
     assert desk.mails()[-1] == ("confirmation", ADA)
+
+
+@ON_SQLITE
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_no_page_keeps_anybody_out(desk: Desk, dark: bool) -> None:
+    """axe-core: no serious finding, in either scheme, in the width of a telephone."""
+    need(NPM)
+    company = {"key": "company", "label": "Company", "required": True}
+    desk.change(fields=[company])
+    embedded = "/s/mornings/embed"
+    sent = {"email": ADA, "field_company": "Engines"}
+    answers = {
+        "form": desk.client.get("/s/mornings"),
+        "wrong": desk.send("ada@"),
+        "hasty": desk.post(sent),
+        "done": desk.post(sent, embedded),
+        "unproved": desk.post(sent, embedded),
+        "confirm": desk.client.get(confirm_path := desk.confirm_path()),
+        "again": desk.client.post(f"{confirm_path}/again"),
+    }
+    with time_machine.travel(now() + timedelta(days=8), tick=False):
+        answers["too-late"] = desk.client.get(confirm_path)
+    answers["confirmed"] = desk.client.post(confirm_path)
+    desk.client.post(path_of("u", desk.letter()))
+    answers["withdrawn"] = desk.client.post(confirm_path)
+    statuses = [answer.status_code for answer in answers.values()]
+    assert statuses == [200, 422, 422, 200, 429, 200, 200, 410, 200, 410]
+    pages = {f"/{name}": answer.text for name, answer in answers.items()}
+    style = desk.client.get("/static/public.css").content
+    assert findings(pages, {"/static/public.css": style}, dark=dark) == []
+
+
+def test_a_page_that_keeps_people_out_is_found() -> None:
+    need(CHROMIUM, NPM)
+    page = '<html lang="en"><head><title>x</title></head><main><input></main></html>'
+    assert "label" in " ".join(findings({"/x": page}, {}, dark=False))

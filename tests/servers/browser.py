@@ -8,7 +8,7 @@ from tests.servers.packages import CHROMIUM
 _PATIENCE_SECONDS = 90
 
 
-def opened(url: str) -> str:
+def opened(url: str, *, dark: bool = False) -> str:
     """The page's HTML once it is loaded, pictures included."""
     with tempfile.TemporaryDirectory(prefix="newsletter-browser-") as profile:
         done = subprocess.run(
@@ -19,6 +19,7 @@ def opened(url: str) -> str:
                 "--disable-gpu",
                 "--disable-dev-shm-usage",
                 f"--user-data-dir={profile}",
+                f"--blink-settings=preferredColorScheme={0 if dark else 1}",
                 "--dump-dom",
                 url,
             ],
