@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.orm import Session
 
+from newsletter.accounts import audit
 from newsletter.cli import output, state
 from newsletter.core.errors import InputError
 from newsletter.issues.models import Newsletter
@@ -116,7 +117,9 @@ def set_(
         changed = find_list(session, name)
         for key, value in wanted.items():
             setattr(changed, key, value)
-        session.flush()
+        audit.record(
+            session, audit.at_the_command_line(), "list.changed", list=changed.slug, **wanted
+        )
         said = ", ".join(f"{key.replace('_', ' ')} {_said(value)}" for key, value in wanted.items())
     output.say(f"{'Would change' if dry_run else 'Changed'} list {changed.slug!r}: {said}.")
 

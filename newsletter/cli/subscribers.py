@@ -231,6 +231,9 @@ def _details(session: Session, person: Subscriber) -> dict[str, Any]:
                 "change": event.change.value,
                 "method": event.method,
                 "source": event.source,
+                "form": event.form,
+                "ip": event.ip,
+                "user_agent": event.user_agent,
                 "wording": event.wording,
             }
             for event in subscriptions.consent_history(session, person.id)

@@ -4,7 +4,7 @@ import http.client
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email import message_from_bytes, policy
@@ -16,6 +16,9 @@ from urllib.parse import urlencode, urlsplit
 import pytest
 from bs4 import BeautifulSoup
 
+from newsletter.accounts import audit
+from newsletter.accounts.models import AuditEvent
+from newsletter.core.db import connect
 from tests.acceptance.conftest import FullMode, celery
 from tests.acceptance.installation import ISSUE, NEWSLETTER, Installation
 from tests.servers.processes import free_port
@@ -142,6 +145,8 @@ def journey(site: Site) -> None:
     shown = site.standing()
     assert shown["attributes"] == {"company": "Engines"}
     assert [line["change"] for line in shown["consent"]] == ["requested", "confirmed"]
+    (came, _) = shown["consent"]
+    assert (came["form"], came["ip"]) == ("readers: page", "127.0.0.1")
     (leave,) = [path for path in links(welcome) if path.startswith("/u/")]
     assert site.ask("POST", leave)[0] == 200
     assert site.standing()["subscriptions"][0]["status"] == "unsubscribed"
@@ -168,6 +173,11 @@ def test_from_the_form_to_the_list_with_celery(tmp_path: Path, full_mode: FullMo
         journey(site)
 
 
+def trail(here: Installation) -> Sequence[AuditEvent]:
+    with connect(f"sqlite:///{here.folder / 'var' / 'newsletter.db'}").reading() as session:
+        return audit.trail(session)
+
+
 @pytest.fixture
 def installation(tmp_path: Path) -> Installation:
     made = Installation(tmp_path)
@@ -188,6 +198,9 @@ def test_a_lists_form_is_set_and_shown(installation: Installation) -> None:
     assert "Would change list 'readers': confirms no" in said
     assert here.json("lists", "show", "readers") == before
     here.run("lists", "set", "readers", *change)
+    assert [(line.action, line.details["list"]) for line in trail(here)] == [
+        ("list.changed", "readers")
+    ]
     shown = here.json("lists", "show", "readers")
     assert (shown["confirm"], shown["wording"]) == (False, "I want it all.")
     assert shown["fields"] == [{"key": "company", "label": "Company", "required": True}]
