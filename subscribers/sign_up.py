@@ -69,8 +69,8 @@ def wording_of(shown_by: SubscriberList, newsletter_name: str) -> str:
 
 def sign_up(
     session: Session, to: SubscriberList, wish: Wish, erased: ErasureKey | None
-) -> tuple[Subscription, Standing] | None:
-    """Take a wish in; None when a suppression forbids any mail to the address.
+) -> tuple[Subscriber, Standing] | None:
+    """Take a wish in: who it is and where they stand; None when a suppression forbids their mail.
 
     The person's row is locked until the transaction ends: of two at once the second finds what
     the first has done.
@@ -78,16 +78,15 @@ def sign_up(
     if suppressions.covering(session, wish.address, list_id=to.id, erased=None):
         return None
     person = _locked(session, wish.address)
-    known = subscriptions.find_subscription(session, person.id, to.id)
-    if known is None and not to.confirms and not _was_erased(session, person, erased):
-        joined = subscriptions.subscribe(session, person, to, wish.evidence)
+    if not to.confirms and _may_just_join(session, person, to, erased):
+        subscriptions.subscribe(session, person, to, wish.evidence)
         _make_own(person, wish.answers, over=False)
-        return joined, Standing.JOINED
+        return person, Standing.JOINED
     subscription = subscriptions.request(session, person, to, wish.evidence)
     if subscription.status is SubscriptionStatus.ACTIVE:
-        return subscription, Standing.KNOWN
+        return person, Standing.KNOWN
     subscription.answers = dict(wish.answers)
-    return subscription, Standing.ASKED
+    return person, Standing.ASKED
 
 
 def waiting(session: Session, subscriber_id: int, list_id: int) -> Subscription | None:
@@ -143,6 +142,9 @@ def give_up(session: Session, subscription: Subscription) -> bool:
 
 def _locked(session: Session, address: Address) -> Subscriber:
     """The person with this address, made if nobody has it, also by somebody else just now."""
+    wanted = select(Subscriber).where(Subscriber.address_key == address.key).with_for_update()
+    if known := session.scalar(wanted):
+        return known
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
     session.execute(
         insert(Subscriber)
@@ -158,13 +160,17 @@ def _locked(session: Session, address: Address) -> Subscriber:
         )
         .on_conflict_do_nothing(index_elements=[Subscriber.address_key])
     )
-    found = select(Subscriber).where(Subscriber.address_key == address.key)
-    return session.scalars(found.with_for_update()).one()
+    return session.scalars(wanted).one()
 
 
-def _was_erased(session: Session, person: Subscriber, erased: ErasureKey | None) -> bool:
+def _may_just_join(
+    session: Session, person: Subscriber, to: SubscriberList, erased: ErasureKey | None
+) -> bool:
+    """They were never on the list, and were not erased."""
+    if subscriptions.find_subscription(session, person.id, to.id):
+        return False
     address = Address.stored(person.email, person.address_key)
-    return erased is not None and suppressions.covering(session, address, erased=erased) is not None
+    return not (erased and suppressions.covering(session, address, erased=erased))
 
 
 def _make_own(person: Subscriber, answers: Mapping[str, str], *, over: bool) -> None:

@@ -38,12 +38,12 @@ def count(connection: Connection, keys: Sequence[str], until: datetime) -> Mappi
     rows = [{"key": key, "until": until, "count": 1} for key in sorted(set(keys))]
     counted = connection.execute(
         insert(SignUpCount)
-        .values(rows)
         .on_conflict_do_update(
             index_elements=[SignUpCount.key, SignUpCount.until],
             set_={"count": SignUpCount.count + 1},
         )
-        .returning(SignUpCount.key, SignUpCount.count)
+        .returning(SignUpCount.key, SignUpCount.count),
+        rows,
     )
     return dict(counted.all())
 

@@ -32,8 +32,7 @@ def sign_up(session: Session, runtime: Runtime, to: SubscriberList, wish: Wish) 
     taken = signing_up.sign_up(session, to, wish, runtime.erasure_key)
     if taken is None:
         return
-    subscription, standing = taken
-    person = subscription.subscriber
+    person, standing = taken
     if standing is Standing.JOINED:
         _welcome(session, runtime, person, to)
     elif letter_is_due(session, runtime.keys, person.address_key):

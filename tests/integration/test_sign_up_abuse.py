@@ -298,6 +298,7 @@ def test_answers_come_at_the_same_time_whoever_it_is(
     assert abs(known - unknown) < 0.25
 
 
+@pytest.mark.timeout(900)  # half a minute, on a machine that has nothing else to do
 def test_5000_sign_ups_for_one_address_from_1000_addresses_are_one_mail(
     sessions: Sessions, keys: TokenKeys
 ) -> None:
