@@ -118,7 +118,7 @@ def set_(
         for key, value in wanted.items():
             setattr(changed, key, value)
         audit.record(
-            session, audit.at_the_command_line(), "list.changed", list=changed.slug, **wanted
+            session, audit.at_the_command_line(), "list.changed", list=changed.slug, changes=wanted
         )
         said = ", ".join(f"{key.replace('_', ' ')} {_said(value)}" for key, value in wanted.items())
     output.say(f"{'Would change' if dry_run else 'Changed'} list {changed.slug!r}: {said}.")

@@ -1,5 +1,6 @@
 """Letters about a sign-up: each in the transaction of its cause, none more often than is decent."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 from sqlalchemy.orm import Session
@@ -8,10 +9,11 @@ from newsletter.core.clock import now
 from newsletter.core.errors import RefusedError
 from newsletter.core.runtime import Runtime
 from newsletter.issues.models import Newsletter
+from newsletter.mail.address import Address
 from newsletter.rendering.mail_tokens import ConfirmToken, Door, LeaveToken
 from newsletter.sending.letters import Letter, post
 from subscribers import sign_up as signing_up
-from subscribers import subscriptions
+from subscribers import subscriptions, suppressions
 from subscribers.models import Subscriber, SubscriberList, Subscription, SubscriptionStatus
 from subscribers.sign_up import Standing, Wish
 from subscribers.sign_up_counts import forget_letters, letter_is_due
@@ -19,6 +21,8 @@ from subscribers.subscriptions import Evidence
 
 CONFIRM_WITHIN = timedelta(days=7)
 """How long the link of a confirmation mail works; its page then offers a new one."""
+
+_Write = Callable[[Runtime, Newsletter, Subscriber, SubscriberList], Letter]
 
 
 def sign_up(session: Session, runtime: Runtime, to: SubscriberList, wish: Wish) -> None:
@@ -34,11 +38,10 @@ def sign_up(session: Session, runtime: Runtime, to: SubscriberList, wish: Wish) 
         return
     person, standing = taken
     if standing is Standing.JOINED:
-        _welcome(session, runtime, person, to)
-    elif letter_is_due(session, runtime.keys, person.address_key):
+        _post_welcome(session, runtime, person, to)
+    else:
         write = _confirmation if standing is Standing.ASKED else _known
-        newsletter = _newsletter(session, to)
-        post(session, runtime, newsletter, person, write(runtime, newsletter, person, to))
+        _post_if_due(session, runtime, person, to, write)
 
 
 def ask_to_confirm(
@@ -53,15 +56,12 @@ def ask_to_confirm(
     Raises:
         RefusedError: the list belongs to no newsletter yet, so nobody could be the sender.
     """
-    newsletter = _newsletter(session, to)
+    _newsletter(session, to)
     session.get(Subscriber, person.id, with_for_update=True)
     subscription = subscriptions.request(session, person, to, evidence)
     if subscription.status is not SubscriptionStatus.PENDING:
         return False
-    if not letter_is_due(session, runtime.keys, person.address_key):
-        return False
-    letter = _confirmation(runtime, newsletter, person, to)
-    return post(session, runtime, newsletter, person, letter)
+    return _post_if_due(session, runtime, person, to, _confirmation)
 
 
 def ask_again(session: Session, runtime: Runtime, token: ConfirmToken) -> None:
@@ -69,11 +69,7 @@ def ask_again(session: Session, runtime: Runtime, token: ConfirmToken) -> None:
     subscription = signing_up.waiting(session, token.subscriber_id, token.list_id)
     if subscription is None or subscription.status is not SubscriptionStatus.PENDING:
         return
-    person, to = subscription.subscriber, subscription.list
-    if letter_is_due(session, runtime.keys, person.address_key):
-        newsletter = _newsletter(session, to)
-        letter = _confirmation(runtime, newsletter, person, to)
-        post(session, runtime, newsletter, person, letter)
+    _post_if_due(session, runtime, subscription.subscriber, subscription.list, _confirmation)
 
 
 def confirm(
@@ -89,7 +85,7 @@ def confirm(
     if signing_up.confirm(session, subscription, evidence, runtime.erasure_key):
         person = subscription.subscriber
         forget_letters(session, runtime.keys, person.address_key)
-        _welcome(session, runtime, person, subscription.list)
+        _post_welcome(session, runtime, person, subscription.list)
     return subscription
 
 
@@ -98,11 +94,36 @@ def is_over(token: ConfirmToken) -> bool:
     return token.until < now().timestamp()
 
 
-def _welcome(session: Session, runtime: Runtime, person: Subscriber, to: SubscriberList) -> None:
-    if not to.welcomes:
-        return
+def _post_welcome(
+    session: Session, runtime: Runtime, person: Subscriber, to: SubscriberList
+) -> None:
+    if to.welcomes and _may_be_mailed(session, person, to):
+        newsletter = _newsletter(session, to)
+        post(session, runtime, newsletter, person, _welcome(runtime, newsletter, person, to))
+
+
+def _post_if_due(
+    session: Session, runtime: Runtime, person: Subscriber, to: SubscriberList, write: _Write
+) -> bool:
+    """Under the count of letters to one address; False when none is due."""
+    if not _may_be_mailed(session, person, to):
+        return False
+    if not letter_is_due(session, runtime.keys, person.address_key):
+        return False
     newsletter = _newsletter(session, to)
-    letter = Letter(
+    return post(session, runtime, newsletter, person, write(runtime, newsletter, person, to))
+
+
+def _may_be_mailed(session: Session, person: Subscriber, to: SubscriberList) -> bool:
+    """No suppression has come since they asked."""
+    address = Address.stored(person.email, person.address_key)
+    return suppressions.covering(session, address, list_id=to.id, erased=None) is None
+
+
+def _welcome(
+    runtime: Runtime, newsletter: Newsletter, person: Subscriber, to: SubscriberList
+) -> Letter:
+    return Letter(
         "welcome",
         _key("welcome", person, to),
         f"Welcome to {newsletter.name}",
@@ -112,7 +133,6 @@ def _welcome(session: Session, runtime: Runtime, person: Subscriber, to: Subscri
             "leave_url": _leave_url(runtime, person, newsletter.id),
         },
     )
-    post(session, runtime, newsletter, person, letter)
 
 
 def _confirmation(

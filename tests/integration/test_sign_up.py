@@ -272,6 +272,20 @@ def test_a_link_whose_subscription_was_left_meanwhile_confirms_nothing(desk: Des
     assert desk.status() is UNSUBSCRIBED
 
 
+def test_who_is_suppressed_meanwhile_gets_no_mail_by_confirming_or_asking_again(desk: Desk) -> None:
+    start = now()
+    with time_machine.travel(start, tick=False):
+        desk.send()
+    link = desk.confirm_path()
+    with desk.runtime.sessions.writing() as session:
+        suppressions.suppress(session, ADA, reason=SuppressionReason.GONE, source="test")
+    with time_machine.travel(start + timedelta(days=8), tick=False):
+        assert desk.client.post(f"{link}/again").status_code == 200
+    with time_machine.travel(start + timedelta(days=2), tick=False):
+        assert desk.client.post(link).status_code == 200
+    assert (desk.status(), desk.mails()) == (ACTIVE, [("confirmation", ADA)])
+
+
 def test_private_lists_and_lists_without_a_newsletter_have_no_form(desk: Desk) -> None:
     with desk.runtime.sessions.writing() as session:
         factories.a_list(session, "Orphans")
