@@ -315,6 +315,15 @@ def test_what_is_no_address_is_said_beside_the_field(desk: Desk, email: str) -> 
     assert desk.mails() == []
 
 
+def test_what_is_typed_is_shown_again_as_text_alone(desk: Desk) -> None:
+    desk.change(fields=[COMPANY])
+    hostile = """'"></p><script>alert(1)</script>"""
+    answer = desk.send(hostile, field_company=hostile)
+    assert answer.status_code == 422
+    assert "<script" not in answer.text
+    assert value_of("email", answer.text) == value_of("field_company", answer.text) == hostile
+
+
 def test_two_sign_ups_leave_one_person_and_one_mail(desk: Desk) -> None:
     for spelling in (ADA, "ADA@Example.org", " ada@example.org "):
         assert desk.send(spelling).status_code == 200
