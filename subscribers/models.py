@@ -133,6 +133,8 @@ class Subscription(Base):
     unsubscribed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     paused_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """No issue before then, by the person's own wish; in the past or empty: every issue."""
+    answers: Mapped[dict[str, str]] = mapped_column(Json, default=dict)
+    """What was typed into the sign-up form; becomes the person's own once they confirm."""
 
     subscriber: Mapped[Subscriber] = relationship(back_populates="subscriptions")
     list: Mapped[SubscriberList] = relationship()

@@ -149,6 +149,7 @@ def end(session: Session, subscription: Subscription, evidence: Evidence) -> Non
     """End one subscription that is not ended yet."""
     _move(subscription, SubscriptionStatus.UNSUBSCRIBED)
     subscription.unsubscribed_at = now()
+    subscription.answers = {}
     _witness(session, subscription, ConsentChange.UNSUBSCRIBED, evidence)
 
 

@@ -22,6 +22,7 @@ from newsletter.issues.source import IssueSource
 from newsletter.mail.address import Address
 from newsletter.rendering.compiled import CompiledEmail, Frozen, SenderIdentity
 from newsletter.rendering.compiler import Compilation, compile_issue
+from newsletter.rendering.mail_tokens import ConfirmToken
 from newsletter.rendering.templates import TemplateFolders
 from newsletter.sending.dispatch import Dispatch
 from newsletter.sending.memory import MemoryTransport
@@ -124,6 +125,12 @@ def subscribed(
         subscriptions.set_tracking_consent(session, subscription, consent, EVIDENCE)
         made.append(subscription)
     return made
+
+
+def confirm_token(keys: TokenKeys, subscription: Subscription) -> str:
+    """The last part of a confirmation mail's link, fresh."""
+    until = int((now() + timedelta(days=7)).timestamp())
+    return ConfirmToken(subscription.subscriber_id, subscription.list_id, until).mint(keys)
 
 
 def scheduled(

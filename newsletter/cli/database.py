@@ -12,6 +12,7 @@ from newsletter.core.errors import SchemaError
 from newsletter.core.runtime import open_runtime
 from newsletter.migrations import schema
 from newsletter.privacy import compaction, retention, upkeep
+from newsletter.privacy.unconfirmed import count_unconfirmed, forget_unconfirmed
 
 app = typer.Typer(
     help="Create, upgrade, check and prune the database's tables.", no_args_is_help=True
@@ -58,8 +59,9 @@ def prune(
 ) -> None:
     """Delete what is older than the settings keep it; reports keep all figures.
 
-    That is: who got broadcasts that ended long ago, IP addresses and user agents of readers, and
-    the old end of the audit trail. The last two a running system does by itself, once a day.
+    That is: who got broadcasts that ended long ago, IP addresses and user agents of readers, the
+    old end of the audit trail, and who asked for a list and never confirmed. All but the first a
+    running system does by itself, once a day.
 
     Safe to stop and to run again, also while mail is being sent.
     """
@@ -69,12 +71,14 @@ def prune(
     with runtime.sessions.reading() as session:
         found = retention.prunable(session, now() - timedelta(days=days))
         old = upkeep.find_old(session, kept)
+        unconfirmed = count_unconfirmed(session, runtime.settings)
     rows = sum(one.deliveries + one.events for one in found)
     if not dry_run:
         with output.progress("pruning", rows + old.total) as bar:
             advance = partial(bar.advance, bar.task_ids[0])
             retention.prune(runtime.sessions, found, advance)
             old = upkeep.retain(runtime.sessions, kept, advance)
+        unconfirmed = forget_unconfirmed(runtime.sessions, runtime.settings)
     output.say(
         f"{'Would prune' if dry_run else 'Pruned'} {len(found)} broadcasts that ended more than "
         f"{days} days ago: {sum(one.deliveries for one in found)} deliveries, "
@@ -85,6 +89,10 @@ def prune(
         f"{old.events} events and {old.consent_events} lines of consent older than "
         f"{kept.evidence_days} days, and {'would cut' if dry_run else 'cut'} {old.audit_events} "
         f"lines of the audit trail older than {kept.audit_days} days."
+    )
+    output.say(
+        f"{'Would forget' if dry_run else 'Forgot'} {unconfirmed} requests that nobody confirmed "
+        f"within {kept.unconfirmed_days} days."
     )
 
 

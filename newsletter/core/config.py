@@ -27,6 +27,7 @@ from newsletter.core.sections import (
     RelaySettings,
     RetentionSettings,
     SenderSettings,
+    SignUpSettings,
     SiteSettings,
     TemplateSettings,
     TrackingSettings,
@@ -60,6 +61,7 @@ class Settings(BaseSettings):
     delivery: DeliverySettings = DeliverySettings()
     dkim: tuple[DkimSettings, ...] = ()
     retention: RetentionSettings = RetentionSettings()
+    signup: SignUpSettings = SignUpSettings()
     templates: TemplateSettings = TemplateSettings()
     log: LogSettings = LogSettings()
 

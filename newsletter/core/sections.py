@@ -10,6 +10,7 @@ from pydantic import (
     ConfigDict,
     Field,
     HttpUrl,
+    IPvAnyAddress,
     IPvAnyNetwork,
     SecretStr,
     field_validator,
@@ -195,6 +196,34 @@ class RetentionSettings(_Section):
     """How long raw IP addresses and user agents stay with hits and consent."""
     audit_days: Annotated[int, Field(ge=1)] = 1095
     """How long the audit trail goes back."""
+    unconfirmed_days: Annotated[int, Field(ge=1)] = 30
+    """After they asked, before who never confirmed is forgotten."""
+
+
+_PerHour = Annotated[int, Field(ge=1)]
+
+
+class SignUpSettings(_Section):
+    """What the public sign-up forms put up with; all limits are per hour.
+
+    Over a soft limit a proof of work is asked for, over a hard one nobody gets through.
+    """
+
+    ip_soft: _PerHour = 5
+    ip_hard: _PerHour = 20
+    network_soft: _PerHour = 20
+    network_hard: _PerHour = 200
+    domain_hard: _PerHour = 1_000
+    """Of one recipient domain: whoever floods a mail system does it through many networks."""
+    check_dns: bool = True
+    """Ask whether a domain takes mail at all; an answer that does not come lets people through."""
+    nameserver: IPvAnyAddress | None = None
+    """None: the system's."""
+    nameserver_port: Annotated[int, Field(ge=1, le=65535)] = 53
+    refuse_disposable: bool = True
+    """Domains known for throw-away mailboxes."""
+    refused_domains: tuple[Annotated[str, Field(pattern=DOMAIN)], ...] = ()
+    """The operator's own, lower case, as A-labels; with everything below them."""
 
 
 class TemplateSettings(_Section):

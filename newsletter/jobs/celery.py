@@ -5,12 +5,12 @@ from celery.signals import setup_logging
 
 from newsletter.broadcasts.sweep import PERIOD_SECONDS
 from newsletter.core.config import Settings
-from newsletter.privacy.upkeep import RETENTION_PERIOD_SECONDS
+from newsletter.jobs.daily import PERIOD_SECONDS as HOUSE_SECONDS
 
 BROKER_TIMEOUT_SECONDS = 5
 DELIVER_SLICE = "newsletter.jobs.tasks.deliver_slice"
 SWEEP = "newsletter.jobs.tasks.sweep"
-RETAIN = "newsletter.jobs.tasks.retain"
+KEEP_HOUSE = "newsletter.jobs.tasks.keep_house"
 
 
 def create_app(settings: Settings) -> Celery:
@@ -53,10 +53,10 @@ def create_app(settings: Settings) -> Celery:
                 "options": {"expires": PERIOD_SECONDS},
             },
             # Asked every hour, done once a day: beat forgets at each start when it last asked.
-            "retain": {
-                "task": RETAIN,
-                "schedule": RETENTION_PERIOD_SECONDS,
-                "options": {"expires": RETENTION_PERIOD_SECONDS},
+            "keep house": {
+                "task": KEEP_HOUSE,
+                "schedule": HOUSE_SECONDS,
+                "options": {"expires": HOUSE_SECONDS},
             },
         },
     )

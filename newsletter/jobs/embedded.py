@@ -9,14 +9,12 @@ from newsletter.broadcasts.sweep import PERIOD_SECONDS, sweep
 from newsletter.core import logs
 from newsletter.core.doorbell import OUTBOX
 from newsletter.core.runtime import Runtime
-from newsletter.privacy import upkeep
-from newsletter.privacy.upkeep import RETENTION_PERIOD_SECONDS
+from newsletter.jobs.daily import keeping_house
 from newsletter.sending import leases, system_mail
 from newsletter.sending.dispatch import Dispatch
 from newsletter.sending.transport import Transport
 
 _BROADCASTS_AT_ONCE = 4
-_FIRST_RETENTION_SECONDS = 60
 
 log = logs.get(__name__)
 
@@ -27,21 +25,16 @@ def sending(runtime: Runtime, transports: Sequence[Transport]) -> Iterator[None]
 
     Exactly one process sends: who does not hold the sender lease waits for it and sends nothing.
     """
-    with Dispatch(runtime, transports) as dispatch:
+    with keeping_house(runtime), Dispatch(runtime, transports) as dispatch:
         sender = _Sender(runtime, dispatch)
         runtime.sessions.ring = sender.ring
-        threads = [
-            threading.Thread(target=sender.run, name="sender"),
-            threading.Thread(target=sender.retain, name="retention"),
-        ]
-        for thread in threads:
-            thread.start()
+        thread = threading.Thread(target=sender.run, name="sender")
+        thread.start()
         try:
             yield
         finally:
             sender.stop()
-            for thread in threads:
-                thread.join()
+            thread.join()
             runtime.sessions.ring = None
 
 
@@ -76,17 +69,6 @@ class _Sender:
                 # The edge of the thread: whatever went wrong once, the ledger still has the work.
                 log.exception("sender.failed")
             self._rest()
-
-    def retain(self) -> None:
-        """Beside the sending, which does not wait for it; begun a while after the start."""
-        seconds = _FIRST_RETENTION_SECONDS
-        while not self._stopping.wait(seconds):
-            seconds = RETENTION_PERIOD_SECONDS
-            try:
-                upkeep.retain_daily(self._runtime.sessions, self._runtime.settings.retention)
-            except Exception:
-                # The edge of the thread: the next turn may find the database there.
-                log.exception("retention.failed")
 
     def _hold_and_send(self) -> None:
         self._lost.clear()

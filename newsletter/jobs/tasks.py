@@ -10,9 +10,9 @@ from newsletter.core.config import load_settings
 from newsletter.core.doorbell import OUTBOX
 from newsletter.core.errors import ConfigurationError
 from newsletter.core.runtime import Runtime, open_runtime
+from newsletter.jobs import daily
 from newsletter.jobs.bell import ring
-from newsletter.jobs.celery import DELIVER_SLICE, RETAIN, SWEEP, create_app
-from newsletter.privacy import upkeep
+from newsletter.jobs.celery import DELIVER_SLICE, KEEP_HOUSE, SWEEP, create_app
 from newsletter.sending import system_mail
 from newsletter.sending.dispatch import Dispatch
 from newsletter.sending.ratelimit_redis import RedisLimiter
@@ -91,10 +91,10 @@ def sweep() -> None:
         ring(app, OUTBOX)
 
 
-@app.task(name=RETAIN)
-def retain() -> None:
-    """Empty what is older than the settings keep it, if nobody did today."""
-    upkeep.retain_daily(running().sessions, settings.retention)
+@app.task(name=KEEP_HOUSE)
+def keep_house() -> None:
+    """What is due once a day."""
+    daily.keep_house(running())
 
 
 @worker_shutting_down.connect

@@ -89,6 +89,7 @@ def _subscriptions(
             "confirmed_at": _time(row.confirmed_at),
             "unsubscribed_at": _time(row.unsubscribed_at),
             "paused_until": _time(row.paused_until),
+            "answers": row.answers,
         }
         for row in rows
     ]

@@ -14,16 +14,11 @@ from newsletter.accounts.models import AuditEvent
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.sections import RetentionSettings
-from newsletter.sending import leases
 from newsletter.tracking import evidence
 from newsletter.tracking.models import Event
 from subscribers.models import ConsentEvent
 
 CHUNK_ROWS = 1_000
-LEASE = "retention"
-RETENTION_PERIOD_SECONDS = 3600
-"""How often to ask whether today's turn was had."""
-_DAY_SECONDS = 24 * 3600
 
 _CONSENT_EVIDENCE = or_(ConsentEvent.ip != "", ConsentEvent.user_agent != "")
 
@@ -77,21 +72,6 @@ def retain(
             sessions, AuditEvent.id, (AuditEvent.at < audit_before,), _cut_trail, progress
         ),
     )
-
-
-def retain_daily(sessions: Sessions, settings: RetentionSettings) -> Old | None:
-    """As `retain`, once a day over all processes and restarts; None when it was done already.
-
-    The right to do it is a lease that is not given back; who fails gives it back.
-    """
-    held = leases.take(sessions, [LEASE], 1, _DAY_SECONDS)
-    if not held:
-        return None
-    try:
-        return retain(sessions, settings)
-    except BaseException:
-        leases.release(sessions, held)
-        raise
 
 
 def _limits(settings: RetentionSettings) -> tuple[datetime, datetime]:

@@ -12,7 +12,7 @@ from newsletter.core.tokens import TokenKeys, sign, verify
 
 _TRACKING = struct.Struct(">IQ")
 _LEAVE = struct.Struct(">BIQIQ")
-_CONFIRM = struct.Struct(">Q")
+_CONFIRM = struct.Struct(">QII")
 
 
 class Door(IntEnum):
@@ -72,12 +72,18 @@ class LeaveToken:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmToken:
-    """What a confirmation link says: which subscription its owner confirms."""
+    """What a confirmation link says: who confirms which list, and until when (seconds of 1970).
 
-    subscription_id: int
+    By person and list, not by subscription: ids of people are never given twice.
+    """
+
+    subscriber_id: int
+    list_id: int
+    until: int
 
     def mint(self, keys: TokenKeys) -> str:
-        return sign(keys, "confirm", _CONFIRM.pack(self.subscription_id))
+        payload = _CONFIRM.pack(self.subscriber_id, self.list_id, self.until)
+        return sign(keys, "confirm", payload)
 
     @classmethod
     def read(cls, keys: TokenKeys, token: str) -> "ConfirmToken | None":

@@ -1,21 +1,47 @@
-"""Ask somebody to confirm: the pending subscription and its mail in one transaction."""
+"""Letters about a sign-up: each in the transaction of its cause, none more often than is decent."""
 
-from sqlalchemy import func, select
+from collections.abc import Callable
+from datetime import timedelta
+
 from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
 from newsletter.core.errors import RefusedError
 from newsletter.core.runtime import Runtime
 from newsletter.issues.models import Newsletter
-from newsletter.rendering.mail_tokens import ConfirmToken
+from newsletter.mail.address import Address
+from newsletter.rendering.mail_tokens import ConfirmToken, Door, LeaveToken
 from newsletter.sending.letters import Letter, post
-from newsletter.sending.models import SystemMail
-from subscribers import subscriptions
-from subscribers.models import Subscriber, SubscriberList, SubscriptionStatus
+from subscribers import sign_up as signing_up
+from subscribers import subscriptions, suppressions
+from subscribers.models import Subscriber, SubscriberList, Subscription, SubscriptionStatus
+from subscribers.sign_up import Standing, Wish
+from subscribers.sign_up_counts import forget_letters, letter_is_due
 from subscribers.subscriptions import Evidence
 
-MOST_MAILS = 3
-"""One a day and three in all: asking is not allowed to become a nuisance."""
+CONFIRM_WITHIN = timedelta(days=7)
+"""How long the link of a confirmation mail works; its page then offers a new one."""
+
+_Write = Callable[[Runtime, Newsletter, Subscriber, SubscriberList], Letter]
+
+
+def sign_up(session: Session, runtime: Runtime, to: SubscriberList, wish: Wish) -> None:
+    """Take a visitor's wish in and mail the owner of the address, if a mail is due.
+
+    Nothing is returned: whoever asks learns nothing about the address.
+
+    Raises:
+        ConfigurationError: the newsletter has no sender address.
+    """
+    taken = signing_up.sign_up(session, to, wish, runtime.erasure_key)
+    if taken is None:
+        return
+    person, standing = taken
+    if standing is Standing.JOINED:
+        _post_welcome(session, runtime, person, to)
+    else:
+        write = _confirmation if standing is Standing.ASKED else _known
+        _post_if_due(session, runtime, person, to, write)
 
 
 def ask_to_confirm(
@@ -30,28 +56,124 @@ def ask_to_confirm(
     Raises:
         RefusedError: the list belongs to no newsletter yet, so nobody could be the sender.
     """
-    if to.newsletter_id is None:
-        raise RefusedError(f"list {to.slug!r} has no newsletter yet: import an issue first")
+    _newsletter(session, to)
+    session.get(Subscriber, person.id, with_for_update=True)
     subscription = subscriptions.request(session, person, to, evidence)
     if subscription.status is not SubscriptionStatus.PENDING:
         return False
-    key = f"confirm-{subscription.id}"
-    if _asked(session, key) >= MOST_MAILS:
+    return _post_if_due(session, runtime, person, to, _confirmation)
+
+
+def ask_again(session: Session, runtime: Runtime, token: ConfirmToken) -> None:
+    """A new link for an old one: under the same limits, and only while it is waited for."""
+    subscription = signing_up.waiting(session, token.subscriber_id, token.list_id)
+    if subscription is None or subscription.status is not SubscriptionStatus.PENDING:
+        return
+    _post_if_due(session, runtime, subscription.subscriber, subscription.list, _confirmation)
+
+
+def confirm(
+    session: Session, runtime: Runtime, token: ConfirmToken, evidence: Evidence
+) -> Subscription | None:
+    """The owner confirms and is welcomed, once; the subscription as it stands now, if it is there.
+
+    The link does not confirm once its time is over.
+    """
+    subscription = signing_up.waiting(session, token.subscriber_id, token.list_id)
+    if subscription is None or is_over(token):
+        return subscription
+    if signing_up.confirm(session, subscription, evidence, runtime.erasure_key):
+        person = subscription.subscriber
+        forget_letters(session, runtime.keys, person.address_key)
+        _post_welcome(session, runtime, person, subscription.list)
+    return subscription
+
+
+def is_over(token: ConfirmToken) -> bool:
+    """The link is too old to confirm by."""
+    return token.until < now().timestamp()
+
+
+def _post_welcome(
+    session: Session, runtime: Runtime, person: Subscriber, to: SubscriberList
+) -> None:
+    if to.welcomes and _may_be_mailed(session, person, to):
+        newsletter = _newsletter(session, to)
+        post(session, runtime, newsletter, person, _welcome(runtime, newsletter, person, to))
+
+
+def _post_if_due(
+    session: Session, runtime: Runtime, person: Subscriber, to: SubscriberList, write: _Write
+) -> bool:
+    """Under the count of letters to one address; False when none is due."""
+    if not _may_be_mailed(session, person, to):
         return False
-    newsletter = session.get_one(Newsletter, to.newsletter_id)
-    token = ConfirmToken(subscription.id).mint(runtime.keys)
-    letter = Letter(
+    if not letter_is_due(session, runtime.keys, person.address_key):
+        return False
+    newsletter = _newsletter(session, to)
+    return post(session, runtime, newsletter, person, write(runtime, newsletter, person, to))
+
+
+def _may_be_mailed(session: Session, person: Subscriber, to: SubscriberList) -> bool:
+    """No suppression has come since they asked."""
+    address = Address.stored(person.email, person.address_key)
+    return suppressions.covering(session, address, list_id=to.id, erased=None) is None
+
+
+def _welcome(
+    runtime: Runtime, newsletter: Newsletter, person: Subscriber, to: SubscriberList
+) -> Letter:
+    return Letter(
+        "welcome",
+        _key("welcome", person, to),
+        f"Welcome to {newsletter.name}",
+        {
+            "list_name": to.name,
+            "archive_url": f"{runtime.settings.site.public_url}/archive/{newsletter.slug}",
+            "leave_url": _leave_url(runtime, person, newsletter.id),
+        },
+    )
+
+
+def _confirmation(
+    runtime: Runtime, newsletter: Newsletter, person: Subscriber, to: SubscriberList
+) -> Letter:
+    until = int((now() + CONFIRM_WITHIN).timestamp())
+    token = ConfirmToken(person.id, to.id, until).mint(runtime.keys)
+    return Letter(
         "confirmation",
-        f"{key}-{now().date().isoformat()}",
+        _key("confirm", person, to),
         f"Please confirm: {newsletter.name}",
         {
             "list_name": to.name,
             "confirm_url": f"{runtime.settings.site.public_url}/confirm/{token}",
+            "days": CONFIRM_WITHIN.days,
         },
     )
-    return post(session, runtime, newsletter, person, letter)
 
 
-def _asked(session: Session, key: str) -> int:
-    sent = select(func.count()).where(SystemMail.idempotency_key.startswith(f"{key}-"))
-    return session.scalar(sent) or 0
+def _known(
+    runtime: Runtime, newsletter: Newsletter, person: Subscriber, to: SubscriberList
+) -> Letter:
+    """Somebody on the list signed up again: they, or another with their address."""
+    return Letter(
+        "known",
+        _key("known", person, to),
+        f"You are on the list already: {newsletter.name}",
+        {"list_name": to.name, "leave_url": _leave_url(runtime, person, newsletter.id)},
+    )
+
+
+def _key(kind: str, person: Subscriber, to: SubscriberList) -> str:
+    return f"{kind}-{person.id}-{to.id}-{now().date().isoformat()}"
+
+
+def _leave_url(runtime: Runtime, person: Subscriber, newsletter_id: int) -> str:
+    token = LeaveToken(Door.BODY, newsletter_id, person.id, broadcast_id=0, delivery_id=0)
+    return f"{runtime.settings.site.public_url}/u/{token.mint(runtime.keys)}"
+
+
+def _newsletter(session: Session, to: SubscriberList) -> Newsletter:
+    if to.newsletter_id is None:
+        raise RefusedError(f"list {to.slug!r} has no newsletter yet: import an issue first")
+    return session.get_one(Newsletter, to.newsletter_id)

@@ -11,20 +11,21 @@ from newsletter.core.runtime import Runtime
 from newsletter.tracking.links import Links
 from newsletter.tracking.recorder import Recorder
 from newsletter.web import headers, problems
-from newsletter.web.public import archive, confirmation, health, leaving, tracking
-
-MAX_BODY_BYTES = 8_192
+from newsletter.web.bodies import MAX_BODY_BYTES
+from newsletter.web.mail_domains import MailDomains
+from newsletter.web.public import archive, confirmation, health, leaving, sign_up, tracking
 
 
 def create_app(runtime: Runtime) -> FastAPI:
-    """The ASGI application for this runtime; no cookie, no script, nothing from elsewhere."""
+    """The ASGI application for this runtime; no cookie, one script, nothing from elsewhere."""
     app = FastAPI(title="Newsletter", openapi_url=None, lifespan=_until_recorded)
     app.state.runtime = runtime
     app.state.links = Links(runtime.sessions)
     app.state.recorder = Recorder(runtime.sessions)
+    app.state.mail_domains = MailDomains(runtime.settings.signup)
     app.middleware("http")(_with_headers)
     problems.install(app)
-    for part in (health, tracking, leaving, confirmation, archive):
+    for part in (health, tracking, leaving, confirmation, sign_up, archive):
         app.include_router(part.router)
     static = Path(__file__).parent / "static"
     app.mount("/static", StaticFiles(directory=static), name="static")
@@ -42,7 +43,7 @@ async def _with_headers(
     request: Request, answer: Callable[[Request], Awaitable[Response]]
 ) -> Response:
     if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
-        response: Response = problems.page(request, 413, "That is more than we can take.")
+        response: Response = problems.page(request, 413)
     else:
         response = await answer(request)
     for name, value in headers.STRICT.items():

@@ -15,6 +15,7 @@ from newsletter.core.runtime import Runtime
 from newsletter.tracking.links import Links
 from newsletter.tracking.recorder import Recorder
 from newsletter.tracking.recording import Visit
+from newsletter.web.mail_domains import MailDomains
 
 
 async def running(request: Request) -> Runtime:
@@ -36,8 +37,14 @@ async def _links(request: Request) -> Links:
     return links
 
 
+async def _mail_domains(request: Request) -> MailDomains:
+    mail_domains: MailDomains = request.app.state.mail_domains
+    return mail_domains
+
+
 Recording = Annotated[Recorder, Depends(_recorder)]
 Following = Annotated[Links, Depends(_links)]
+Judging = Annotated[MailDomains, Depends(_mail_domains)]
 
 
 async def visit(request: Request, runtime: Running) -> Visit:

@@ -8,3 +8,6 @@ STRICT = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+WITH_WORKER = STRICT["Content-Security-Policy"] + "; script-src 'self'; worker-src 'self'"
+"""For the one page whose script has something to compute."""

@@ -15,3 +15,8 @@ def render(request: Request, name: str, *, status: int = 200, **variables: Any) 
     response = _templates.TemplateResponse(request, name, variables, status_code=status)
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def fragment(name: str, **variables: Any) -> str:
+    """HTML for somebody else's page, from `public/pages`; everything it is given is escaped."""
+    return _templates.get_template(name).render(variables)

@@ -76,7 +76,7 @@ def test_check_names_what_is_wrong_with_its_line(installation: Installation) -> 
 @pytest.mark.parametrize(
     ("arguments", "code", "expected"),
     [
-        ("lists show", 2, "No such command"),
+        ("lists drop", 2, "No such command"),
         ("broadcasts show 7", 1, "there is no broadcast '7'"),
         ("broadcasts pause 7", 1, "there is no broadcast '7'"),
         ("broadcasts resolve 7 --accept", 1, "there is no broadcast '7'"),

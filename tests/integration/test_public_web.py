@@ -18,7 +18,7 @@ from newsletter.broadcasts.models import (
 from newsletter.core.db import Sessions
 from newsletter.core.sections import SiteSettings
 from newsletter.core.tokens import TokenKeys
-from newsletter.rendering.mail_tokens import ConfirmToken, TrackingToken
+from newsletter.rendering.mail_tokens import TrackingToken
 from newsletter.tracking.models import Event, EventKind
 from newsletter.tracking.recording import MOST_ROWS
 from newsletter.web.app import create_app
@@ -188,7 +188,7 @@ def test_confirming_needs_a_post(mailed: Mailed) -> None:
         assert readers
         person = factories.person(session, "new@example.org")
         wanted = subscriptions.request(session, person, readers.list, factories.EVIDENCE)
-    url = f"/confirm/{ConfirmToken(wanted.id).mint(mailed.runtime.keys)}"
+    url = f"/confirm/{factories.confirm_token(mailed.runtime.keys, wanted)}"
     assert mailed.client.get(url).status_code == 200
     assert mailed.client.head(url).status_code == 200
     with mailed.runtime.sessions.reading() as session:

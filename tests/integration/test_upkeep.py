@@ -1,6 +1,5 @@
 """Raw evidence and the trail go after their time; no figure changes, no process does it twice."""
 
-import threading
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -16,8 +15,7 @@ from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.sections import RetentionSettings
 from newsletter.core.tokens import TokenKeys
-from newsletter.jobs import embedded
-from newsletter.jobs.celery import RETAIN, create_app
+from newsletter.jobs.daily import keep_house
 from newsletter.privacy import upkeep
 from newsletter.privacy.upkeep import Old
 from newsletter.rendering.mail_tokens import TrackingToken
@@ -113,9 +111,10 @@ def test_the_trail_is_cut_at_its_own_age(sessions: Sessions, read: int) -> None:
 
 
 def test_one_process_does_it_once_a_day_and_who_fails_leaves_it_to_the_next(
-    sessions: Sessions, read: int, monkeypatch: pytest.MonkeyPatch
+    sessions: Sessions, keys: TokenKeys, read: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     del read
+    runtime = factories.runtime(sessions, keys, retention=DAYS)
 
     def fail(*_: object) -> None:
         raise OSError("no")
@@ -123,35 +122,8 @@ def test_one_process_does_it_once_a_day_and_who_fails_leaves_it_to_the_next(
     with monkeypatch.context() as broken:
         broken.setattr(upkeep, "_empty_consent", fail)
         with pytest.raises(OSError, match="no"):
-            upkeep.retain_daily(sessions, DAYS)
-    done = upkeep.retain_daily(sessions, DAYS)
-    assert done
-    assert (done.events, done.consent_events) == (0, 4), "the events were emptied the first time"
-    assert upkeep.retain_daily(sessions, DAYS) is None
-
-
-def test_the_embedded_process_does_it_beside_the_sending(
-    sessions: Sessions, keys: TokenKeys, read: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    del read
-    monkeypatch.setattr(embedded, "_FIRST_RETENTION_SECONDS", 0)
-    runtime = factories.runtime(sessions, keys, retention=DAYS)
-    done = threading.Event()
-    retain_daily = upkeep.retain_daily
-
-    def noticed(*given: object) -> object:
-        try:
-            return retain_daily(*given)  # type: ignore[arg-type]
-        finally:
-            done.set()
-
-    monkeypatch.setattr(upkeep, "retain_daily", noticed)
-    with embedded.sending(runtime, [factories.memory()]):
-        assert done.wait(20)
-    assert [event.ip for event in events(sessions)] == [*[""] * 8, BROWSER.ip]
-
-
-def test_beat_asks_for_it(keys: TokenKeys) -> None:
-    del keys
-    schedule = create_app(factories.settings()).conf.beat_schedule
-    assert RETAIN in {entry["task"] for entry in schedule.values()}
+            keep_house(runtime)
+    assert keep_house(runtime)
+    with sessions.reading() as session:
+        assert upkeep.find_old(session, DAYS).total == 0
+    assert not keep_house(runtime)

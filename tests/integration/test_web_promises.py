@@ -13,7 +13,6 @@ from newsletter.broadcasts.models import Broadcast, Delivery, DeliveryState
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.tokens import TokenKeys
-from newsletter.rendering.mail_tokens import ConfirmToken
 from newsletter.tracking.classification import Hit, Reader, classify
 from newsletter.tracking.models import Event, EventKind
 from newsletter.web.app import create_app
@@ -30,12 +29,15 @@ def test_what_was_not_committed_is_answered_by_an_error(
     mailed: Mailed, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     with mailed.runtime.sessions.reading() as session:
-        subscription = session.scalars(select(Subscription.id)).first()
+        subscription = session.scalars(select(Subscription)).first()
     assert subscription
     method, url = {
         "one-click": ("POST", mailed.one_click),
         "undo": ("POST", f"{mailed.body_link}/undo"),
-        "confirm": ("POST", f"/confirm/{ConfirmToken(subscription).mint(mailed.runtime.keys)}"),
+        "confirm": (
+            "POST",
+            f"/confirm/{factories.confirm_token(mailed.runtime.keys, subscription)}",
+        ),
         "pixel": ("GET", mailed.pixel),
         "click": ("GET", mailed.links[0]),
     }[what]

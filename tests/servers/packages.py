@@ -25,8 +25,10 @@ class Program:
         return Path(found) if found else None
 
 
+CHROMIUM = Program("chromium", "chromium")
 INITDB = Program("initdb", "postgresql")
 POSTGRES = Program("postgres", "postgresql")
+NPM = Program("npm", "npm")
 OPENDKIM = Program("opendkim", "opendkim")
 PG_DUMP = Program("pg_dump", "postgresql-client")
 PSQL = Program("psql", "postgresql-client")
@@ -34,7 +36,7 @@ REDIS = Program("redis-server", "redis-server")
 SMTP_SINK = Program("smtp-sink", "postfix")
 SPAMASSASSIN = Program("spamassassin", "spamassassin")
 
-ALL = (INITDB, OPENDKIM, POSTGRES, REDIS, SMTP_SINK, SPAMASSASSIN, PG_DUMP, PSQL)
+ALL = (CHROMIUM, INITDB, NPM, OPENDKIM, POSTGRES, REDIS, SMTP_SINK, SPAMASSASSIN, PG_DUMP, PSQL)
 
 
 def install_missing() -> None:

@@ -52,7 +52,7 @@ def test_an_older_key_still_verifies_and_never_signs() -> None:
 
 
 def test_no_token_reads_as_one_of_another_kind() -> None:
-    tracking, confirm = TrackingToken(3, 4).mint(KEYS), ConfirmToken(5).mint(KEYS)
+    tracking, confirm = TrackingToken(3, 4).mint(KEYS), ConfirmToken(5, 6, 7).mint(KEYS)
     assert LeaveToken.read(KEYS, tracking) is None
     assert TrackingToken.read(KEYS, confirm) is None
     assert ConfirmToken.read(KEYS, LEAVE.mint(KEYS)) is None

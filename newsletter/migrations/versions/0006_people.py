@@ -51,6 +51,10 @@ def _sign_up() -> None:
             "subscriber_lists",
             sa.Column(name, sa.Boolean(), nullable=False, server_default=yes),
         )
+    # Whoever made these lists did not know of sign-up pages.
+    op.execute(
+        sa.update(sa.table("subscriber_lists", sa.column("is_public"))).values(is_public=sa.false())
+    )
     op.add_column(
         "subscriber_lists", sa.Column("wording", sa.Text(), nullable=False, server_default="")
     )

@@ -1,14 +1,18 @@
 """Confirming a subscription: a GET shows, a POST acts, so that no scanner subscribes anybody."""
 
+from dataclasses import dataclass
+from typing import Self
+
 from fastapi import APIRouter, HTTPException, Request, Response
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.rendering.mail_tokens import ConfirmToken
+from newsletter.sending import confirmation
 from newsletter.web.deps import Running, Visiting
 from newsletter.web.pages import render
-from subscribers import subscriptions
-from subscribers.models import Subscription
-from subscribers.subscriptions import Evidence
+from subscribers.models import SubscriberList, Subscription, SubscriptionStatus
+from subscribers.subscriptions import Evidence, find_subscription
 
 router = APIRouter()
 
@@ -16,30 +20,78 @@ router = APIRouter()
 @router.api_route("/confirm/{token}", methods=["GET", "HEAD"])
 def ask(token: str, request: Request, runtime: Running) -> Response:
     """Which list it is, and one button."""
+    read = _read(token, runtime)
     with runtime.sessions.reading() as session:
-        list_name = _subscription(token, runtime, session).list.name
-    return render(request, "confirm.html", list_name=list_name, token=token)
+        about = _About.of(session, read)
+        found = find_subscription(session, read.subscriber_id, read.list_id)
+    return _page(request, token, read, about, found) or about.show(
+        request, "confirm.html", token=token
+    )
 
 
 @router.post("/confirm/{token}")
 def confirm(token: str, request: Request, runtime: Running, visit: Visiting) -> Response:
     """The owner of the address said yes."""
+    read = _read(token, runtime)
     with runtime.sessions.writing() as session:
-        subscription = _subscription(token, runtime, session)
-        list_name = subscription.list.name
+        about = _About.of(session, read)
         evidence = Evidence(
             "confirmation",
             ip=visit.ip,
             user_agent=visit.user_agent,
-            wording=f"Please confirm that you want to get {list_name} by e-mail.",
+            wording=f"Please confirm that you want to get {about.list_name} by e-mail.",
         )
-        subscriptions.confirm(session, subscription, evidence)
-    return render(request, "confirmed.html", list_name=list_name)
+        found = confirmation.confirm(session, runtime, read, evidence)
+    shown = _page(request, token, read, about, found)
+    assert shown, "a link that is not over has confirmed"
+    return shown
 
 
-def _subscription(token: str, runtime: Running, session: Session) -> Subscription:
+@router.post("/confirm/{token}/again")
+def again(token: str, request: Request, runtime: Running) -> Response:
+    """A new link for an old one; the same answer whatever became of it."""
+    read = _read(token, runtime)
+    with runtime.sessions.writing() as session:
+        about = _About.of(session, read)
+        confirmation.ask_again(session, runtime, read)
+    return about.show(request, "asked_again.html")
+
+
+@dataclass(frozen=True, slots=True)
+class _About:
+    """The list that a link is about."""
+
+    list_name: str
+    slug: str
+    is_open: bool
+    """Anybody may sign up to it."""
+
+    @classmethod
+    def of(cls, session: Session, token: ConfirmToken) -> Self:
+        found = session.scalar(select(SubscriberList).where(SubscriberList.id == token.list_id))
+        if found is None:
+            raise HTTPException(404)
+        return cls(found.name, found.slug, found.is_public and found.newsletter_id is not None)
+
+    def show(self, request: Request, page: str, *, status: int = 200, token: str = "") -> Response:
+        return render(request, page, status=status, about=self, token=token)
+
+
+def _page(
+    request: Request, token: str, read: ConfirmToken, about: _About, found: Subscription | None
+) -> Response | None:
+    """What is so already or not any more; None while it waits to be confirmed."""
+    if found and found.status is SubscriptionStatus.ACTIVE:
+        return about.show(request, "confirmed.html")
+    if found is None or found.status is SubscriptionStatus.UNSUBSCRIBED:
+        return about.show(request, "withdrawn.html", status=410)
+    if confirmation.is_over(read):
+        return about.show(request, "confirm_too_late.html", status=410, token=token)
+    return None
+
+
+def _read(token: str, runtime: Running) -> ConfirmToken:
     read = ConfirmToken.read(runtime.keys, token)
-    subscription = session.get(Subscription, read.subscription_id) if read else None
-    if subscription is None:
+    if read is None:
         raise HTTPException(404)
-    return subscription
+    return read

@@ -1,0 +1,212 @@
+"""Signing up: a page for people, a form for other sites, JSON for programs; all without a session.
+
+A POST here subscribes nobody by itself where the list confirms: it puts a mail into the outbox.
+"""
+
+import asyncio
+import time
+
+from fastapi import APIRouter, HTTPException, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from newsletter.core import logs
+from newsletter.core.errors import ConfigurationError, InputError
+from newsletter.core.runtime import Runtime
+from newsletter.mail.address import Address
+from newsletter.sending import confirmation
+from newsletter.tracking.recording import Visit
+from newsletter.web.bodies import read_body
+from newsletter.web.deps import Judging, Running, Visiting
+from newsletter.web.mail_domains import MailDomains
+from newsletter.web.public.sign_up_answers import (
+    ANYWHERE,
+    Answers,
+    JsonAnswers,
+    PageAnswers,
+    answer_json,
+    form_page,
+    wrong_json,
+)
+from newsletter.web.public.sign_up_form import ADDRESS, Door, Form, Submission, public_form
+from newsletter.web.public.sign_up_proof import is_proved
+from subscribers.models import SubscriberList
+from subscribers.sign_up import Wish
+from subscribers.sign_up_limits import Passage, judge
+from subscribers.subscriptions import Evidence
+
+ANSWER_SECONDS = 0.25
+"""Whether an address is known takes a few milliseconds more or less; nobody gets to see them."""
+_JSON, _FORM = "application/json", "application/x-www-form-urlencoded"
+
+log = logs.get(__name__)
+router = APIRouter()
+
+
+@router.api_route("/s/{slug}", methods=["GET", "HEAD"])
+def show(slug: str, request: Request, runtime: Running) -> Response:
+    """The form of a public list."""
+    return form_page(request, runtime.keys, _found(runtime, slug))
+
+
+@router.post("/s/{slug}")
+async def sign_up(
+    slug: str, request: Request, runtime: Running, visit: Visiting, domains: Judging
+) -> Response:
+    """From the page, or as JSON."""
+    if _kind(request) == _JSON:
+        return await _by_json(slug, request, runtime, visit, domains)
+    return await _by_form(slug, Door.PAGE, request, runtime, visit, domains)
+
+
+@router.post("/s/{slug}/embed")
+async def sign_up_from_elsewhere(
+    slug: str, request: Request, runtime: Running, visit: Visiting, domains: Judging
+) -> Response:
+    """From a form on another site, which cannot say when it was shown."""
+    return await _by_form(slug, Door.EMBED, request, runtime, visit, domains)
+
+
+@router.options("/s/{slug}")
+def allow(slug: str) -> Response:
+    """Browsers ask before a script of another site may send JSON."""
+    del slug
+    allowed = {
+        "Access-Control-Allow-Methods": "POST",
+        "Access-Control-Allow-Headers": "content-type",
+        "Access-Control-Max-Age": "86400",
+    }
+    return Response(status_code=204, headers={**ANYWHERE, **allowed})
+
+
+async def _by_form(
+    slug: str, door: Door, request: Request, runtime: Runtime, visit: Visit, domains: MailDomains
+) -> Response:
+    if _kind(request) != _FORM:
+        raise HTTPException(415)
+    begun = time.monotonic()
+    body = await read_body(request)
+    form = await run_in_threadpool(_found, runtime, slug)
+    try:
+        sent = Submission.of_form(body)
+    except InputError:
+        raise HTTPException(422) from None
+    reception = _Reception(runtime, visit, domains, form, door, begun)
+    return await reception.receive(sent, PageAnswers(request, runtime.keys, form, sent))
+
+
+async def _by_json(
+    slug: str, request: Request, runtime: Runtime, visit: Visit, domains: MailDomains
+) -> Response:
+    begun = time.monotonic()
+    body = await read_body(request)
+    try:
+        form = await run_in_threadpool(_found, runtime, slug)
+    except HTTPException:
+        message = "There is no such list that anybody may sign up to."
+        return answer_json(404, {"status": "not found", "message": message})
+    try:
+        sent = Submission.of_json(body)
+    except InputError as error:
+        return wrong_json({error.place: error.problem}, 400)
+    reception = _Reception(runtime, visit, domains, form, Door.API, begun)
+    return await reception.receive(sent, JsonAnswers(runtime.keys, form))
+
+
+def _found(runtime: Runtime, slug: str) -> Form:
+    with runtime.sessions.reading() as session:
+        form = public_form(session, slug)
+    if form is None:
+        raise HTTPException(404)
+    return form
+
+
+def _kind(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+class _Reception:
+    """One sign-up on its way through the checks; no transaction is open while DNS is asked."""
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        visit: Visit,
+        domains: MailDomains,
+        form: Form,
+        door: Door,
+        begun: float,
+    ) -> None:
+        self._runtime = runtime
+        self._visit = visit
+        self._domains = domains
+        self._form = form
+        self._door = door
+        self._begun = begun
+
+    async def receive(self, sent: Submission, answers: Answers) -> Response:
+        """Check, take in, answer."""
+        if sent.trap:
+            return await self._at_the_usual_time(answers.done())
+        unfit = self._unfit(sent, answers)
+        if unfit:
+            return unfit
+        address, given, problems = sent.checked(self._form)
+        if address is None or problems:
+            return answers.wrong(problems)
+        stopped = await self._stopped(sent, address, answers)
+        if stopped:
+            return stopped
+        try:
+            await run_in_threadpool(self._take_in, Wish(address, self._evidence(), given))
+        except ConfigurationError as error:
+            log.error("sign_up.impossible", list_id=self._form.list_id, error=str(error))  # noqa: TRY400 - what is to be done stands in the sentence
+            raise HTTPException(503) from None
+        return await self._at_the_usual_time(answers.done())
+
+    def _unfit(self, sent: Submission, answers: Answers) -> Response | None:
+        """The answer to a form that was not read, or that showed what is not so any more."""
+        if self._door is Door.PAGE and not self._form.was_read(self._runtime.keys, sent.stamp):
+            return answers.hasty()
+        if self._door is not Door.API and sent.edition != self._form.edition:
+            return answers.outdated()
+        return None
+
+    async def _stopped(
+        self, sent: Submission, address: Address, answers: Answers
+    ) -> Response | None:
+        """The answer to those who do not get through: too many, or a domain without mail."""
+        sessions, keys = self._runtime.sessions, self._runtime.keys
+        limits = self._runtime.settings.signup
+        judgement = await run_in_threadpool(
+            judge, sessions, keys, limits, self._visit.ip, address.domain
+        )
+        if judgement.passage is Passage.CLOSED:
+            return answers.closed(judgement)
+        if judgement.passage is Passage.PROOF and not await run_in_threadpool(
+            is_proved, sessions, keys, sent.proof
+        ):
+            return answers.unproved(judgement)
+        objection = await self._domains.objection(address.domain)
+        return answers.wrong({ADDRESS: objection}) if objection else None
+
+    def _take_in(self, wish: Wish) -> None:
+        with self._runtime.sessions.writing() as session:
+            to = session.get_one(SubscriberList, self._form.list_id)
+            confirmation.sign_up(session, self._runtime, to, wish)
+
+    def _evidence(self) -> Evidence:
+        site, form = self._runtime.settings.site, self._form
+        path = f"/s/{form.slug}/embed" if self._door is Door.EMBED else f"/s/{form.slug}"
+        return Evidence(
+            "form",
+            source=f"{site.public_url}{path}",
+            wording=form.wording,
+            form=f"{form.slug}: {self._door}",
+            ip=self._visit.ip,
+            user_agent=self._visit.user_agent,
+        )
+
+    async def _at_the_usual_time(self, response: Response) -> Response:
+        """Not before `ANSWER_SECONDS` are over: what was found and done does not show."""
+        await asyncio.sleep(max(0.0, self._begun + ANSWER_SECONDS - time.monotonic()))
+        return response

@@ -1,0 +1,183 @@
+"""Coming by a form: what a visitor asks for, and what the owner of the address confirms.
+
+A visitor proves nothing. So what is typed changes nobody who is known, a suppressed address gets
+no mail, and whoever left or was erased is back only by confirming.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from newsletter.core.clock import now
+from newsletter.core.erasure_key import ErasureKey
+from newsletter.mail.address import Address
+from subscribers import subscriptions, suppressions
+from subscribers.models import (
+    ConsentChange,
+    ConsentEvent,
+    Subscriber,
+    SubscriberList,
+    Subscription,
+    SubscriptionStatus,
+)
+from subscribers.sign_up_fields import NAME, SignUpField
+from subscribers.subscriptions import Evidence
+
+
+class Standing(StrEnum):
+    """Where somebody stands after signing up."""
+
+    ASKED = "asked"
+    """They have to confirm."""
+    JOINED = "joined"
+    """They are on the list from now on: it asks for no confirmation."""
+    KNOWN = "known"
+    """They were on the list already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What came by the form.
+
+    Attributes:
+        answers: by key of the list's fields.
+        evidence: how it came, and the exact sentence that was shown.
+    """
+
+    address: Address
+    evidence: Evidence
+    answers: Mapping[str, str] = field(default_factory=dict)
+
+
+def fields_of(asked_by: SubscriberList) -> tuple[SignUpField, ...]:
+    """What the list's form asks besides the address, in order."""
+    return tuple(SignUpField.from_json(data) for data in asked_by.fields)
+
+
+def wording_of(shown_by: SubscriberList, newsletter_name: str) -> str:
+    """The sentence that people agree to by sending the form."""
+    usual = (
+        f"I want to get {newsletter_name} ({shown_by.name}) by e-mail. "
+        "I can leave with one click at any time."
+    )
+    return shown_by.wording or usual
+
+
+def sign_up(
+    session: Session, to: SubscriberList, wish: Wish, erased: ErasureKey | None
+) -> tuple[Subscriber, Standing] | None:
+    """Take a wish in: who it is and where they stand; None when a suppression forbids their mail.
+
+    The person's row is locked until the transaction ends: of two at once the second finds what
+    the first has done.
+    """
+    if suppressions.covering(session, wish.address, list_id=to.id, erased=None):
+        return None
+    person = _locked(session, wish.address)
+    if not to.confirms and _may_just_join(session, person, to, erased):
+        subscriptions.subscribe(session, person, to, wish.evidence)
+        _make_own(person, wish.answers, over=False)
+        return person, Standing.JOINED
+    subscription = subscriptions.request(session, person, to, wish.evidence)
+    if subscription.status is SubscriptionStatus.ACTIVE:
+        return person, Standing.KNOWN
+    subscription.answers = dict(wish.answers)
+    return person, Standing.ASKED
+
+
+def waiting(session: Session, subscriber_id: int, list_id: int) -> Subscription | None:
+    """The person's subscription on the list, both rows locked; None when either is gone."""
+    session.get(Subscriber, subscriber_id, with_for_update=True)
+    return session.scalar(
+        select(Subscription)
+        .where(Subscription.subscriber_id == subscriber_id, Subscription.list_id == list_id)
+        .with_for_update(of=Subscription),
+        execution_options={"populate_existing": True},
+    )
+
+
+def confirm(
+    session: Session, subscription: Subscription, evidence: Evidence, erased: ErasureKey | None
+) -> bool:
+    """The owner of the address confirms; False when there was nothing to confirm (any more).
+
+    What they typed is theirs from now on, and who was erased may be known again.
+    """
+    if not subscriptions.confirm(session, subscription, evidence):
+        return False
+    person = subscription.subscriber
+    _make_own(person, subscription.answers, over=True)
+    subscription.answers = {}
+    if erased:
+        suppressions.lift(session, suppressions.erased_suppression(erased, person.address_key))
+    return True
+
+
+def give_up(session: Session, subscription: Subscription) -> bool:
+    """Nobody confirmed in time: the request goes; True when nothing of the subscription is left.
+
+    Who had been on the list before and left it has left it still.
+    """
+    changes = session.scalars(
+        select(ConsentEvent).where(
+            ConsentEvent.subscriber_id == subscription.subscriber_id,
+            ConsentEvent.list_id == subscription.list_id,
+        )
+    ).all()
+    if any(event.change is not ConsentChange.REQUESTED for event in changes):
+        since = subscription.unsubscribed_at
+        subscriptions.end(session, subscription, Evidence("retention", wording="Not confirmed."))
+        subscription.unsubscribed_at = since or now()
+        return False
+    for event in changes:
+        session.delete(event)
+    session.delete(subscription)
+    session.flush()
+    return True
+
+
+def _locked(session: Session, address: Address) -> Subscriber:
+    """The person with this address, made if nobody has it, also by somebody else just now."""
+    wanted = select(Subscriber).where(Subscriber.address_key == address.key).with_for_update()
+    if known := session.scalar(wanted):
+        return known
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    session.execute(
+        insert(Subscriber)
+        .values(
+            email=address.typed,
+            address_key=address.key,
+            domain_key=address.domain,
+            name="",
+            locale="",
+            time_zone="",
+            attributes={},
+            created_at=now(),
+        )
+        .on_conflict_do_nothing(index_elements=[Subscriber.address_key])
+    )
+    return session.scalars(wanted).one()
+
+
+def _may_just_join(
+    session: Session, person: Subscriber, to: SubscriberList, erased: ErasureKey | None
+) -> bool:
+    """They were never on the list, and were not erased."""
+    if subscriptions.find_subscription(session, person.id, to.id):
+        return False
+    address = Address.stored(person.email, person.address_key)
+    return not (erased and suppressions.covering(session, address, erased=erased))
+
+
+def _make_own(person: Subscriber, answers: Mapping[str, str], *, over: bool) -> None:
+    """Answers become name and attributes; `over` what is there, or only where nothing is."""
+    given = {key: text for key, text in answers.items() if text}
+    name = given.pop(NAME, "")
+    if name and (over or not person.name):
+        person.name = name
+    known = person.attributes
+    person.attributes = {**known, **given} if over else {**given, **known}

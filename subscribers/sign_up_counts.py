@@ -1,0 +1,86 @@
+"""What is counted about sign-ups: windows of time, and letters to one address.
+
+The key is a keyed hash: the table tells nobody's address. After a change of `site.secret_key`
+everything is counted anew.
+"""
+
+import hmac
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from newsletter.core.clock import now
+from newsletter.core.tokens import TokenKeys
+from subscribers.models import SignUpCount
+
+MOST_LETTERS = 3
+"""One a day and three in all: asking is not allowed to become a nuisance."""
+_LETTER_EVERY = timedelta(days=1)
+_FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+def count_key(keys: TokenKeys, kind: str, thing: str) -> str:
+    """What stands in the table for this thing of this kind."""
+    return hmac.digest(keys.current, f"sign-up count: {kind} {thing}".encode(), "sha256").hex()
+
+
+def count(connection: Connection, keys: Sequence[str], until: datetime) -> Mapping[str, int]:
+    """One more of each, in windows that end then; returns how many there are now.
+
+    One statement, in one order for everybody: two who count the same things never block each other
+    for good.
+    """
+    dialect = connection.dialect.name
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    rows = [{"key": key, "until": until, "count": 1} for key in sorted(set(keys))]
+    counted = connection.execute(
+        insert(SignUpCount)
+        .on_conflict_do_update(
+            index_elements=[SignUpCount.key, SignUpCount.until],
+            set_={"count": SignUpCount.count + 1},
+        )
+        .returning(SignUpCount.key, SignUpCount.count),
+        rows,
+    )
+    return dict(counted.all())
+
+
+def letter_is_due(session: Session, keys: TokenKeys, address_key: str) -> bool:
+    """Whether the address may get a letter about a sign-up now; if so, it is counted.
+
+    Whoever asks holds the lock of the person's row: of two at once, one is told yes. Over all
+    lists, and surviving the outbox: the count stands until the person confirms.
+    """
+    today, in_all = _letter_keys(keys, address_key)
+    standing = session.execute(
+        select(SignUpCount.key, SignUpCount.count).where(
+            SignUpCount.key.in_([today, in_all]), SignUpCount.until > now()
+        )
+    )
+    counts = dict(standing.all())
+    if today in counts or counts.get(in_all, 0) >= MOST_LETTERS:
+        return False
+    count(session.connection(), [today], now() + _LETTER_EVERY)
+    count(session.connection(), [in_all], _FOREVER)
+    return True
+
+
+def forget_letters(session: Session, keys: TokenKeys, address_key: str) -> None:
+    """The person has confirmed: what comes later starts a count of its own; a day stays a day."""
+    _, in_all = _letter_keys(keys, address_key)
+    session.execute(delete(SignUpCount).where(SignUpCount.key == in_all))
+
+
+def forget_past_windows(connection: Connection) -> int:
+    """Windows that are over are of no use; returns how many went."""
+    gone = connection.execute(
+        delete(SignUpCount).where(SignUpCount.until <= now()).returning(SignUpCount.key)
+    )
+    return len(gone.all())
+
+
+def _letter_keys(keys: TokenKeys, address_key: str) -> tuple[str, str]:
+    return count_key(keys, "letter today", address_key), count_key(keys, "letter", address_key)

@@ -1,0 +1,90 @@
+"""What a list's sign-up form asks besides the address; values, pure."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from newsletter.core.errors import InputError
+from subscribers.models import MAX_NAME_CHARACTERS
+
+ADDRESS = "email"
+"""Asked by every form; no key of a field."""
+NAME = "name"
+"""The key whose answer is the person's name; every other is an attribute."""
+MAX_ANSWER_CHARACTERS = 500
+MAX_FIELDS = 20
+_MAX_LABEL_CHARACTERS = 100
+_KEY = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_REQUIRED = ":required"
+_CONTROLS = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class SignUpField:
+    """One question: `attributes[key]` holds the answer, `label` is what the form says."""
+
+    key: str
+    label: str
+    required: bool = False
+
+    @classmethod
+    def parse(cls, text: str, *, place: str = "--field") -> "SignUpField":
+        """From `KEY=LABEL` or `KEY=LABEL:required`.
+
+        Raises:
+            InputError: names what is wrong with it.
+        """
+        key, found, label = text.partition("=")
+        label, required = label.removesuffix(_REQUIRED).strip(), label.endswith(_REQUIRED)
+        if not found or not label:
+            raise InputError(place, f"expected KEY=LABEL or KEY=LABEL:required, found {text!r}")
+        if not _KEY.fullmatch(key) or key == ADDRESS:
+            raise InputError(
+                place, f"expected a key of a-z, 0-9 and _, such as `company`, found {key!r}"
+            )
+        if len(label) > _MAX_LABEL_CHARACTERS or _CONTROLS.search(label):
+            raise InputError(
+                place, f"expected a label of at most {_MAX_LABEL_CHARACTERS} characters"
+            )
+        return cls(key, label, required)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> "SignUpField":
+        return cls(data["key"], data["label"], data["required"])
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @property
+    def most_characters(self) -> int:
+        return MAX_NAME_CHARACTERS if self.key == NAME else MAX_ANSWER_CHARACTERS
+
+    def answer(self, typed: str) -> str:
+        """What was typed, tidied.
+
+        Raises:
+            InputError: names the key; nothing was typed where something must be, or too much.
+        """
+        tidied = _CONTROLS.sub("", typed).strip()
+        if self.required and not tidied:
+            raise InputError(self.key, f"Please fill in “{self.label}”.")
+        if len(tidied) > self.most_characters:
+            raise InputError(self.key, f"Please use at most {self.most_characters} characters.")
+        return tidied
+
+
+def read_fields(texts: Sequence[str]) -> tuple[SignUpField, ...]:
+    """The fields of a form, as a command names them.
+
+    Raises:
+        InputError: one is wrong, a key comes twice, or they are too many to ask anybody.
+    """
+    fields = tuple(SignUpField.parse(text) for text in texts)
+    keys = [field.key for field in fields]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise InputError("--field", f"expected different keys, found {key!r} twice")
+    if len(fields) > MAX_FIELDS:
+        raise InputError("--field", f"expected at most {MAX_FIELDS} fields")
+    return fields

@@ -1,0 +1,342 @@
+"""Signing up by the page: what a visitor types, what the owner of the address gets and says."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+import time_machine
+from sqlalchemy import func, select
+
+from newsletter.core.clock import now
+from newsletter.core.db import Sessions
+from newsletter.core.sections import SenderSettings
+from newsletter.core.tokens import TokenKeys
+from newsletter.mail.address import Address
+from newsletter.web.public import sign_up
+from subscribers import subscriptions, suppressions
+from subscribers.models import (
+    Subscriber,
+    SubscriberList,
+    SubscriptionStatus,
+    Suppression,
+    SuppressionReason,
+)
+from tests import factories
+from tests.sign_up import AT_EASE, ERASURE_KEY, Desk, open_desk, path_of, value_of
+
+ADA = "ada@example.org"
+ACTIVE, PENDING, UNSUBSCRIBED = (
+    SubscriptionStatus.ACTIVE,
+    SubscriptionStatus.PENDING,
+    SubscriptionStatus.UNSUBSCRIBED,
+)
+COMPANY = {"key": "company", "label": "Company", "required": True}
+NAME = {"key": "name", "label": "Your name", "required": False}
+
+
+@pytest.fixture
+def desk(sessions: Sessions, keys: TokenKeys, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.setattr(sign_up, "ANSWER_SECONDS", 0)
+    with open_desk(sessions, keys, signup=AT_EASE) as opened:
+        yield opened
+
+
+def test_sign_up_confirm_welcome(desk: Desk) -> None:
+    answer = desk.send()
+    assert answer.status_code == 200
+    assert "look into your mailbox" in answer.text
+    assert (desk.status(), desk.mails()) == (PENDING, [("confirmation", ADA)])
+    path = desk.confirm_path()
+    assert "Confirm my subscription" in desk.page(path)
+    assert desk.client.head(path).status_code == 200
+    assert desk.status() is PENDING, "GET and HEAD only show"
+    confirmed = desk.client.post(path)
+    assert "You are subscribed" in confirmed.text
+    assert desk.client.post(path).status_code == 200, "pressed twice"
+    assert (desk.status(), desk.mails()) == (ACTIVE, [("confirmation", ADA), ("welcome", ADA)])
+
+
+def test_every_change_has_its_evidence(desk: Desk) -> None:
+    desk.change(wording="I want mail, often.")
+    desk.headers["User-Agent"] = "Mozilla/5.0 Firefox/140.0"
+    assert "I want mail, often." in desk.page()
+    desk.send()
+    desk.client.post(desk.confirm_path(), headers=desk.headers)
+    asked, confirmed = desk.evidence()
+    assert (asked.change, asked.method, asked.form) == ("requested", "form", "mornings: page")
+    assert asked.source == "http://127.0.0.1:8000/s/mornings"
+    assert asked.wording == "I want mail, often."
+    assert {(e.ip, e.user_agent) for e in (asked, confirmed)} == {
+        ("192.0.2.7", "Mozilla/5.0 Firefox/140.0")
+    }
+    assert (confirmed.change, confirmed.method) == ("confirmed", "confirmation")
+    assert confirmed.wording == "Please confirm that you want to get Mornings by e-mail."
+
+
+def test_the_usual_wording_names_newsletter_and_list(desk: Desk) -> None:
+    sentence = (
+        "I want to get Field Notes (Mornings) by e-mail. I can leave with one click at any time."
+    )
+    assert sentence in desk.page()
+    desk.send()
+    (asked,) = desk.evidence()
+    assert asked.wording == sentence
+
+
+def test_nothing_the_visitor_typed_is_in_the_mail(desk: Desk) -> None:
+    desk.change(fields=[NAME, COMPANY])
+    typed = {"field_name": "Buy pills", "field_company": "https://evil.example"}
+    assert desk.send(**typed).status_code == 200
+    mail = desk.letter()
+    for part in mail.walk():
+        if not part.is_multipart():
+            assert "pills" not in part.get_content()
+            assert "evil" not in part.get_content()
+    assert "evil" not in " ".join(str(value) for value in mail.values())
+
+
+def test_answers_become_the_persons_own_by_confirming(desk: Desk) -> None:
+    desk.change(fields=[NAME, COMPANY])
+    desk.send(field_name="Ada", field_company="Analytical Engines", field_other="ignored")
+    assert (desk.person().name, desk.person().attributes) == ("", {})
+    desk.client.post(desk.confirm_path())
+    person = desk.person()
+    assert (person.name, person.attributes) == ("Ada", {"company": "Analytical Engines"})
+
+
+def test_a_stranger_changes_nothing_of_a_known_person(desk: Desk) -> None:
+    with desk.runtime.sessions.writing() as session:
+        readers = session.get_one(SubscriberList, desk.list_id)
+        factories.subscribed(session, readers, [ADA])
+        factories.person(session, ADA).attributes = {"company": "Engines"}
+    desk.change(fields=[COMPANY])
+    desk.send(field_company="Somebody else's")
+    assert (desk.status(), desk.person().attributes) == (ACTIVE, {"company": "Engines"})
+    assert desk.mails() == [("known", ADA)]
+    assert "already" in desk.letter()["Subject"]
+
+
+def test_one_letter_a_day_and_three_in_all_over_all_lists(desk: Desk) -> None:
+    with desk.runtime.sessions.writing() as session:
+        other = factories.a_list(session, "Evenings")
+        other.newsletter_id = desk.newsletter_id
+    start = now()
+    for day, expected in ((0, 1), (0, 1), (0.9, 1), (1.1, 2), (2.2, 3), (3.3, 3), (400, 3)):
+        with time_machine.travel(start + timedelta(days=day), tick=False):
+            assert desk.send().status_code == 200
+            desk.post({"email": ADA}, "/s/evenings/embed")
+        assert len(desk.mails()) == expected, day
+
+
+def test_confirming_ends_the_count(desk: Desk) -> None:
+    start = now()
+    for day in range(3):
+        with time_machine.travel(start + timedelta(days=1.1 * day), tick=False):
+            desk.send()
+    with time_machine.travel(start + timedelta(days=3), tick=False):
+        desk.client.post(desk.confirm_path())
+    with time_machine.travel(start + timedelta(days=5), tick=False):
+        desk.send()
+    assert [kind for kind, _ in desk.mails()] == [*["confirmation"] * 3, "welcome", "known"]
+
+
+@pytest.mark.parametrize("standing", ["new", "pending", "active", "left", "suppressed", "domain"])
+def test_every_address_gets_the_same_answer(desk: Desk, standing: str) -> None:
+    plain = desk.send("new@example.net")
+    _stand(desk, standing)
+    answer = desk.send()
+    assert (answer.status_code, answer.text) == (plain.status_code, plain.text)
+    program = desk.json({"email": "bob@example.net"})
+    known = desk.json({"email": ADA})
+    assert (known.status_code, known.json()) == (program.status_code, program.json())
+    assert dict(known.headers) == dict(program.headers)
+
+
+def _stand(desk: Desk, standing: str) -> None:
+    with desk.runtime.sessions.writing() as session:
+        readers = session.get_one(SubscriberList, desk.list_id)
+        keys = {"suppressed": ADA, "domain": suppressions.domain_suppression("example.org")}
+        if standing in keys:
+            reason = SuppressionReason.MANUAL
+            suppressions.suppress(session, keys[standing], reason=reason, source="test")
+        elif standing == "pending":
+            subscriptions.request(
+                session, factories.person(session, ADA), readers, factories.EVIDENCE
+            )
+        elif standing != "new":
+            (subscription,) = factories.subscribed(session, readers, [ADA])
+            if standing == "left":
+                subscriptions.end(session, subscription, factories.EVIDENCE)
+
+
+@pytest.mark.parametrize("key", [ADA, "@example.org"])
+@pytest.mark.parametrize("here", [True, False])
+def test_a_suppressed_address_gets_no_mail_and_is_not_even_kept(
+    desk: Desk, key: str, here: bool
+) -> None:
+    with desk.runtime.sessions.writing() as session:
+        suppressions.suppress(
+            session,
+            key,
+            reason=SuppressionReason.COMPLAINT,
+            source="test",
+            list_id=desk.list_id if here else 0,
+        )
+    assert desk.send().status_code == 200
+    assert desk.mails() == []
+    with desk.runtime.sessions.reading() as session:
+        assert session.scalar(select(func.count(Subscriber.id))) == 0
+
+
+@pytest.mark.parametrize("confirms", [True, False])
+def test_who_was_erased_comes_back_by_their_own_confirmation_alone(
+    desk: Desk, confirms: bool
+) -> None:
+    desk.change(confirms=confirms)
+    with desk.runtime.sessions.writing() as session:
+        key = suppressions.erased_suppression(ERASURE_KEY, Address.parse(ADA).key)
+        suppressions.suppress(session, key, reason=SuppressionReason.ERASED, source="test")
+    desk.send()
+    assert (desk.status(), desk.mails()) == (PENDING, [("confirmation", ADA)])
+    with desk.runtime.sessions.reading() as session:
+        assert session.scalars(select(Suppression)).all(), "a stranger lifts nothing"
+    desk.client.post(desk.confirm_path())
+    with desk.runtime.sessions.reading() as session:
+        assert session.scalars(select(Suppression)).all() == []
+    assert desk.status() is ACTIVE
+
+
+def test_single_opt_in_is_at_once_for_the_new_and_never_for_who_left(desk: Desk) -> None:
+    desk.change(confirms=False, fields=[NAME])
+    answer = desk.send(field_name="Ada")
+    assert "You are on the list" in answer.text
+    assert (desk.status(), desk.mails(), desk.person().name) == (ACTIVE, [("welcome", ADA)], "Ada")
+    (joined,) = desk.evidence()
+    assert (joined.change, joined.method, joined.form) == ("subscribed", "form", "mornings: page")
+    left = desk.client.post(path_of("u", desk.letter()))
+    assert left.status_code == 200
+    assert desk.status() is UNSUBSCRIBED
+    again = desk.send()
+    assert again.text == answer.text
+    assert (desk.status(), desk.mails()[-1]) == (PENDING, ("confirmation", ADA))
+
+
+def test_a_list_that_welcomes_nobody_sends_no_welcome(desk: Desk) -> None:
+    desk.change(welcomes=False)
+    desk.send()
+    desk.client.post(desk.confirm_path())
+    assert (desk.status(), len(desk.mails())) == (ACTIVE, 1)
+
+
+def test_who_left_is_back_only_by_confirming(desk: Desk) -> None:
+    _stand(desk, "left")
+    desk.send()
+    assert desk.status() is PENDING
+    desk.client.post(desk.confirm_path())
+    assert desk.status() is ACTIVE
+
+
+def test_an_old_link_does_not_confirm_and_offers_a_new_one(desk: Desk) -> None:
+    start = now()
+    with time_machine.travel(start, tick=False):
+        desk.send()
+    old = desk.confirm_path()
+    with time_machine.travel(start + timedelta(days=6.9), tick=False):
+        assert desk.client.get(old).status_code == 200
+    with time_machine.travel(start + timedelta(days=7.1), tick=False):
+        for method in ("GET", "HEAD", "POST"):
+            assert desk.client.request(method, old).status_code == 410
+        assert desk.status() is PENDING
+        page = desk.client.get(old).text
+        assert "This link is too old" in page
+        assert f'action="{old}/again"' in page
+        first = desk.client.post(f"{old}/again")
+        assert len(desk.mails()) == 2
+        assert desk.client.post(f"{old}/again").text == first.text
+        assert len(desk.mails()) == 2, "one a day"
+        assert desk.client.get(f"{old}/again").status_code == 405
+        assert desk.client.post(desk.confirm_path()).status_code == 200
+        answer = desk.client.post(f"{old}/again")
+        assert (answer.text, desk.status()) == (first.text, ACTIVE)
+
+
+def test_a_link_whose_subscription_was_left_meanwhile_confirms_nothing(desk: Desk) -> None:
+    desk.send()
+    link = desk.confirm_path()
+    desk.client.post(link)
+    desk.client.post(path_of("u", desk.letter()))
+    answer = desk.client.post(link)
+    assert answer.status_code == 410
+    assert "You are not subscribed" in answer.text
+    assert 'href="/s/mornings"' in answer.text
+    assert desk.status() is UNSUBSCRIBED
+
+
+def test_who_is_suppressed_meanwhile_gets_no_mail_by_confirming_or_asking_again(desk: Desk) -> None:
+    start = now()
+    with time_machine.travel(start, tick=False):
+        desk.send()
+    link = desk.confirm_path()
+    with desk.runtime.sessions.writing() as session:
+        suppressions.suppress(session, ADA, reason=SuppressionReason.GONE, source="test")
+    with time_machine.travel(start + timedelta(days=8), tick=False):
+        assert desk.client.post(f"{link}/again").status_code == 200
+    with time_machine.travel(start + timedelta(days=2), tick=False):
+        assert desk.client.post(link).status_code == 200
+    assert (desk.status(), desk.mails()) == (ACTIVE, [("confirmation", ADA)])
+
+
+def test_private_lists_and_lists_without_a_newsletter_have_no_form(desk: Desk) -> None:
+    with desk.runtime.sessions.writing() as session:
+        factories.a_list(session, "Orphans")
+    desk.change(is_public=False)
+    for path in ("/s/mornings", "/s/orphans", "/s/none", "/s/%00"):
+        assert desk.client.get(path).status_code == 404
+        assert desk.post({"email": ADA}, f"{path}/embed").status_code == 404
+        answer = desk.client.post(path, json={"email": ADA})
+        assert (answer.status_code, answer.json()["status"]) == (404, "not found")
+    assert desk.mails() == []
+
+
+@pytest.mark.parametrize(
+    "email", ["", "ada", "ada@", "a b@example.org", "ada@example.org\r\nBcc: x@y.org", "\0@e.org"]
+)
+def test_what_is_no_address_is_said_beside_the_field(desk: Desk, email: str) -> None:
+    desk.change(fields=[COMPANY])
+    answer = desk.send(email, field_company="Engines")
+    assert answer.status_code == 422
+    assert '<a href="#email">Please type your address' in answer.text
+    assert 'aria-describedby="email-error"' in answer.text
+    assert value_of("field_company", answer.text) == "Engines", "nothing typed is lost"
+    missing = desk.send(ADA)
+    assert missing.status_code == 422
+    assert '<a href="#field_company">Please fill in “Company”.</a>' in missing.text
+    assert value_of("email", missing.text) == ADA
+    assert desk.mails() == []
+
+
+def test_what_is_typed_is_shown_again_as_text_alone(desk: Desk) -> None:
+    desk.change(fields=[COMPANY])
+    hostile = """'"></p><script>alert(1)</script>"""
+    answer = desk.send(hostile, field_company=hostile)
+    assert answer.status_code == 422
+    assert "<script" not in answer.text
+    assert value_of("email", answer.text) == value_of("field_company", answer.text) == hostile
+
+
+def test_two_sign_ups_leave_one_person_and_one_mail(desk: Desk) -> None:
+    for spelling in (ADA, "ADA@Example.org", " ada@example.org "):
+        assert desk.send(spelling).status_code == 200
+    assert len(desk.mails()) == 1
+    with desk.runtime.sessions.reading() as session:
+        assert session.scalar(select(func.count(Subscriber.id))) == 1
+    assert len(desk.evidence()) == 1
+
+
+def test_without_a_sender_the_form_says_that_it_cannot(sessions: Sessions, keys: TokenKeys) -> None:
+    with open_desk(sessions, keys, sender=SenderSettings()) as desk:
+        answer = desk.send()
+        assert answer.status_code == 503
+        assert "cannot answer right now" in answer.text
+        with sessions.reading() as session:
+            assert session.scalar(select(func.count(Subscriber.id))) == 0, "nothing half-done"

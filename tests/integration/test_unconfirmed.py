@@ -1,0 +1,167 @@
+"""Who never confirmed is forgotten in time, and nobody else."""
+
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+import time_machine
+from sqlalchemy import func, select
+
+from newsletter.broadcasts.models import DeliveryState
+from newsletter.core.clock import now
+from newsletter.core.db import Sessions
+from newsletter.core.tokens import TokenKeys
+from newsletter.jobs import daily
+from newsletter.jobs.celery import KEEP_HOUSE, create_app
+from newsletter.jobs.embedded import sending
+from newsletter.privacy import unconfirmed
+from newsletter.privacy.unconfirmed import count_unconfirmed, forget_unconfirmed
+from newsletter.sending.models import SystemMail
+from newsletter.web.public import sign_up
+from subscribers import subscriptions
+from subscribers.models import (
+    ConsentEvent,
+    SignUpCount,
+    Subscriber,
+    SubscriberList,
+    SubscriptionStatus,
+)
+from subscribers.subscriptions import Evidence
+from tests import factories
+from tests.sign_up import AT_EASE, Desk, open_desk, path_of
+
+ADA, BOB = "ada@example.org", "bob@example.org"
+
+
+@pytest.fixture
+def desk(sessions: Sessions, keys: TokenKeys, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.setattr(sign_up, "ANSWER_SECONDS", 0)
+    with open_desk(sessions, keys, signup=AT_EASE) as opened:
+        yield opened
+
+
+def days_later(desk: Desk, days: float) -> int:
+    with time_machine.travel(now() + timedelta(days=days), tick=False):
+        with desk.runtime.sessions.reading() as session:
+            would = count_unconfirmed(session, desk.runtime.settings)
+        assert forget_unconfirmed(desk.runtime.sessions, desk.runtime.settings) == would
+    return would
+
+
+def addresses(sessions: Sessions) -> list[str]:
+    with sessions.reading() as session:
+        return list(session.scalars(select(Subscriber.email).order_by(Subscriber.email)))
+
+
+def test_who_never_confirmed_is_gone_without_a_trace_after_30_days(desk: Desk) -> None:
+    desk.send(ADA)
+    with desk.runtime.sessions.writing() as session:
+        (mail,) = session.scalars(select(SystemMail))
+        mail.state = DeliveryState.ACCEPTED
+    assert days_later(desk, 29.9) == 0
+    assert days_later(desk, 30.1) == 1
+    assert addresses(desk.runtime.sessions) == []
+    with desk.runtime.sessions.reading() as session:
+        for table in (ConsentEvent, SystemMail):
+            assert session.scalar(select(func.count()).select_from(table)) == 0
+    assert days_later(desk, 30.1) == 0
+
+
+def test_the_count_of_letters_outlives_the_person(desk: Desk) -> None:
+    start = now()
+    for month in range(5):
+        with time_machine.travel(start + timedelta(days=31 * month), tick=False):
+            forget_unconfirmed(desk.runtime.sessions, desk.runtime.settings)
+            assert addresses(desk.runtime.sessions) == []
+            desk.send(ADA)
+            with desk.runtime.sessions.reading() as session:
+                sent = len(desk.mails())
+                assert sent == min(month + 1, 3)
+    with desk.runtime.sessions.reading() as session:
+        assert ADA not in " ".join(session.scalars(select(SignUpCount.key)))
+
+
+def test_who_confirmed_asked_again_lately_or_was_imported_stays(desk: Desk) -> None:
+    desk.send(ADA)
+    desk.client.post(desk.confirm_path())
+    with desk.runtime.sessions.writing() as session:
+        readers = session.get_one(SubscriberList, desk.list_id)
+        cyd = factories.person(session, "cyd@example.org")
+        subscriptions.request(session, cyd, readers, Evidence("import", "people.csv:2"))
+    with time_machine.travel(now() + timedelta(days=20), tick=False):
+        desk.send(BOB)
+    assert days_later(desk, 40) == 0
+    assert addresses(desk.runtime.sessions) == [ADA, BOB, "cyd@example.org"]
+
+
+def test_who_left_and_asked_again_has_left_still(desk: Desk) -> None:
+    desk.send(ADA)
+    desk.client.post(desk.confirm_path())
+    desk.client.post(path_of("u", desk.letter()))
+    desk.send(ADA)
+    assert desk.status() is SubscriptionStatus.PENDING
+    assert days_later(desk, 31) == 1
+    assert desk.status() is SubscriptionStatus.UNSUBSCRIBED
+    assert desk.evidence()[-1].method == "retention"
+    with time_machine.travel(now() + timedelta(days=32), tick=False):
+        desk.send(ADA)
+        desk.client.post(desk.confirm_path())
+    assert desk.status() is SubscriptionStatus.ACTIVE, "by their own confirmation"
+
+
+def test_who_is_on_another_list_loses_the_request_alone(desk: Desk) -> None:
+    with desk.runtime.sessions.writing() as session:
+        other = factories.a_list(session, "Evenings")
+        factories.subscribed(session, other, [ADA])
+    desk.send(ADA)
+    assert days_later(desk, 31) == 1
+    assert (addresses(desk.runtime.sessions), desk.status()) == ([ADA], None)
+    assert [event.list_id for event in desk.evidence()] == [other.id]
+
+
+def test_many_go_in_chunks(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unconfirmed, "CHUNK_ROWS", 2)
+    for number in range(5):
+        desk.json({"email": f"r{number}@example.org"})
+    chunks: list[int] = []
+    with time_machine.travel(now() + timedelta(days=31), tick=False):
+        forget_unconfirmed(desk.runtime.sessions, desk.runtime.settings, chunks.append)
+    assert chunks == [2, 2, 1]
+
+
+def test_it_is_done_by_the_embedded_sender_beside_the_sending(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daily, "_FIRST_SECONDS", 0)
+    with time_machine.travel(now() - timedelta(days=31), tick=False):
+        desk.send(ADA)
+    end = time.monotonic() + 30
+    with sending(desk.runtime, [factories.memory()]):
+        while addresses(desk.runtime.sessions):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
+
+def test_beat_asks_for_it_every_hour(desk: Desk) -> None:
+    schedule = create_app(desk.runtime.settings).conf.beat_schedule["keep house"]
+    assert schedule["task"] == KEEP_HOUSE
+    assert schedule["schedule"] == daily.PERIOD_SECONDS
+
+
+def test_a_turn_that_fails_is_had_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daily, "_FIRST_SECONDS", 0.01)
+    monkeypatch.setattr(daily, "PERIOD_SECONDS", 0.01)
+    tries: list[int] = []
+
+    def fails(*_: object) -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            raise RuntimeError("not today")
+
+    monkeypatch.setattr(daily, "keep_house", fails)
+    end = time.monotonic() + 30
+    with daily.keeping_house(desk.runtime):
+        while len(tries) < 2:
+            assert time.monotonic() < end
+            time.sleep(0.01)
