@@ -6,7 +6,7 @@ purpose never verifies for another. Old keys only verify.
 """
 
 import hmac
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b32decode, b32encode, urlsafe_b64decode, urlsafe_b64encode
 from binascii import b2a_base64
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +53,21 @@ def verify(keys: TokenKeys, purpose: str, token: str) -> bytes | None:
         if hmac.compare_digest(mac, expected):
             return body[_HEADER_BYTES:]
     return None
+
+
+def to_base32(token: str) -> str:
+    """The same token where letter case may be lost on the way, such as in an address."""
+    raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    return b32encode(raw).rstrip(b"=").decode().lower()
+
+
+def from_base32(text: str) -> str:
+    """The token of which `to_base32` made this; of anything else what no key verifies."""
+    try:
+        raw = b32decode(text.upper() + "=" * (-len(text) % 8))
+    except ValueError:
+        return ""
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _decode(token: str) -> bytes | None:

@@ -5,10 +5,12 @@ from celery.signals import setup_logging
 
 from newsletter.broadcasts.sweep import PERIOD_SECONDS
 from newsletter.core.config import Settings
+from newsletter.jobs import polling
 
 BROKER_TIMEOUT_SECONDS = 5
 DELIVER_SLICE = "newsletter.jobs.tasks.deliver_slice"
 SWEEP = "newsletter.jobs.tasks.sweep"
+POLL_MAILBOX = "newsletter.jobs.tasks.poll_mailbox"
 
 
 def create_app(settings: Settings) -> Celery:
@@ -52,6 +54,12 @@ def create_app(settings: Settings) -> Celery:
             }
         },
     )
+    if settings.bounces.around_a_token is not None:
+        app.conf.beat_schedule["mailbox"] = {
+            "task": POLL_MAILBOX,
+            "schedule": polling.PERIOD_SECONDS,
+            "options": {"expires": polling.PERIOD_SECONDS},
+        }
     return app
 
 

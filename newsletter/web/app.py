@@ -11,9 +11,16 @@ from newsletter.core.runtime import Runtime
 from newsletter.tracking.links import Links
 from newsletter.tracking.recorder import Recorder
 from newsletter.web import headers, problems
-from newsletter.web.public import archive, confirmation, health, leaving, tracking
-
-MAX_BODY_BYTES = 8_192
+from newsletter.web.bodies import MAX_BODY_BYTES
+from newsletter.web.public import (
+    archive,
+    confirmation,
+    health,
+    leaving,
+    personal_data,
+    preferences,
+    tracking,
+)
 
 
 def create_app(runtime: Runtime) -> FastAPI:
@@ -24,7 +31,8 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.state.recorder = Recorder(runtime.sessions)
     app.middleware("http")(_with_headers)
     problems.install(app)
-    for part in (health, tracking, leaving, confirmation, archive):
+    public = (health, tracking, leaving, preferences, personal_data, confirmation, archive)
+    for part in public:
         app.include_router(part.router)
     static = Path(__file__).parent / "static"
     app.mount("/static", StaticFiles(directory=static), name="static")
@@ -42,7 +50,7 @@ async def _with_headers(
     request: Request, answer: Callable[[Request], Awaitable[Response]]
 ) -> Response:
     if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
-        response: Response = problems.page(request, 413, "That is more than we can take.")
+        response: Response = problems.page(request, 413)
     else:
         response = await answer(request)
     for name, value in headers.STRICT.items():

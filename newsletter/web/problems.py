@@ -16,6 +16,8 @@ log = logs.get(__name__)
 _SENTENCES = {
     404: "This link leads nowhere. It may be incomplete, or what it led to is gone.",
     405: "That cannot be done here.",
+    403: "That needs the link that we mail to the owner of the address.",
+    413: "That is more than we can take.",
     422: "That request was incomplete.",
     503: "We cannot answer right now. Please try again in a minute.",
 }

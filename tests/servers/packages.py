@@ -25,6 +25,9 @@ class Program:
         return Path(found) if found else None
 
 
+DOVECOT = Program("dovecot", "dovecot-imapd")
+DOVECOT_IMAP = Program("/usr/lib/dovecot/imap", "dovecot-imapd")
+DOVECOT_POP3 = Program("/usr/lib/dovecot/pop3", "dovecot-pop3d")
 INITDB = Program("initdb", "postgresql")
 POSTGRES = Program("postgres", "postgresql")
 OPENDKIM = Program("opendkim", "opendkim")
@@ -34,7 +37,10 @@ REDIS = Program("redis-server", "redis-server")
 SMTP_SINK = Program("smtp-sink", "postfix")
 SPAMASSASSIN = Program("spamassassin", "spamassassin")
 
-ALL = (INITDB, OPENDKIM, POSTGRES, REDIS, SMTP_SINK, SPAMASSASSIN, PG_DUMP, PSQL)
+ALL = (
+    *(DOVECOT, DOVECOT_IMAP, DOVECOT_POP3, INITDB, OPENDKIM, POSTGRES, REDIS, SMTP_SINK),
+    *(SPAMASSASSIN, PG_DUMP, PSQL),
+)
 
 
 def install_missing() -> None:

@@ -1,0 +1,49 @@
+"""`newsletter unsubscribes`: leaving by mail, from standard input or a mailbox."""
+
+import sys
+
+import typer
+
+from newsletter.bounces import leaving_by_mail
+from newsletter.bounces.mailbox import HEAD_BYTES
+from newsletter.cli import output, state
+
+app = typer.Typer(help="Unsubscribes that come by mail.", no_args_is_help=True)
+
+
+@app.command()
+def ingest(*, dry_run: output.DryRun = False) -> None:
+    """Take one mail from standard input; exit code 1 when it unsubscribes nobody."""
+    runtime = state.runtime()
+    mail = _first_bytes()
+    with runtime.sessions.writing(rehearse=dry_run) as session:
+        verdict = leaving_by_mail.ingest(session, runtime.keys, mail)
+    if verdict.subscriber_id is None:
+        output.problem(f"Nobody was unsubscribed: {verdict.why_not}.")
+        raise typer.Exit(1)
+    if verdict.ended:
+        verb = "would be" if dry_run else "is"
+        output.say(f"Subscriber {verdict.subscriber_id} {verb} unsubscribed.")
+    else:
+        output.say(f"Subscriber {verdict.subscriber_id} was unsubscribed before.")
+
+
+@app.command()
+def poll(*, dry_run: output.DryRun = False) -> None:
+    """Look through the mailbox of the settings now; serve and the workers do so by themselves.
+
+    What is understood is deleted there, everything else stays as it is.
+    """
+    found = leaving_by_mail.poll(state.runtime(), rehearse=dry_run)
+    output.say(
+        f"{found.looked_at} new mails: {found.understood} {'would be' if dry_run else 'were'} "
+        f"understood, {found.left_alone} left alone."
+    )
+
+
+def _first_bytes() -> bytes:
+    """The header; the rest is read too, so that whoever writes it gets no broken pipe."""
+    mail = sys.stdin.buffer.read(HEAD_BYTES)
+    while sys.stdin.buffer.read(HEAD_BYTES):
+        pass
+    return mail
