@@ -25,11 +25,13 @@ class Program:
         return Path(found) if found else None
 
 
+CHROMIUM = Program("chromium", "chromium")
 DOVECOT = Program("dovecot", "dovecot-imapd")
 DOVECOT_IMAP = Program("/usr/lib/dovecot/imap", "dovecot-imapd")
 DOVECOT_POP3 = Program("/usr/lib/dovecot/pop3", "dovecot-pop3d")
 INITDB = Program("initdb", "postgresql")
 POSTGRES = Program("postgres", "postgresql")
+NPM = Program("npm", "npm")
 OPENDKIM = Program("opendkim", "opendkim")
 PG_DUMP = Program("pg_dump", "postgresql-client")
 PSQL = Program("psql", "postgresql-client")
@@ -38,8 +40,8 @@ SMTP_SINK = Program("smtp-sink", "postfix")
 SPAMASSASSIN = Program("spamassassin", "spamassassin")
 
 ALL = (
-    *(DOVECOT, DOVECOT_IMAP, DOVECOT_POP3, INITDB, OPENDKIM, POSTGRES, REDIS, SMTP_SINK),
-    *(SPAMASSASSIN, PG_DUMP, PSQL),
+    *(CHROMIUM, DOVECOT, DOVECOT_IMAP, DOVECOT_POP3, INITDB, NPM, OPENDKIM, POSTGRES, REDIS),
+    *(SMTP_SINK, SPAMASSASSIN, PG_DUMP, PSQL),
 )
 
 

@@ -13,6 +13,7 @@ from subscribers.details import Details
 from subscribers.models import TrackingConsent
 from subscribers.preferences import Cadence, Wish
 
+_IN_ORDER = ("until", "name", "locale", "time_zone")
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
@@ -56,7 +57,7 @@ def read(form: Form, time_zone: str, not_before: datetime | None) -> Answers:
     wish = _wish(form, time_zone, problems)
     if wish.paused_until and not_before and wish.paused_until < not_before:
         problems["until"] = "Choose a later day: to end a pause, ask for your own link below."
-    return Answers(wish, said, problems)
+    return Answers(wish, said, {name: problems[name] for name in _IN_ORDER if name in problems})
 
 
 def _wish(form: Form, time_zone: str, problems: dict[str, str]) -> Wish:
