@@ -36,8 +36,9 @@ def poll(*, dry_run: output.DryRun = False) -> None:
     """
     found = leaving_by_mail.poll(state.runtime(), rehearse=dry_run)
     output.say(
-        f"{found.looked_at} new mails: {found.understood} {'would be' if dry_run else 'were'} "
-        f"understood, {found.left_alone} left alone."
+        f"New mails: {found.looked_at}. Unsubscribes among them"
+        f"{', to be done and deleted' if dry_run else ', done and deleted'}: {found.understood}. "
+        f"Left alone: {found.left_alone}."
     )
 
 
