@@ -216,7 +216,10 @@ class BounceSettings(_Section):
 
     @property
     def around_a_token(self) -> tuple[str, str] | None:
-        """What stands before and behind a token in an address; None: no mailbox is kept."""
+        """What stands before and behind a token in an address, and means itself in a URL too.
+
+        None: no mailbox is kept.
+        """
         if not self.domain or not self.mailbox.get_secret_value():
             return None
         return self.prefix, f"@{self.domain}"

@@ -1,11 +1,10 @@
 """The header fields that name one message: the same on every attempt."""
 
 from hashlib import sha256
-from urllib.parse import quote
 
 from newsletter.core.tokens import TokenKeys
 from newsletter.rendering.compiled import Frozen
-from newsletter.rendering.mail_tokens import Door, MailToken, mint_leave
+from newsletter.rendering.mail_tokens import Door, mint_by_mail, mint_leave
 from subscribers.recipient import Recipient
 
 
@@ -36,6 +35,5 @@ def _ways_to_leave(frozen: Frozen, subscriber_id: int, delivery_id: int, keys: T
     if identity.leave_mailbox is None:
         return page
     before, behind = identity.leave_mailbox
-    token = MailToken(identity.newsletter_id, subscriber_id, delivery_id).mint(keys)
-    address = quote(f"{before}{token}{behind}", safe="@+")
-    return f"{page},\r\n <mailto:{address}?subject=unsubscribe>"
+    token = mint_by_mail(keys, identity.newsletter_id, subscriber_id, delivery_id)
+    return f"{page},\r\n <mailto:{before}{token}{behind}?subject=unsubscribe>"

@@ -32,6 +32,7 @@ def send_owner_link(
     Raises:
         ConfigurationError: the newsletter has no sender address.
     """
+    session.refresh(person, with_for_update=True)  # two at once would both be the first today
     until = int(now().timestamp()) + OWNER_HOURS * 3600
     token = OwnerToken(newsletter.id, person.id, until).mint(runtime.keys)
     url = f"{runtime.settings.site.public_url}/p/{token}"
@@ -45,8 +46,8 @@ def tell_of_leaving(
 ) -> bool:
     """Tell the owner that somebody with a mail of theirs left for them, and how to undo it.
 
-    `lists` are those that were left, if not all. A letter that cannot be made keeps nobody from
-    leaving.
+    In the transaction of the leaving, whose locks keep a second one waiting. `lists` are those that
+    were left, if not all. A letter that cannot be made keeps nobody from leaving.
     """
     newsletter = session.get_one(Newsletter, token.newsletter_id)
     person = session.get_one(Subscriber, token.subscriber_id)
@@ -70,7 +71,6 @@ def _post(
 ) -> bool:
     """One more letter of this kind today, if it is not too many."""
     kind, subject, variables = about
-    session.refresh(person, with_for_update=True)  # two at once would both be the first today
     key = f"{kind}-{newsletter.id}-{person.id}-{now().date().isoformat()}-"
     sent = session.scalar(
         select(func.count()).where(SystemMail.idempotency_key.startswith(key, autoescape=True))

@@ -1,6 +1,7 @@
 """Mailboxes on a real Dovecot, by IMAP and POP3: each mail once, deleted only when understood."""
 
 import time
+from collections.abc import Sequence
 
 import pytest
 from pydantic import SecretStr
@@ -113,6 +114,37 @@ def test_a_crash_between_commit_and_deleting_repeats_nothing(
     assert leaving_by_mail.poll(runtime) == Collected(0, 0)
     assert statuses(runtime.sessions) == ["active", "active"]
     assert mail_server.mails() == {}
+
+
+def test_of_two_who_look_at_a_mail_at_once_one_gets_it(
+    runtime: Runtime, mail_server: Dovecot, protocol: str
+) -> None:
+    two_readers(runtime)
+    mail_server.deliver("one", b"Subject: x\r\n\r\n")
+    url, handled = MailboxUrl.parse(mail_server.url(protocol)), []
+
+    def handle(session: Session, head: bytes) -> bool:
+        handled.append(head)
+        return False
+
+    class Slow:
+        def uids(self) -> list[str]:
+            return ["1"]
+
+        def head(self, uid: str) -> bytes:
+            """Meanwhile somebody else goes through the same mailbox."""
+            collect(runtime.sessions, Quick(), url.key, handle)
+            return uid.encode()
+
+        def delete(self, uids: Sequence[str]) -> None:
+            assert not uids
+
+    class Quick(Slow):
+        def head(self, uid: str) -> bytes:
+            return uid.encode()
+
+    assert collect(runtime.sessions, Slow(), url.key, handle) == Collected(1, 0)
+    assert handled == [b"1"]
 
 
 def test_a_huge_or_broken_mail_stops_nobody(runtime: Runtime, mail_server: Dovecot) -> None:
