@@ -6,16 +6,15 @@ else is the owner's, who proved that the mailbox is theirs.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
-from newsletter.core.errors import InputError
 from subscribers import subscriptions
+from subscribers.days import first_moment, local_day
 from subscribers.models import (
     Subscriber,
     SubscriberList,
@@ -26,7 +25,6 @@ from subscribers.models import (
 from subscribers.subscriptions import Evidence
 
 A_MONTH = timedelta(days=30)
-LONGEST_PAUSE = timedelta(days=366)
 
 
 class Cadence(StrEnum):
@@ -133,7 +131,10 @@ def change(
     by_owner: bool,
 ) -> Changes:
     """Do what is asked; what only the owner may ask for is left alone for anybody else."""
-    session.refresh(person, with_for_update=True)  # two who join at once would both add a row
+    # Two who join at once would both add a row. Not the key: evidence that somebody else writes
+    # for this person refers to it, and would wait for us with what we want next.
+    session.refresh(person, with_for_update={"key_share": True})
+    session.execute(_standing(person.id, newsletter_id).with_for_update(of=Subscription))
     left = _leave(session, person.id, newsletter_id, wish, evidence)
     joined = _join(session, person, newsletter_id, wish, evidence) if by_owner else []
     standing = _active(session, person.id, newsletter_id)
@@ -148,48 +149,20 @@ def pause_for_a_month(
     session: Session, person: Subscriber, newsletter_id: int, evidence: Evidence
 ) -> date:
     """No issue of the newsletter before that day; a longer pause stays as it is."""
-    zone = _zone(person.time_zone)
-    day = (now() + A_MONTH).astimezone(zone).date()
-    wish = Wish({}, Cadence.PAUSE, datetime.combine(day, time(), zone))
+    day = local_day(now() + A_MONTH, person.time_zone)
+    wish = Wish({}, Cadence.PAUSE, first_moment(day, person.time_zone))
     standing = _active(session, person.id, newsletter_id)
     _set_cadence(session, standing, wish, evidence, by_owner=False)
     until = max((until for found in standing if (until := _pause(found))), default=None)
     return local_day(until, person.time_zone) if until else day
 
 
-def until_day(text: str, time_zone: str) -> datetime:
-    """The first moment of a day, written as `2026-06-17`, where the person lives.
-
-    Raises:
-        InputError: it is no day, past, or too far away.
-    """
-    try:
-        day = date.fromisoformat(text.strip())
-    except ValueError:
-        raise InputError("until", "choose the day when issues should come again") from None
-    until = datetime.combine(day, time(), _zone(time_zone))
-    if until <= now():
-        raise InputError("until", "choose a day that is still to come")
-    if until > now() + LONGEST_PAUSE:
-        raise InputError("until", "choose a day within a year")
-    return until
-
-
-def local_day(moment: datetime, time_zone: str) -> date:
-    """The day that it is then where the person lives."""
-    return moment.astimezone(_zone(time_zone)).date()
-
-
-def _zone(name: str) -> ZoneInfo:
-    """An imported name may be of no zone."""
-    try:
-        return ZoneInfo(name or "UTC")
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return ZoneInfo("UTC")
-
-
 def _active(session: Session, subscriber_id: int, newsletter_id: int) -> Sequence[Subscription]:
-    return session.scalars(
+    return session.scalars(_standing(subscriber_id, newsletter_id)).all()
+
+
+def _standing(subscriber_id: int, newsletter_id: int) -> Select[Subscription]:
+    return (
         select(Subscription)
         .join(SubscriberList)
         .where(
@@ -198,7 +171,7 @@ def _active(session: Session, subscriber_id: int, newsletter_id: int) -> Sequenc
             SubscriberList.newsletter_id == newsletter_id,
         )
         .order_by(Subscription.list_id)
-    ).all()
+    )
 
 
 def _to_join(session: Session, newsletter_id: int, on: Sequence[int]) -> list[ListChoice]:

@@ -32,7 +32,8 @@ def send_owner_link(
     Raises:
         ConfigurationError: the newsletter has no sender address.
     """
-    session.refresh(person, with_for_update=True)  # two at once would both be the first today
+    # Two at once would both be the first today.
+    session.refresh(person, with_for_update={"key_share": True})
     until = int(now().timestamp()) + OWNER_HOURS * 3600
     token = OwnerToken(newsletter.id, person.id, until).mint(runtime.keys)
     url = f"{runtime.settings.site.public_url}/p/{token}"

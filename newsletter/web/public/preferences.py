@@ -20,8 +20,9 @@ from newsletter.web.forms import Form, Sent
 from newsletter.web.pages import render
 from newsletter.web.public.preferences_form import Answers, read
 from newsletter.web.public.visitors import Visitor, visitor
-from subscribers import details, preferences
-from subscribers.preferences import A_MONTH, CADENCES, CONSENTS, LONGEST_PAUSE, Cadence, Changes
+from subscribers import days, details, preferences
+from subscribers.days import LONGEST_PAUSE
+from subscribers.preferences import A_MONTH, CADENCES, CONSENTS, Cadence, Changes
 
 router = APIRouter()
 
@@ -101,7 +102,7 @@ def _shown(
         session, person.id, found.newsletter.id, by_owner=found.is_owner
     )
     until = standing.paused_until
-    day = preferences.local_day(until or now() + A_MONTH, person.time_zone)
+    day = days.local_day(until or now() + A_MONTH, person.time_zone)
     values = {
         "name": person.name,
         "locale": person.locale,
@@ -124,7 +125,7 @@ def _shown(
         "cadences": _cadences(found, standing),
         "consents": CONSENTS,
         "zones": details.time_zones() if found.is_owner else {},
-        "last_day": preferences.local_day(now() + LONGEST_PAUSE, person.time_zone),
+        "last_day": days.local_day(now() + LONGEST_PAUSE, person.time_zone),
         "is_saved": False,
         **more,
     }

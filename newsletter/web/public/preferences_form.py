@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from newsletter.core.errors import InputError
 from newsletter.web.forms import Form
-from subscribers import details, preferences
+from subscribers import days, details
 from subscribers.details import Details
 from subscribers.models import TrackingConsent
 from subscribers.preferences import Cadence, Wish
@@ -66,7 +66,7 @@ def _wish(form: Form, time_zone: str, problems: dict[str, str]) -> Wish:
     until = None
     if cadence is Cadence.PAUSE:
         try:
-            until = preferences.until_day(form.one("until"), time_zone)
+            until = days.until_day(form.one("until"), time_zone)
         except InputError as error:
             problems[error.place] = _sentence(error.problem)
     return Wish(
