@@ -1,8 +1,9 @@
 """Why people left, if they say so: asked behind their leaving, never before it."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import Row, or_, select
 from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
@@ -41,6 +42,17 @@ def say_why(
     last.reason = reason
     last.remark = remark.replace("\0", "").strip()[:MAX_REMARK_CHARACTERS]
     return True
+
+
+def said(session: Session, most: int = 100) -> Sequence[Row[ConsentEvent, str]]:
+    """(the leaving, the list's short name) of those who said why, the latest first."""
+    return session.execute(
+        select(ConsentEvent, SubscriberList.slug)
+        .join(SubscriberList, SubscriberList.id == ConsentEvent.list_id)
+        .where(or_(ConsentEvent.reason.is_not(None), ConsentEvent.remark != ""))
+        .order_by(ConsentEvent.id.desc())
+        .limit(most)
+    ).all()
 
 
 def _last_leaving(

@@ -1,14 +1,16 @@
-"""`newsletter unsubscribes`: leaving by mail, from standard input or a mailbox."""
+"""`newsletter unsubscribes`: leaving by mail, from standard input or a mailbox; reasons."""
 
 import sys
+from typing import Annotated
 
 import typer
 
 from newsletter.bounces import leaving_by_mail
 from newsletter.bounces.mailbox import HEAD_BYTES
 from newsletter.cli import output, state
+from subscribers import reasons
 
-app = typer.Typer(help="Unsubscribes that come by mail.", no_args_is_help=True)
+app = typer.Typer(help="Unsubscribes by mail, and why people leave.", no_args_is_help=True)
 
 
 @app.command()
@@ -26,6 +28,26 @@ def ingest(*, dry_run: output.DryRun = False) -> None:
         output.say(f"Subscriber {verdict.subscriber_id} {verb} unsubscribed.")
     else:
         output.say(f"Subscriber {verdict.subscriber_id} was unsubscribed before.")
+
+
+@app.command("reasons")
+def show_reasons(
+    *,
+    most: Annotated[int, typer.Option(min=1, max=10_000, help="How many, the latest first.")] = 100,
+    as_json: output.AsJson = False,
+) -> None:
+    """Why people left, of those who said so; nobody is named."""
+    with state.runtime().sessions.reading() as session:
+        rows = [
+            {
+                "at": leaving.at,
+                "list": slug,
+                "reason": leaving.reason.value if leaving.reason else "",
+                "remark": leaving.remark,
+            }
+            for leaving, slug in reasons.said(session, most)
+        ]
+    output.print_table(rows, as_json=as_json, empty="Nobody has said why they left.")
 
 
 @app.command()

@@ -196,6 +196,10 @@ def leaves_by_the_link_and_undoes_by_the_letter(
     assert world.status() == "active"
     assert world.http.post(body).status_code == 200
     assert world.status() == "unsubscribed"
+    why = {"reason": "too_often", "remark": "Once a month would do."}
+    assert world.http.post(f"{body}/reason", data=why).status_code == 200
+    (said,) = world.here.json("unsubscribes", "reasons")
+    assert (said["list"], said["reason"], said["remark"]) == ("readers", *why.values())
     undo = link(world.next_mail(mails + 1), "u")
     assert undo.endswith("/undo")
     assert world.http.get(undo).status_code == 200

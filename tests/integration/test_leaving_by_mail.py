@@ -4,6 +4,8 @@ from email import message_from_bytes, policy
 from email.message import EmailMessage
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 from sqlalchemy import delete, select
 
@@ -189,3 +191,19 @@ def test_without_a_mailbox_there_is_no_address(sessions: Sessions) -> None:
     broadcast_id = factories.sending(sessions, ["ada@example.org"])
     with sessions.reading() as session:
         assert frozen_content(session, broadcast_id).identity.leave_mailbox is None
+
+
+def test_no_mail_is_too_strange(sessions: Sessions, keys: TokenKeys) -> None:
+    names = st.sampled_from(["To", "Subject", "Content-Type", "Auto-Submitted", "Return-Path", ""])
+    token = MailToken(1, 999, 1).mint(TokenKeys.from_secrets("another secret"))
+    values = st.one_of(st.binary(max_size=80), st.just(token.encode()), st.just(b"=?x?q?=FF?="))
+    fields = st.lists(st.tuples(names, st.sampled_from([":", ": ", "", ":\n "]), values))
+
+    with sessions.reading() as session:
+
+        @given(fields)
+        def ingested(lines: list[tuple[str, str, bytes]]) -> None:
+            mail = b"\r\n".join(f"{name}{colon}".encode() + v for name, colon, v in lines)
+            assert ingest(session, keys, mail).subscriber_id is None
+
+        ingested()

@@ -13,6 +13,7 @@ from newsletter.core.sections import SenderSettings
 from newsletter.rendering.mail_tokens import Door, LeaveToken
 from newsletter.sending.models import SystemMail
 from newsletter.web.app import create_app
+from subscribers import reasons
 from subscribers.models import ConsentEvent, LeaveReason, Subscription
 from tests import factories
 from tests.integration.conftest import Mailed
@@ -99,6 +100,9 @@ def test_why_is_asked_afterwards_and_kept_with_the_evidence(mailed: Mailed) -> N
     assert kept.reason is LeaveReason.TOO_OFTEN
     assert kept.remark.startswith("Daily would do. <b>\U0001f600")
     assert len(kept.remark) == 500
+    with mailed.runtime.sessions.reading() as session:
+        ((said, slug),) = reasons.said(session)
+    assert (said.id, slug) == (kept.id, "mornings")
     nothing = mailed.client.post(f"{mailed.body_link}/reason", data={"reason": "nonsense"})
     assert nothing.status_code == 200
     assert (last_leaving(mailed).reason, last_leaving(mailed).remark) == (None, "")
