@@ -11,6 +11,7 @@ from newsletter.core.clock import now
 from newsletter.core.tables import Base, BigId, Json, UtcDateTime, text_enum
 
 MAX_NAME_CHARACTERS = 200
+MAX_REMARK_CHARACTERS = 500
 
 
 class SubscriptionStatus(StrEnum):
@@ -55,6 +56,15 @@ class ConsentChange(StrEnum):
     UNPAUSED = "unpaused"
     TRACKING_GRANTED = "tracking_granted"
     TRACKING_DENIED = "tracking_denied"
+
+
+class LeaveReason(StrEnum):
+    """Why somebody left, if they say so."""
+
+    TOO_OFTEN = "too_often"
+    NOT_RELEVANT = "not_relevant"
+    NEVER_ASKED = "never_asked"
+    OTHER = "other"
 
 
 class SuppressionReason(StrEnum):
@@ -163,6 +173,10 @@ class ConsentEvent(Base):
     """Raw evidence, kept as long as `retention.evidence_days` says."""
     wording: Mapped[str] = mapped_column(Text, default="")
     """What the person was shown and agreed to, or the operator's statement."""
+    reason: Mapped[LeaveReason | None] = mapped_column(text_enum(LeaveReason))
+    """Of a leaving: why, if they said so."""
+    remark: Mapped[str] = mapped_column(String(MAX_REMARK_CHARACTERS), default="")
+    """And in their own words."""
 
 
 EVERYWHERE = 0

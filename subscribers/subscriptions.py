@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -25,7 +25,7 @@ from subscribers.models import (
 UNDO_WITHIN = timedelta(hours=24)
 """How long a leaving can be taken back without confirming anew."""
 
-_LINKS = ("one-click", "page")
+_LINKS = ("one-click", "page", "mail")
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +201,15 @@ def set_tracking_consent(
         _witness(session, subscription, change, evidence)
 
 
+def set_pause(
+    session: Session, subscription: Subscription, until: datetime | None, evidence: Evidence
+) -> None:
+    """No issue before `until`; None: every issue from now on."""
+    subscription.paused_until = until
+    change = ConsentChange.PAUSED if until else ConsentChange.UNPAUSED
+    _witness(session, subscription, change, evidence)
+
+
 def find_subscription(session: Session, subscriber_id: int, list_id: int) -> Subscription | None:
     """The person's subscription on the list, whatever its status."""
     return session.scalar(
@@ -250,7 +259,7 @@ def _of_newsletter(
 
 
 def _left_by_link(session: Session, subscription: Subscription) -> bool:
-    """The person ended it, by a link of a mail."""
+    """The person ended it, by a link or address of a mail."""
     method = session.scalar(
         select(ConsentEvent.method)
         .where(

@@ -18,6 +18,7 @@ from newsletter.core.db import Sessions, connect
 from newsletter.core.tokens import TokenKeys
 from newsletter.migrations import schema
 from tests.servers import packages, processes
+from tests.servers.dovecot import Dovecot, dovecot
 from tests.servers.packages import Program
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -79,6 +80,14 @@ def redis_url() -> Iterator[str]:
     need(packages.REDIS)
     with processes.redis() as url:
         yield url
+
+
+@pytest.fixture
+def mail_server() -> Iterator[Dovecot]:
+    """Dovecot with an empty mailbox, this test's own."""
+    need(packages.DOVECOT, packages.DOVECOT_IMAP, packages.DOVECOT_POP3)
+    with dovecot() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -140,8 +140,9 @@ def scheduled(
     *,
     force: bool = False,
     start_at: datetime | None = None,
+    plan: planning.Plan | None = None,
 ) -> Broadcast:
-    plan = planning.prepare(issue, settings(), today=DAY)
+    plan = plan or planning.prepare(issue, settings(), today=DAY)
     hours = timedelta(hours=24)
     start = start_at or now()
     return planning.schedule(session, plan, to, start_at=start, stale_after=hours, force=force)

@@ -99,6 +99,7 @@ def sender_identity(newsletter: Newsletter, day: date, settings: Settings) -> Se
         archive_url=f"{base_url}/archive/{newsletter.slug}/{day.isoformat()}",
         reply_to=newsletter.reply_to,
         tracking_mode=newsletter.tracking_mode,
+        leave_mailbox=settings.bounces.around_a_token,
     )
 
 

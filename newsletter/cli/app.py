@@ -25,6 +25,7 @@ from newsletter.cli import (
     state,
     subscribers,
     suppressions,
+    unsubscribes,
 )
 from newsletter.core.errors import ConfigurationError, NewsletterError
 
@@ -45,6 +46,7 @@ app.add_typer(issues.app, name="issues")
 app.add_typer(subscribers.app, name="subscribers")
 app.add_typer(lists.app, name="lists")
 app.add_typer(suppressions.app, name="suppressions")
+app.add_typer(unsubscribes.app, name="unsubscribes")
 app.command()(send.send)
 app.add_typer(broadcasts.app, name="broadcasts")
 app.add_typer(relays.app, name="relays")

@@ -15,6 +15,7 @@ from newsletter.core.errors import ConfigurationError
 from newsletter.core.runtime import Runtime
 from newsletter.jobs.bell import attach_bell
 from newsletter.jobs.embedded import sending
+from newsletter.jobs.polling import polling
 from newsletter.sending.signing import ready_to_sign
 from newsletter.sending.smtp_transport import transports_for
 
@@ -54,7 +55,7 @@ def serve(
     # started it, and by default that kills the sender in the middle of a message.
     for number in SIGNALS:
         signal.signal(number, server.handle_exit)
-    with background(runtime):
+    with background(runtime), _mailbox(runtime):
         output.say(f"Serving on http://{host}:{port} · Ctrl-C ends it")
         server.run()
 
@@ -67,7 +68,8 @@ def worker() -> None:
             "broker.url is set: Celery does the sending, start it by `celery -A worker worker`"
         )
     ready_to_sign(runtime.settings)
-    with told_to_end() as ending, sending(runtime, transports_for(runtime.settings.relays)):
+    sender = sending(runtime, transports_for(runtime.settings.relays))
+    with told_to_end() as ending, sender, polling(runtime):
         output.say("Sending what is due · Ctrl-C ends it")
         ending.wait()
 
@@ -80,6 +82,11 @@ def background(runtime: Runtime) -> AbstractContextManager[None]:
         output.problem("No relay is configured: pages are served, nothing is sent.")
         return nullcontext()
     return sending(runtime, transports_for(runtime.settings.relays))
+
+
+def _mailbox(runtime: Runtime) -> AbstractContextManager[None]:
+    """Polled here unless Celery's beat does it."""
+    return polling(runtime) if runtime.settings.embedded else nullcontext()
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from newsletter.core import environment
 from newsletter.core.environment import Environment
 from newsletter.core.errors import ConfigurationError
 from newsletter.core.sections import (
+    BounceSettings,
     BrokerSettings,
     DatabaseSettings,
     DeliverySettings,
@@ -62,6 +63,7 @@ class Settings(BaseSettings):
     dkim: tuple[DkimSettings, ...] = ()
     retention: RetentionSettings = RetentionSettings()
     signup: SignUpSettings = SignUpSettings()
+    bounces: BounceSettings = BounceSettings()
     templates: TemplateSettings = TemplateSettings()
     log: LogSettings = LogSettings()
 
@@ -91,7 +93,7 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """Every secret value, for masking in logs: keys, URLs, and the credentials in these."""
         keys = [self.site.secret_key, *self.site.secret_keys_old, self.site.erasure_key]
-        urls = [self.broker.url, *(relay.url for relay in self.relays)]
+        urls = [self.broker.url, self.bounces.mailbox, *(relay.url for relay in self.relays)]
         if not self.database.is_sqlite:
             urls.append(self.database.url)
         secrets = [secret.get_secret_value() for secret in (*keys, *urls) if secret is not None]

@@ -23,6 +23,7 @@ DOMAIN = r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9][a-z0-9-]*[a-z0-9]$"
 SELECTOR = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
 SELECTOR_CHARACTERS = 63
 _YEAR_HOURS = 24 * 365
+MAILBOX_SCHEMES = ("imap://", "imaps://", "pop3://", "pop3s://")
 
 
 class TrackingMode(StrEnum):
@@ -224,6 +225,37 @@ class SignUpSettings(_Section):
     """Domains known for throw-away mailboxes."""
     refused_domains: tuple[Annotated[str, Field(pattern=DOMAIN)], ...] = ()
     """The operator's own, lower case, as A-labels; with everything below them."""
+
+
+class BounceSettings(_Section):
+    """The mailbox that mail about our mail comes to."""
+
+    domain: Annotated[str, Field(pattern=f"^$|{DOMAIN}")] = ""
+    """Where its addresses are; lower case, as A-label."""
+    prefix: Annotated[str, Field(pattern=r"^([a-z0-9._-]{0,16}\+)?$")] = ""
+    """For a mailbox that takes plus-addresses, such as `news+`; empty: it takes every address."""
+    mailbox: SecretStr = SecretStr("")
+    """Where it is read, as `imaps://USER:PASSWORD@HOST/FOLDER`."""
+
+    @field_validator("mailbox")
+    @classmethod
+    def _of_a_known_kind(cls, mailbox: SecretStr) -> SecretStr:
+        url = mailbox.get_secret_value()
+        if url and not url.startswith(MAILBOX_SCHEMES):
+            raise ValueError(
+                "expected imaps://USER:PASSWORD@HOST/FOLDER, imap://, pop3s:// or pop3://"
+            )
+        return mailbox
+
+    @property
+    def around_a_token(self) -> tuple[str, str] | None:
+        """What stands before and behind a token in an address, and means itself in a URL too.
+
+        None: no mailbox is kept.
+        """
+        if not self.domain or not self.mailbox.get_secret_value():
+            return None
+        return self.prefix, f"@{self.domain}"
 
 
 class TemplateSettings(_Section):

@@ -5,12 +5,14 @@ from celery.signals import setup_logging
 
 from newsletter.broadcasts.sweep import PERIOD_SECONDS
 from newsletter.core.config import Settings
+from newsletter.jobs import polling
 from newsletter.jobs.daily import PERIOD_SECONDS as HOUSE_SECONDS
 
 BROKER_TIMEOUT_SECONDS = 5
 DELIVER_SLICE = "newsletter.jobs.tasks.deliver_slice"
 SWEEP = "newsletter.jobs.tasks.sweep"
 KEEP_HOUSE = "newsletter.jobs.tasks.keep_house"
+POLL_MAILBOX = "newsletter.jobs.tasks.poll_mailbox"
 
 
 def create_app(settings: Settings) -> Celery:
@@ -60,6 +62,12 @@ def create_app(settings: Settings) -> Celery:
             },
         },
     )
+    if settings.bounces.around_a_token is not None:
+        app.conf.beat_schedule["mailbox"] = {
+            "task": POLL_MAILBOX,
+            "schedule": polling.PERIOD_SECONDS,
+            "options": {"expires": polling.PERIOD_SECONDS},
+        }
     return app
 
 

@@ -10,9 +10,9 @@ from newsletter.core.config import load_settings
 from newsletter.core.doorbell import OUTBOX
 from newsletter.core.errors import ConfigurationError
 from newsletter.core.runtime import Runtime, open_runtime
-from newsletter.jobs import daily
+from newsletter.jobs import daily, polling
 from newsletter.jobs.bell import ring
-from newsletter.jobs.celery import DELIVER_SLICE, KEEP_HOUSE, SWEEP, create_app
+from newsletter.jobs.celery import DELIVER_SLICE, KEEP_HOUSE, POLL_MAILBOX, SWEEP, create_app
 from newsletter.sending import system_mail
 from newsletter.sending.dispatch import Dispatch
 from newsletter.sending.ratelimit_redis import RedisLimiter
@@ -95,6 +95,12 @@ def sweep() -> None:
 def keep_house() -> None:
     """What is due once a day."""
     daily.keep_house(running())
+
+
+@app.task(name=POLL_MAILBOX)
+def poll_mailbox() -> None:
+    """Look through the mailbox of the settings."""
+    polling.poll(running())
 
 
 @worker_shutting_down.connect

@@ -1,6 +1,7 @@
 """Every models module, so that the one metadata is complete."""
 
 from newsletter.accounts import models as accounts
+from newsletter.bounces import models as bounces
 from newsletter.broadcasts import models as broadcasts
 from newsletter.core.tables import Base
 from newsletter.issues import models as issues
@@ -8,5 +9,5 @@ from newsletter.sending import models as sending
 from newsletter.tracking import models as tracking
 from subscribers import models as subscribers
 
-MODULES = (subscribers, accounts, issues, broadcasts, sending, tracking)
+MODULES = (subscribers, accounts, issues, broadcasts, sending, tracking, bounces)
 METADATA = Base.metadata

@@ -112,6 +112,8 @@ def _consent(session: Session, subscriber_id: int, slugs: dict[int, str]) -> lis
             "ip": row.ip,
             "user_agent": row.user_agent,
             "wording": row.wording,
+            "reason": row.reason,
+            "remark": row.remark,
         }
         for row in rows
     ]

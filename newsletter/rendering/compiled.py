@@ -32,6 +32,8 @@ class SenderIdentity:
         list_id: RFC 2919, without brackets, such as `engineering-reads.example.org`.
         base_url: where this installation is reached, without a trailing slash.
         archive_url: the web version of the issue.
+        leave_mailbox: what stands before and behind a token in the address to leave by, such as
+            `news+` and `@example.org`; None where no mailbox is kept.
     """
 
     newsletter_id: int
@@ -45,13 +47,19 @@ class SenderIdentity:
     archive_url: str
     reply_to: str = ""
     tracking_mode: TrackingMode = TrackingMode.INDIVIDUAL
+    leave_mailbox: tuple[str, str] | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "SenderIdentity":
-        return cls(**{**data, "tracking_mode": TrackingMode(data["tracking_mode"])})
+        mailbox = data.get("leave_mailbox")
+        typed = {
+            "tracking_mode": TrackingMode(data["tracking_mode"]),
+            "leave_mailbox": tuple(mailbox) if mailbox else None,
+        }
+        return cls(**{**data, **typed})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +89,7 @@ class CompiledEmail:
     - `field2`: merge field 2 (subject, HTML and text)
     - `email`: the recipient's address
     - `unsubscribe`: the URL of the recipient's unsubscribe page
+    - `preferences`: the URL of the recipient's preferences page
     - `pixel`: in the HTML only, on its own before `</body>`: becomes an `<img>` or nothing
 
     The web page has no placeholder: fields show their defaults, links their destinations.

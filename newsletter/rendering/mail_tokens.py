@@ -8,11 +8,20 @@ import struct
 from dataclasses import dataclass
 from enum import IntEnum
 
-from newsletter.core.tokens import TokenKeys, sign, verify
+from newsletter.core.tokens import TokenKeys, from_base32, sign, to_base32, verify
 
 _TRACKING = struct.Struct(">IQ")
 _LEAVE = struct.Struct(">BIQIQ")
 _CONFIRM = struct.Struct(">QII")
+_PREFERENCES = struct.Struct(">IQ")
+_OWNER = struct.Struct(">IQQ")
+_BY_MAIL_BYTES = 14
+"""Newsletter (24 bits), subscriber (40), delivery (48): what a local part has room for."""
+
+MAIL_TAG = "u"
+"""Tells an address to leave by from other addresses with a token."""
+MAIL_TOKEN_CHARACTERS = 46
+"""The tag with its token."""
 
 
 class Door(IntEnum):
@@ -20,6 +29,8 @@ class Door(IntEnum):
 
     HEADER = 1
     BODY = 2
+    MAIL = 3
+    """The address in the header, for mail programs that write instead of asking a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +104,69 @@ class ConfirmToken:
         return cls(*_CONFIRM.unpack(payload))
 
 
+@dataclass(frozen=True, slots=True)
+class PreferencesToken:
+    """What the preferences link of a mail says; whoever was forwarded the mail has it too."""
+
+    newsletter_id: int
+    subscriber_id: int
+
+    def mint(self, keys: TokenKeys) -> str:
+        return mint_preferences(keys, self.newsletter_id, self.subscriber_id)
+
+    @classmethod
+    def read(cls, keys: TokenKeys, token: str) -> "PreferencesToken | None":
+        payload = verify(keys, "preferences", token)
+        if payload is None or len(payload) != _PREFERENCES.size:
+            return None
+        return cls(*_PREFERENCES.unpack(payload))
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerToken:
+    """What the link in a letter to its owner says: as the preferences link, and until when."""
+
+    newsletter_id: int
+    subscriber_id: int
+    until: int
+    """Seconds since 1970."""
+
+    def mint(self, keys: TokenKeys) -> str:
+        payload = _OWNER.pack(self.newsletter_id, self.subscriber_id, self.until)
+        return sign(keys, "owner", payload)
+
+    @classmethod
+    def read(cls, keys: TokenKeys, token: str) -> "OwnerToken | None":
+        payload = verify(keys, "owner", token)
+        if payload is None or len(payload) != _OWNER.size:
+            return None
+        return cls(*_OWNER.unpack(payload))
+
+
+@dataclass(frozen=True, slots=True)
+class MailToken:
+    """What an address to leave by says; lower-case base32, so that it survives every mail system.
+
+    The broadcast is that of the delivery.
+    """
+
+    newsletter_id: int
+    subscriber_id: int
+    delivery_id: int
+
+    def mint(self, keys: TokenKeys) -> str:
+        """With its tag, `MAIL_TOKEN_CHARACTERS` long."""
+        return mint_by_mail(keys, self.newsletter_id, self.subscriber_id, self.delivery_id)
+
+    @classmethod
+    def read(cls, keys: TokenKeys, text: str) -> "MailToken | None":
+        payload = verify(keys, "mail", from_base32(text.lower().removeprefix(MAIL_TAG)))
+        if payload is None or len(payload) != _BY_MAIL_BYTES:
+            return None
+        number = int.from_bytes(payload)
+        return cls(number >> 88, number >> 48 & (1 << 40) - 1, number & (1 << 48) - 1)
+
+
 def mint_tracking(keys: TokenKeys, broadcast_id: int, delivery_id: int | None) -> str:
     """As `TrackingToken(…).mint(keys)`, for each of a million messages."""
     return sign(keys, "tracking", _TRACKING.pack(broadcast_id, delivery_id or 0))
@@ -101,3 +175,14 @@ def mint_tracking(keys: TokenKeys, broadcast_id: int, delivery_id: int | None) -
 def mint_leave(keys: TokenKeys, door: Door, *numbers: int) -> str:
     """As `LeaveToken(door, *numbers).mint(keys)`, for each of a million messages."""
     return sign(keys, "leave", _LEAVE.pack(door, *numbers))
+
+
+def mint_preferences(keys: TokenKeys, newsletter_id: int, subscriber_id: int) -> str:
+    """As `PreferencesToken(…).mint(keys)`, for each of a million messages."""
+    return sign(keys, "preferences", _PREFERENCES.pack(newsletter_id, subscriber_id))
+
+
+def mint_by_mail(keys: TokenKeys, newsletter_id: int, subscriber_id: int, delivery_id: int) -> str:
+    """As `MailToken(…).mint(keys)`, for each of a million messages."""
+    number = newsletter_id << 88 | subscriber_id << 48 | delivery_id
+    return MAIL_TAG + to_base32(sign(keys, "mail", number.to_bytes(_BY_MAIL_BYTES)))

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from hashlib import sha256
 from urllib.parse import quote
 
 from newsletter.core.errors import NewsletterError
@@ -31,7 +30,8 @@ from newsletter.rendering.compiled import (
     is_damaged,
     placeholder_pattern,
 )
-from newsletter.rendering.mail_tokens import Door, mint_leave, mint_tracking
+from newsletter.rendering.identifiers import id_headers, short_hash
+from newsletter.rendering.mail_tokens import Door, mint_leave, mint_preferences, mint_tracking
 from subscribers.recipient import Recipient
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
@@ -40,6 +40,7 @@ _HEADER = Context.HEADER
 _TO = Slot("to", _HEADER)
 _SUBJECT = Slot("subject", _HEADER)
 _IDS = Slot("ids", _HEADER)
+_PREFERENCES = "preferences"
 
 
 class LeftoverError(NewsletterError):
@@ -62,6 +63,8 @@ class PreparedMail:
     form: WireForm
     places: Sequence[tuple[str, int]]
     """The message's slots by name and kind: its bytes in the text or a header (0), in HTML (1)."""
+    has_preferences: bool
+    """An operator's own template may do without the link."""
 
 
 def prepare(frozen: Frozen, form: WireForm, signers: Sequence[Signer] = ()) -> PreparedMail:
@@ -93,7 +96,15 @@ def prepare(frozen: Frozen, form: WireForm, signers: Sequence[Signer] = ()) -> P
     )
     mail = _signed(message, signers, frozen.date)
     places = [(slot.name, int(slot.context is Context.HTML)) for slot in mail.slots]
-    return PreparedMail(mail, sender.envelope, subject if differs else (), frozen, form, places)
+    return PreparedMail(
+        mail,
+        sender.envelope,
+        subject if differs else (),
+        frozen,
+        form,
+        places,
+        has_preferences=any(name == _PREFERENCES for name, _ in places),
+    )
 
 
 def personalise(
@@ -113,11 +124,14 @@ def personalise(
     # Tokens and whole header fields mean themselves: nothing to escape, nothing to encode.
     filled = {
         "to": (headers.mailbox("To", address, _one_line(recipient.name)),),
-        "ids": (_id_headers(mail, recipient, delivery_id, mint_leave(keys, Door.HEADER, *ids)),),
+        "ids": (id_headers(frozen, mail.envelope_sender, recipient, delivery_id, keys),),
         "unsubscribe": (leave, leave),
         "email": encoded_for_both(recipient.address),
         **{name: encoded_for_both(value) for name, value in values.items()},
     }
+    if mail.has_preferences:
+        preferences = mint_preferences(keys, *ids[:2]).encode()
+        filled[_PREFERENCES] = (preferences, preferences)
     if mail.form is not WireForm.NONE:
         tracking = _tracking(mail, delivery_id, keys)
         filled["tracking"] = (tracking, tracking)
@@ -145,7 +159,7 @@ def system_message(
             headers.mailbox("To", to),
             headers.unstructured("Subject", subject),
             headers.date("Date", date),
-            headers.structured("Message-ID", f"<s{_short_hash(unique)}@{sender.domain}>"),
+            headers.structured("Message-ID", f"<s{short_hash(unique)}@{sender.domain}>"),
             headers.structured("Auto-Submitted", "auto-generated"),
         ],
         [Part("plain", [text]), Part("html", [page])],
@@ -183,20 +197,6 @@ def _reachable(identity: SenderIdentity, sender: Address) -> str:
     """Where a reader's question is read by a person, as a part of a URL (RFC 6068)."""
     address = Address.parse(identity.reply_to, place="reply-to") if identity.reply_to else sender
     return quote(address.envelope, safe="@")
-
-
-def _id_headers(
-    mail: PreparedMail, recipient: Recipient, delivery_id: int, leave_token: str
-) -> bytes:
-    """What names this one message: the same on every attempt."""
-    base_url = mail.frozen.identity.base_url
-    domain = mail.envelope_sender.rpartition("@")[2]
-    unique = _short_hash(f"{mail.frozen.broadcast_id} {recipient.address_key}")
-    return (
-        f"Message-ID: <b{mail.frozen.broadcast_id}.{unique}@{domain}>\r\n"
-        f"List-Unsubscribe: <{base_url}/u/{leave_token}>\r\n"
-        f"X-Delivery-Id: {delivery_id}\r\n"
-    ).encode()
 
 
 def _tracking(mail: PreparedMail, delivery_id: int, keys: TokenKeys) -> bytes:
@@ -241,6 +241,8 @@ class _Fill:
             return self._pixel(context)
         if name == "unsubscribe":
             return [f"{self._base_url}/u/", Slot("unsubscribe", context)]
+        if name == _PREFERENCES:
+            return [f"{self._base_url}/p/", Slot(name, context)]
         if name == "email":
             return [Slot(name, context)]
         raise LeftoverError(f"nothing fills the placeholder {name!r}")
@@ -285,8 +287,3 @@ def _joined(pieces: list[str | Slot]) -> Sequence[str | Slot]:
 
 def _one_line(text: str) -> str:
     return (text if text.isprintable() else _CONTROL.sub(" ", text)).strip()
-
-
-def _short_hash(text: str) -> str:
-    """80 bits in hex: enough to be unique within a broadcast."""
-    return sha256(text.encode()).hexdigest()[:20]

@@ -24,7 +24,7 @@ MAX_BYTES = 95_000
 _LONGEST_VALUE = 120
 """Characters that a placeholder may become: a click URL with its token."""
 
-_KNOWN_NAMES = re.compile(r"(link|field)\d+|email|unsubscribe|pixel")
+_KNOWN_NAMES = re.compile(r"(link|field)\d+|email|unsubscribe|preferences|pixel")
 _HEADING = re.compile(r"<h([1-6])\b")
 _OUTSIDE_TAG = re.compile(r"<link\b[^>]*(?:stylesheet|fonts\.googleapis)|<script\b", re.IGNORECASE)
 _STYLE = re.compile(r"<style\b[^>]*>(.*?)</style>", re.DOTALL | re.IGNORECASE)

@@ -85,6 +85,7 @@ def view(
         "archive_url": identity.archive_url,
         "recipient_email": placeholders.name("email"),
         "unsubscribe_url": placeholders.name("unsubscribe"),
+        "preferences_url": placeholders.name("preferences"),
     }
 
 

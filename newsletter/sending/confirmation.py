@@ -10,7 +10,7 @@ from newsletter.core.errors import RefusedError
 from newsletter.core.runtime import Runtime
 from newsletter.issues.models import Newsletter
 from newsletter.mail.address import Address
-from newsletter.rendering.mail_tokens import ConfirmToken, Door, LeaveToken
+from newsletter.rendering.mail_tokens import ConfirmToken, Door, LeaveToken, PreferencesToken
 from newsletter.sending.letters import Letter, post
 from subscribers import sign_up as signing_up
 from subscribers import subscriptions, suppressions
@@ -131,6 +131,7 @@ def _welcome(
             "list_name": to.name,
             "archive_url": f"{runtime.settings.site.public_url}/archive/{newsletter.slug}",
             "leave_url": _leave_url(runtime, person, newsletter.id),
+            "preferences_url": _preferences_url(runtime, person, newsletter.id),
         },
     )
 
@@ -171,6 +172,11 @@ def _key(kind: str, person: Subscriber, to: SubscriberList) -> str:
 def _leave_url(runtime: Runtime, person: Subscriber, newsletter_id: int) -> str:
     token = LeaveToken(Door.BODY, newsletter_id, person.id, broadcast_id=0, delivery_id=0)
     return f"{runtime.settings.site.public_url}/u/{token.mint(runtime.keys)}"
+
+
+def _preferences_url(runtime: Runtime, person: Subscriber, newsletter_id: int) -> str:
+    token = PreferencesToken(newsletter_id, person.id)
+    return f"{runtime.settings.site.public_url}/p/{token.mint(runtime.keys)}"
 
 
 def _newsletter(session: Session, to: SubscriberList) -> Newsletter:

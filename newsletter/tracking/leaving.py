@@ -1,6 +1,7 @@
 """Leaving by a mail's link: the person's subscriptions end, the delivery remembers it."""
 
 from dataclasses import dataclass
+from datetime import date
 
 from sqlalchemy.orm import Session
 
@@ -9,9 +10,11 @@ from newsletter.issues.models import Newsletter
 from newsletter.rendering.mail_tokens import Door, LeaveToken
 from newsletter.tracking.models import EventKind
 from newsletter.tracking.recording import Visit, record_event
-from subscribers import subscriptions
-from subscribers.models import Subscriber
+from subscribers import preferences, reasons, subscriptions
+from subscribers.models import LeaveReason, Subscriber
 from subscribers.subscriptions import Evidence
+
+_METHODS = {Door.HEADER: "one-click", Door.BODY: "page", Door.MAIL: "mail"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,18 @@ def undo(session: Session, token: LeaveToken, visit: Visit) -> bool:
     return subscriptions.has_any(session, token.subscriber_id, token.newsletter_id)
 
 
+def pause(session: Session, token: LeaveToken, visit: Visit) -> date:
+    """Instead of leaving: no issue for a month; returns the day from which they come again."""
+    person = session.get_one(Subscriber, token.subscriber_id)
+    evidence = _evidence(token, visit)
+    return preferences.pause_for_a_month(session, person, token.newsletter_id, evidence)
+
+
+def say_why(session: Session, token: LeaveToken, reason: LeaveReason | None, remark: str) -> bool:
+    """Keep why they left; False when they have not, or too long ago."""
+    return reasons.say_why(session, token.subscriber_id, token.newsletter_id, reason, remark)
+
+
 def masked(address: str) -> str:
     """Enough for its owner to know it, too little for the reader of a forwarded copy."""
     local, _, domain = address.rpartition("@")
@@ -59,8 +74,7 @@ def masked(address: str) -> str:
 
 
 def _evidence(token: LeaveToken, visit: Visit) -> Evidence:
-    door = "one-click" if token.door is Door.HEADER else "page"
-    return Evidence(door, ip=visit.ip, user_agent=visit.user_agent)
+    return Evidence(_METHODS[token.door], ip=visit.ip, user_agent=visit.user_agent)
 
 
 def _record(session: Session, kind: EventKind, token: LeaveToken, visit: Visit) -> None:

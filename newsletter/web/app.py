@@ -13,7 +13,16 @@ from newsletter.tracking.recorder import Recorder
 from newsletter.web import headers, problems
 from newsletter.web.bodies import MAX_BODY_BYTES
 from newsletter.web.mail_domains import MailDomains
-from newsletter.web.public import archive, confirmation, health, leaving, sign_up, tracking
+from newsletter.web.public import (
+    archive,
+    confirmation,
+    health,
+    leaving,
+    personal_data,
+    preferences,
+    sign_up,
+    tracking,
+)
 
 
 def create_app(runtime: Runtime) -> FastAPI:
@@ -25,7 +34,8 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.state.mail_domains = MailDomains(runtime.settings.signup)
     app.middleware("http")(_with_headers)
     problems.install(app)
-    for part in (health, tracking, leaving, confirmation, sign_up, archive):
+    public = (health, tracking, leaving, preferences, personal_data, confirmation, sign_up, archive)
+    for part in public:
         app.include_router(part.router)
     static = Path(__file__).parent / "static"
     app.mount("/static", StaticFiles(directory=static), name="static")

@@ -1,5 +1,6 @@
 """Fill a page's template; everything it is given is escaped."""
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,18 @@ from fastapi.responses import HTMLResponse
 from fastapi.templating import Jinja2Templates
 
 _templates = Jinja2Templates(directory=Path(__file__).parent / "public" / "pages")
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
+
+
+def _day(day: date) -> str:
+    """As in `17 June 2026`, whatever the machine's language."""
+    return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+
+
+_templates.env.filters["day"] = _day
 
 
 def render(request: Request, name: str, *, status: int = 200, **variables: Any) -> HTMLResponse:

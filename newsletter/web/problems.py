@@ -14,6 +14,7 @@ from newsletter.web.pages import render
 log = logs.get(__name__)
 
 _SENTENCES = {
+    403: "That needs the link that we mail to the owner of the address.",
     404: "This link leads nowhere. It may be incomplete, or what it led to is gone.",
     405: "That cannot be done here.",
     413: "That is more than we can take.",

@@ -43,6 +43,7 @@ class Mailed:
     delivery_id: int
     one_click: str
     body_link: str
+    preferences: str
     pixel: str
     links: list[str]
     addresses: list[str]
@@ -99,6 +100,7 @@ def mailed(sessions: Sessions, keys: TokenKeys) -> Iterator[Mailed]:
             row.id,
             path(str(parsed["List-Unsubscribe"]).strip("<>")),
             next(href for href in hrefs if "/u/" in href),
+            next(href for href in hrefs if "/p/" in href),
             path(re.findall(r'src="([^"]+\.gif)"', page)[0]),
             [href for href in hrefs if "/c/" in href],
             _our_addresses(parsed, page),

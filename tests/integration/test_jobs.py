@@ -14,7 +14,7 @@ from sqlalchemy import event, select
 from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState
 from newsletter.core.db import Sessions, connect
 from newsletter.core.doorbell import OUTBOX
-from newsletter.core.sections import BrokerSettings, RelaySettings
+from newsletter.core.sections import BounceSettings, BrokerSettings, RelaySettings
 from newsletter.core.tokens import TokenKeys
 from newsletter.jobs import bell
 from newsletter.jobs.celery import DELIVER_SLICE, create_app
@@ -65,6 +65,18 @@ def test_no_secret_travels_with_a_task(keys: TokenKeys, sessions: Sessions) -> N
     assert app.conf.accept_content == ["json"]
     assert app.conf.task_ignore_result
     assert app.conf.worker_concurrency == 16
+
+
+def test_a_mailbox_is_polled_by_the_beat_where_one_is_kept() -> None:
+    broker = BrokerSettings(url=SecretStr("redis://x"))
+    mailbox = SecretStr("imaps://ada:a-password@mail.example.org")
+    for bounces, polled in (
+        (BounceSettings(), False),
+        (BounceSettings(mailbox=mailbox), False),
+        (BounceSettings(domain="example.org", mailbox=mailbox), True),
+    ):
+        schedule = create_app(factories.settings(broker=broker, bounces=bounces)).conf.beat_schedule
+        assert ("mailbox" in schedule) == polled
 
 
 def wait_until(done: Callable[[], bool], seconds: float = 30) -> None:

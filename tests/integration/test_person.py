@@ -14,7 +14,7 @@ from tests.erased import ADA, ADA_KEY, IP, NAME, with_traces
 _OF_NOBODY = {
     *("newsletters", "issues", "issue_revisions", "subscriber_lists", "segments"),
     *("broadcasts", "broadcast_lists", "broadcast_contents", "broadcast_totals"),
-    *("leases", "relay_state", "sign_up_counts"),
+    *("leases", "relay_state", "sign_up_counts", "mails_seen"),
 }
 _OF_PEOPLE = {
     "subscribers": "subscriber",

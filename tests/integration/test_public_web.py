@@ -35,7 +35,7 @@ def test_get_and_head_of_every_address_change_no_subscription(mailed: Mailed) ->
             assert mailed.client.request(method, url).status_code < 500
     assert mailed.standing() == before
     kinds = {url.split("/")[1] for url in mailed.urls}
-    assert kinds == {"u", "o", "c", "archive"}
+    assert kinds == {"u", "o", "c", "p", "archive"}
     assert "/archive/field-notes/2026-06-17" in mailed.urls, "the web version"
 
 
@@ -64,9 +64,9 @@ def test_the_page_asks_acts_and_takes_back(mailed: Mailed) -> None:
     assert "a•••a@example.org" in page.text
     assert "ada@example.org" not in page.text
     form = re.findall(r'<form method="post" action="([^"]+)"', page.text)
-    assert form == [mailed.body_link]
+    assert form == [mailed.body_link, f"{mailed.body_link}/pause"], "the button comes first"
     left = mailed.client.post(form[0])
-    (undo,) = re.findall(r'<form method="post" action="([^"]+)"', left.text)
+    undo, _ = re.findall(r'<form method="post" action="([^"]+)"', left.text)
     back = mailed.client.post(undo)
     assert back.status_code == 200
     statuses, changes = mailed.standing()

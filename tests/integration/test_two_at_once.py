@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,20 @@ from sqlalchemy.orm import Session
 
 from newsletter.broadcasts import accounting, freezing, planning
 from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery
+from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.errors import RefusedError
 from newsletter.core.sections import TrackingMode
 from newsletter.issues.models import Issue
-from subscribers import suppressions
-from subscribers.models import Subscriber, SubscriberList, SuppressionReason
+from subscribers import preferences, subscriptions, suppressions
+from subscribers.models import (
+    ConsentEvent,
+    Subscriber,
+    SubscriberList,
+    Subscription,
+    SuppressionReason,
+)
+from subscribers.preferences import Cadence, Wish
 from tests import factories
 from tests.integration.test_sweep import wait_for_a_waiter
 
@@ -168,3 +177,55 @@ def test_two_processes_write_one_sqlite_file_in_turn(sessions: Sessions) -> None
     assert [process.returncode for process in started] == [0, 0]
     with sessions.reading() as session:
         assert session.scalars(select(Subscriber.name)).one() == str(2 * STEPS)
+
+
+def two_lists(sessions: Sessions) -> list[int]:
+    """Ada is on the first of them."""
+    with sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        lists = [factories.a_list(session, name, issue) for name in ("Mornings", "Evenings")]
+        factories.subscribed(session, lists[0], ["ada@example.org"])
+        return [found.id for found in lists]
+
+
+def test_of_two_who_join_a_list_by_the_owners_link_one_is_witnessed(sessions: Sessions) -> None:
+    lists = two_lists(sessions)
+    wish = Wish(dict.fromkeys(lists, True))
+
+    def join(_: int) -> object:
+        with sessions.writing() as session:
+            person = session.get_one(Subscriber, 1)
+            changes = preferences.change(
+                session, person, 1, wish, factories.EVIDENCE, by_owner=True
+            )
+            return len(changes.joined)
+
+    assert sorted(both(join), key=str) == [0, 1]
+    with sessions.reading() as session:
+        assert session.scalar(select(func.count()).select_from(Subscription)) == 2
+        assert session.scalar(select(func.count()).select_from(ConsentEvent)) == 3
+
+
+def test_saving_preferences_and_leaving_at_once_wait_for_each_other(sessions: Sessions) -> None:
+    """Neither ends in a deadlock, and whoever comes second sees what the first did."""
+    two_lists(sessions)
+    until = now() + timedelta(days=30)
+
+    def act(number: int) -> object:
+        with sessions.writing() as session:
+            if number:
+                return len(subscriptions.leave(session, 1, 1, factories.EVIDENCE))
+            person = session.get_one(Subscriber, 1)
+            wish = Wish({}, Cadence.PAUSE, until)
+            preferences.change(session, person, 1, wish, factories.EVIDENCE, by_owner=True)
+            return 1
+
+    for _ in range(5):
+        assert both(act) == [1, 1]
+        with sessions.writing() as session:
+            found = session.scalars(select(Subscription)).one()
+            assert found.status.value == "unsubscribed"
+            session.delete(found)
+            session.flush()
+            first = session.get_one(SubscriberList, 1)
+            factories.subscribed(session, first, ["ada@example.org"])

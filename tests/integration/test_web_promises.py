@@ -24,7 +24,9 @@ from tests.integration.conftest import Mailed
 NOTES = factories.MARKDOWN.replace("Measured twice", "Cut once").replace("06-17", "06-24")
 
 
-@pytest.mark.parametrize("what", ["one-click", "undo", "confirm", "pixel", "click"])
+@pytest.mark.parametrize(
+    "what", ["one-click", "undo", "confirm", "pixel", "click", "preferences", "letter"]
+)
 def test_what_was_not_committed_is_answered_by_an_error(
     mailed: Mailed, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
@@ -39,6 +41,8 @@ def test_what_was_not_committed_is_answered_by_an_error(
             f"/confirm/{factories.confirm_token(mailed.runtime.keys, subscription)}",
         ),
         "pixel": ("GET", mailed.pixel),
+        "preferences": ("POST", mailed.preferences),
+        "letter": ("POST", f"{mailed.preferences}/letter"),
         "click": ("GET", mailed.links[0]),
     }[what]
 

@@ -26,6 +26,9 @@ class Program:
 
 
 CHROMIUM = Program("chromium", "chromium")
+DOVECOT = Program("dovecot", "dovecot-imapd")
+DOVECOT_IMAP = Program("/usr/lib/dovecot/imap", "dovecot-imapd")
+DOVECOT_POP3 = Program("/usr/lib/dovecot/pop3", "dovecot-pop3d")
 INITDB = Program("initdb", "postgresql")
 POSTGRES = Program("postgres", "postgresql")
 NPM = Program("npm", "npm")
@@ -36,7 +39,10 @@ REDIS = Program("redis-server", "redis-server")
 SMTP_SINK = Program("smtp-sink", "postfix")
 SPAMASSASSIN = Program("spamassassin", "spamassassin")
 
-ALL = (CHROMIUM, INITDB, NPM, OPENDKIM, POSTGRES, REDIS, SMTP_SINK, SPAMASSASSIN, PG_DUMP, PSQL)
+ALL = (
+    *(CHROMIUM, DOVECOT, DOVECOT_IMAP, DOVECOT_POP3, INITDB, NPM, OPENDKIM, POSTGRES, REDIS),
+    *(SMTP_SINK, SPAMASSASSIN, PG_DUMP, PSQL),
+)
 
 
 def install_missing() -> None:

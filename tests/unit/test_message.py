@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from newsletter.core.tokens import TokenKeys
 from newsletter.mail.headers import HeaderError
 from newsletter.rendering.compiled import CompiledEmail, Link, MergeField, WireForm
-from newsletter.rendering.mail_tokens import Door, LeaveToken, TrackingToken
+from newsletter.rendering.mail_tokens import Door, LeaveToken, PreferencesToken, TrackingToken
 from newsletter.rendering.message import LeftoverError, personalise, prepare
 from subscribers.recipient import Recipient
 from tests import factories
@@ -98,6 +98,14 @@ def test_no_name_adds_a_header_or_a_recipient(name: str) -> None:
     assert wire.endswith(b"\r\n")
     assert b"\n" not in wire.replace(b"\r\n", b"")
     assert not any(line.startswith(b".") for line in wire.split(b"\r\n"))
+
+
+def test_a_template_without_the_preferences_link_is_as_good() -> None:
+    assert "/p/" not in str(read(message(WireForm.NONE, factories.recipient())))
+    linked = replace(EMAIL, text=f"{EMAIL.text}{N}-preferences-\n")
+    text = read(message(WireForm.NONE, factories.recipient(), linked)).get_body(["plain"])
+    token = text.get_content().split("/p/")[1].strip()
+    assert PreferencesToken.read(KEYS, token) == PreferencesToken(1, 3)
 
 
 def test_the_headers_of_a_bulk_mail() -> None:

@@ -53,6 +53,10 @@ def test_the_environment_wins_over_the_file(
         ("[delivery]\nretry_after_seconds = [0]\n", "delivery.retry_after_seconds"),
         ('[broker]\nurl = "redis://x"\n', "several workers need PostgreSQL"),
         ('[log]\nlevel = "loud"\n', "log.level"),
+        ('[bounces]\nmailbox = "http://x"\n', r"bounces\.mailbox: .*imaps://USER"),
+        ('[bounces]\ndomain = "Example.org"\n', r"bounces\.domain"),
+        ('[bounces]\nprefix = "news"\n', r"bounces\.prefix"),
+        ('[bounces]\nprefix = "seventeen-letters+"\n', r"bounces\.prefix"),
     ],
 )
 def test_what_is_wrong_is_named(tmp_path: Path, text: str, expected: str) -> None:
@@ -100,11 +104,13 @@ def test_no_secret_is_shown_by_repr_or_command(
         f'[database]\nurl = "{POSTGRESQL}"\n'
         f'[site]\nsecret_key = "{CANARY}"\nsecret_keys_old = ["{CANARY}"]\n'
         f'[broker]\nurl = "redis://:{CANARY}@broker.example.org/0"\n'
-        f'[[relays]]\nname = "main"\nurl = "smtp://ada:{CANARY}@relay.example.org"\n',
+        f'[[relays]]\nname = "main"\nurl = "smtp://ada:{CANARY}@relay.example.org"\n'
+        f'[bounces]\nmailbox = "imaps://ada:{CANARY}@mail.example.org/INBOX"\n',
     )
     settings = load_settings(file)
     assert CANARY not in repr(settings)
     assert CANARY not in settings.model_dump_json()
+    assert f"imaps://ada:{CANARY}@mail.example.org/INBOX" in settings.secrets()
     for arguments in (["config", "show"], ["config", "show", "--json"]):
         said = CliRunner().invoke(app, ["--config", str(file), *arguments])
         assert said.exit_code == 0

@@ -3,11 +3,16 @@
 from fastapi import APIRouter, HTTPException, Request, Response
 from sqlalchemy.orm import Session
 
-from newsletter.rendering.mail_tokens import LeaveToken
+from newsletter.core.runtime import Runtime
+from newsletter.rendering.mail_tokens import Door, LeaveToken, PreferencesToken
+from newsletter.sending import owner_letters
 from newsletter.tracking import leaving
 from newsletter.tracking.leaving import Leaver
 from newsletter.web.deps import Running, Visiting
+from newsletter.web.forms import Sent
 from newsletter.web.pages import render
+from subscribers.models import MAX_REMARK_CHARACTERS, LeaveReason
+from subscribers.reasons import SENTENCES
 
 router = APIRouter()
 
@@ -16,8 +21,10 @@ router = APIRouter()
 def ask(token: str, request: Request, runtime: Running) -> Response:
     """Whose subscription it is, and one button."""
     with runtime.sessions.reading() as session:
-        _, leaver = _who(token, runtime, session)
-    return render(request, "leave.html", leaver=leaver, token=token)
+        read, leaver = _who(token, runtime, session)
+    return render(
+        request, "leave.html", leaver=leaver, token=token, preferences=_preferences(read, runtime)
+    )
 
 
 @router.post("/u/{token}")
@@ -25,8 +32,48 @@ def leave(token: str, request: Request, runtime: Running, visit: Visiting) -> Re
     """Act, whoever asks: a person by the button, a mail program by `List-Unsubscribe=One-Click`."""
     with runtime.sessions.writing() as session:
         read, leaver = _who(token, runtime, session)
-        leaving.leave(session, read, visit)
-    return render(request, "left.html", leaver=leaver, token=token)
+        has_left = leaving.leave(session, read, visit) > 0
+        if has_left and read.door is Door.BODY:  # it may have been a forwarded copy's reader
+            owner_letters.tell_of_leaving(session, runtime, read)
+    return _left(request, runtime, read, leaver)
+
+
+@router.post("/u/{token}/pause")
+def pause(token: str, request: Request, runtime: Running, visit: Visiting) -> Response:
+    """Instead of leaving: no issue for a month."""
+    with runtime.sessions.writing() as session:
+        read, leaver = _who(token, runtime, session)
+        until = leaving.pause(session, read, visit)
+    return render(
+        request,
+        "paused.html",
+        leaver=leaver,
+        until=until,
+        preferences=_preferences(read, runtime),
+    )
+
+
+@router.post("/u/{token}/reason")
+def say_why(token: str, request: Request, runtime: Running, form: Sent) -> Response:
+    """Why, if they like to say; nothing depends on it."""
+    reason = form.one("reason")
+    with runtime.sessions.writing() as session:
+        read, leaver = _who(token, runtime, session)
+        leaving.say_why(
+            session,
+            read,
+            LeaveReason(reason) if reason in list(LeaveReason) else None,
+            form.one("remark"),
+        )
+    return _left(request, runtime, read, leaver, has_said=True)
+
+
+@router.api_route("/u/{token}/undo", methods=["GET", "HEAD"])
+def ask_to_undo(token: str, request: Request, runtime: Running) -> Response:
+    """Where the letter to the owner leads: one button."""
+    with runtime.sessions.reading() as session:
+        _, leaver = _who(token, runtime, session)
+    return render(request, "undo.html", leaver=leaver, token=token)
 
 
 @router.post("/u/{token}/undo")
@@ -37,12 +84,35 @@ def undo(token: str, request: Request, runtime: Running, visit: Visiting) -> Res
         came_back = leaving.undo(session, read, visit)
     if not came_back:
         return render(request, "too_late.html", status=409, leaver=leaver)
-    return render(request, "back.html", leaver=leaver, token=token)
+    return render(
+        request, "back.html", leaver=leaver, token=token, preferences=_preferences(read, runtime)
+    )
 
 
-def _who(token: str, runtime: Running, session: Session) -> tuple[LeaveToken, Leaver]:
+def _who(token: str, runtime: Runtime, session: Session) -> tuple[LeaveToken, Leaver]:
     read = LeaveToken.read(runtime.keys, token)
     leaver = leaving.who(session, read) if read else None
     if read is None or leaver is None:
         raise HTTPException(404)
     return read, leaver
+
+
+def _left(
+    request: Request, runtime: Runtime, read: LeaveToken, leaver: Leaver, *, has_said: bool = False
+) -> Response:
+    return render(
+        request,
+        "left.html",
+        leaver=leaver,
+        token=read.mint(runtime.keys),
+        preferences=_preferences(read, runtime),
+        reasons=SENTENCES,
+        longest_remark=MAX_REMARK_CHARACTERS,
+        has_said=has_said,
+    )
+
+
+def _preferences(read: LeaveToken, runtime: Runtime) -> str:
+    """The path of the page with everything else."""
+    token = PreferencesToken(read.newsletter_id, read.subscriber_id)
+    return f"/p/{token.mint(runtime.keys)}"

@@ -1,0 +1,141 @@
+"""Preferences: a GET shows how things stand, a POST changes them and says what is different.
+
+The link in every mail may be in a forwarded copy: it shows whose subscription it is in masked
+form, and can only make less mail. The owner gets a link of their own by a letter.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from sqlalchemy.orm import Session
+
+from newsletter.core.clock import now
+from newsletter.core.runtime import Runtime
+from newsletter.rendering.mail_tokens import Door, LeaveToken
+from newsletter.sending import owner_letters
+from newsletter.web.deps import Running, Visiting
+from newsletter.web.forms import Form, Sent
+from newsletter.web.pages import render
+from newsletter.web.public.preferences_form import Answers, read
+from newsletter.web.public.visitors import Visitor, visitor
+from subscribers import days, details, preferences
+from subscribers.days import LONGEST_PAUSE
+from subscribers.preferences import A_MONTH, CADENCES, CONSENTS, Cadence, Changes
+
+router = APIRouter()
+
+
+@router.api_route("/p/{token}", methods=["GET", "HEAD"])
+def show(token: str, request: Request, runtime: Running) -> Response:
+    """How things stand, and one button."""
+    with runtime.sessions.reading() as session:
+        found = visitor(token, runtime, session)
+        return render(request, "preferences.html", **_shown(session, found))
+
+
+@router.post("/p/{token}")
+def save(token: str, request: Request, runtime: Running, visit: Visiting, form: Sent) -> Response:
+    """All of it or, when a field is wrong, nothing."""
+    with runtime.sessions.writing() as session:
+        found = visitor(token, runtime, session)
+        answers = read(form, found.person.time_zone, _not_before(session, found))
+        if answers.problems:
+            wrong = _shown(session, found, form, problems=answers.problems)
+            return render(request, "preferences.html", status=422, **wrong)
+        changes = preferences.change(
+            session,
+            found.person,
+            found.newsletter.id,
+            answers.wish,
+            found.evidence(visit),
+            by_owner=found.is_owner,
+        )
+        told = _describe(found, answers)
+        if changes.left and not found.is_owner:
+            _tell(session, runtime, found, changes)
+        shown = _shown(session, found, changes=changes, told=told, is_saved=True)
+    return render(request, "preferences.html", **shown)
+
+
+@router.post("/p/{token}/letter")
+def send_link(token: str, request: Request, runtime: Running) -> Response:
+    """The owner's link goes to the mailbox; the answer is the same when it had enough today."""
+    with runtime.sessions.writing() as session:
+        found = visitor(token, runtime, session)
+        owner_letters.send_owner_link(session, runtime, found.newsletter, found.person)
+    return render(request, "letter_sent.html", visitor=found, hours=owner_letters.OWNER_HOURS)
+
+
+def _not_before(session: Session, found: Visitor) -> datetime | None:
+    """The end of a pause, for who may not shorten it; None for the owner."""
+    if found.is_owner:
+        return None
+    standing = preferences.preferences(
+        session, found.person.id, found.newsletter.id, by_owner=False
+    )
+    return standing.paused_until or now()
+
+
+def _describe(found: Visitor, answers: Answers) -> list[str]:
+    return details.describe(found.person, answers.details) if answers.details else []
+
+
+def _tell(session: Session, runtime: Runtime, found: Visitor, changes: Changes) -> None:
+    """Somebody with a mail of theirs left: by no certain mail, so the token names none."""
+    token = LeaveToken(Door.BODY, found.newsletter.id, found.person.id, 0, 0)
+    owner_letters.tell_of_leaving(session, runtime, token, changes.left)
+
+
+def _shown(
+    session: Session,
+    found: Visitor,
+    sent: Form | None = None,
+    *,
+    problems: Mapping[str, str] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """What the page shows: how things stand, or what was sent when something in it is wrong."""
+    person = found.person
+    standing = preferences.preferences(
+        session, person.id, found.newsletter.id, by_owner=found.is_owner
+    )
+    until = standing.paused_until
+    day = days.local_day(until or now() + A_MONTH, person.time_zone)
+    values = {
+        "name": person.name,
+        "locale": person.locale,
+        "time_zone": person.time_zone,
+        "cadence": standing.cadence.value,
+        "until": day.isoformat(),
+        "tracking": standing.consent.value,
+    }
+    on = {choice.list_id for choice in standing.lists if choice.is_on}
+    if sent is not None:
+        values |= {name: sent.one(name) for name in values if name in sent}
+        on = sent.numbers("list")
+    return {
+        "visitor": found,
+        "standing": standing,
+        "until": day if until else None,
+        "values": values,
+        "on": on,
+        "problems": problems or {},
+        "cadences": _cadences(found, standing),
+        "consents": CONSENTS,
+        "zones": details.time_zones() if found.is_owner else {},
+        "last_day": days.local_day(now() + LONGEST_PAUSE, person.time_zone),
+        "is_saved": False,
+        **more,
+    }
+
+
+def _cadences(found: Visitor, standing: preferences.Preferences) -> dict[Cadence, str]:
+    """Who may only make less mail does not end a pause."""
+    ends_pause = not found.is_owner and standing.cadence is Cadence.PAUSE
+    return {
+        cadence: sentence
+        for cadence, sentence in CADENCES.items()
+        if not (ends_pause and cadence is Cadence.EVERY)
+    }

@@ -1,0 +1,123 @@
+"""The pages around leaving: a notice to the owner, a pause instead, a reason afterwards."""
+
+import re
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from html import unescape
+
+import pytest
+from sqlalchemy import select
+from starlette.testclient import TestClient
+
+from newsletter.core.sections import SenderSettings
+from newsletter.rendering.mail_tokens import Door, LeaveToken
+from newsletter.sending.models import SystemMail
+from newsletter.web.app import create_app
+from subscribers import reasons
+from subscribers.models import ConsentEvent, LeaveReason, Subscription
+from tests import factories
+from tests.integration.conftest import Mailed
+
+
+def letters(mailed: Mailed) -> list[EmailMessage]:
+    with mailed.runtime.sessions.reading() as session:
+        wires = session.scalars(select(SystemMail.wire).order_by(SystemMail.id)).all()
+    return [message_from_bytes(wire or b"", EmailMessage, policy=policy.default) for wire in wires]
+
+
+def last_leaving(mailed: Mailed) -> ConsentEvent:
+    with mailed.runtime.sessions.reading() as session:
+        left = select(ConsentEvent).where(ConsentEvent.change == "unsubscribed")
+        return session.scalars(left.order_by(ConsentEvent.id.desc())).first() or ConsentEvent()
+
+
+def test_the_owner_is_told_once_when_the_link_of_the_body_was_used(mailed: Mailed) -> None:
+    for _ in range(3):
+        assert mailed.client.post(mailed.body_link).status_code == 200
+    (letter,) = letters(mailed)
+    assert (letter["To"], letter["Subject"]) == ("ada@example.org", "You have left Field Notes")
+    text, page = (letter.get_body([kind]).get_content() for kind in ("plain", "html"))
+    (undo,) = re.findall(r"http://[^/\s]+(/u/\S+/undo)", text)
+    assert undo in unescape(page)
+    assert mailed.client.get(undo).status_code == 200
+    assert mailed.client.head(undo).status_code == 200
+    assert ["unsubscribed" in status for status in mailed.standing()[0]] == [True, False]
+    assert mailed.client.post(undo).status_code == 200
+    assert ["unsubscribed" in status for status in mailed.standing()[0]] == [False, False]
+    mailed.client.post(mailed.body_link)
+    assert len(letters(mailed)) == 2, "one for each leaving"
+
+
+def test_leaving_to_and_fro_does_not_flood_the_owner(mailed: Mailed) -> None:
+    for _ in range(6):
+        mailed.client.post(mailed.body_link)
+        mailed.client.post(f"{mailed.body_link}/undo")
+    assert len(letters(mailed)) == 3
+
+
+def test_one_click_of_the_header_makes_no_letter(mailed: Mailed) -> None:
+    mailed.client.post(mailed.one_click, content="List-Unsubscribe=One-Click")
+    assert letters(mailed) == []
+    assert ["unsubscribed" in status for status in mailed.standing()[0]] == [True, False]
+
+
+def test_a_notice_that_cannot_be_made_keeps_nobody_from_leaving(
+    mailed: Mailed, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runtime = factories.runtime(
+        mailed.runtime.sessions, mailed.runtime.keys, sender=SenderSettings()
+    )
+    with TestClient(create_app(runtime)) as client:
+        assert client.post(mailed.body_link).status_code == 200
+    assert ["unsubscribed" in status for status in mailed.standing()[0]] == [True, False]
+    assert "notice.failed" in capsys.readouterr().out
+    assert letters(mailed) == []
+
+
+def test_a_pause_is_offered_behind_the_button_and_is_one_post(mailed: Mailed) -> None:
+    page = mailed.client.get(mailed.body_link).text
+    assert page.index("<button>Unsubscribe</button>") < page.index("Pause for a month instead")
+    answer = mailed.client.post(f"{mailed.body_link}/pause")
+    assert "gets no issue before" in answer.text
+    with mailed.runtime.sessions.reading() as session:
+        ada, bob = session.scalars(select(Subscription).order_by(Subscription.id))
+    assert (ada.status.value, bob.paused_until) == ("active", None)
+    assert ada.paused_until
+    again = mailed.client.post(f"{mailed.body_link}/pause")
+    assert again.text == answer.text
+    assert mailed.standing()[1] == 3, "the second changed nothing"
+
+
+def test_why_is_asked_afterwards_and_kept_with_the_evidence(mailed: Mailed) -> None:
+    why = {"reason": "too_often", "remark": " Daily would do.\0 <b>\U0001f600" + "x" * 600}
+    assert mailed.client.post(f"{mailed.body_link}/reason", data=why).status_code == 200
+    assert last_leaving(mailed).id is None, "who has not left has no reason"
+    left = mailed.client.post(mailed.body_link)
+    assert f'action="{mailed.body_link}/reason"' in left.text
+    answer = mailed.client.post(f"{mailed.body_link}/reason", data=why)
+    assert "The editors will read it" in answer.text
+    kept = last_leaving(mailed)
+    assert kept.reason is LeaveReason.TOO_OFTEN
+    assert kept.remark.startswith("Daily would do. <b>\U0001f600")
+    assert len(kept.remark) == 500
+    with mailed.runtime.sessions.reading() as session:
+        ((said, slug),) = reasons.said(session)
+    assert (said.id, slug) == (kept.id, "mornings")
+    nothing = mailed.client.post(f"{mailed.body_link}/reason", data={"reason": "nonsense"})
+    assert nothing.status_code == 200
+    assert (last_leaving(mailed).reason, last_leaving(mailed).remark) == (None, "")
+
+
+@pytest.mark.parametrize("path", ["", "/undo", "/pause", "/reason", "/nothing"])
+def test_looking_at_any_of_it_changes_nothing(mailed: Mailed, path: str) -> None:
+    before = mailed.standing()
+    for method in ("GET", "HEAD", "OPTIONS"):
+        assert mailed.client.request(method, mailed.body_link + path).status_code < 500
+    assert (mailed.standing(), letters(mailed)) == (before, [])
+
+
+def test_a_token_of_the_wrong_person_gives_no_event(mailed: Mailed) -> None:
+    """As from the preferences page: no mail is certain, so none is named."""
+    token = LeaveToken(Door.BODY, 1, 1, 0, 0).mint(mailed.runtime.keys)
+    assert mailed.client.post(f"/u/{token}").status_code == 200
+    assert mailed.client.post(f"/u/{token}/undo").status_code == 200
