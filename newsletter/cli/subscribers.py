@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.cli import output, state
 from newsletter.cli.lists import new_list
+from newsletter.cli.segments import SegmentName, inside_segment
 from newsletter.core.errors import NotFoundError
 from newsletter.core.slug import slugify
 from newsletter.jobs.bell import attach_bell
@@ -81,12 +82,14 @@ def export(
     *,
     list_name: ListName,
     out: Annotated[Path, typer.Option(help="The CSV file to write.")],
+    segment: SegmentName = None,
     dry_run: output.DryRun = False,
 ) -> None:
     """Write everybody on a list, whatever their status, to a CSV file that imports again."""
     with state.runtime().sessions.reading() as session:
         chosen = find_list(session, list_name)
-        count = count_rows(session, chosen.id)
+        inside = inside_segment(session, chosen, segment)
+        count = count_rows(session, chosen.id, where=inside)
         if dry_run:
             output.say(f"Would write {count:,} rows to {out}.")
             return
@@ -96,6 +99,7 @@ def export(
                 chosen.id,
                 out,
                 lambda done: bar.update(bar.task_ids[0], completed=done),
+                where=inside,
             )
     output.say(f"Wrote {count:,} rows to {out}.")
 

@@ -1,0 +1,95 @@
+"""Everybody, page by page: of a list, with a status, inside a segment, by a part of the address.
+
+Pages go by the last person of the one before: a late page costs what the first does, and nobody
+is shown twice or left out because others came or left.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, or_, select, true
+from sqlalchemy.orm import Session
+
+from newsletter.core.errors import InputError
+from subscribers.models import Subscriber, Subscription, SubscriptionStatus
+from subscribers.segment_sql import folded
+
+MAX_PAGE = 1_000
+MAX_SEARCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which people.
+
+    Attributes:
+        list_id: only those on this list.
+        status: only with a subscription of this status, on the list or any.
+        inside: a segment's condition; only with a list.
+        part: a part of the address or of the name; letter case does not count.
+    """
+
+    list_id: int | None = None
+    status: SubscriptionStatus | None = None
+    inside: ColumnElement[bool] | None = None
+    part: str = ""
+
+    def __post_init__(self) -> None:
+        if self.inside is not None and self.list_id is None:
+            raise InputError("segment", "expected a list: a segment is a filter over one")
+        if len(self.part) > MAX_SEARCH or "\0" in self.part:
+            raise InputError("search", f"expected at most {MAX_SEARCH} printable characters")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some people in the order they came, and behind whom the next page begins."""
+
+    people: Sequence[Subscriber]
+    next_after: int | None
+
+
+def page(session: Session, search: Search, *, after: int = 0, limit: int = 50) -> Page:
+    """The people behind the one with the id `after`."""
+    limit = min(limit, MAX_PAGE)
+    found = session.scalars(
+        _found(search, select(Subscriber))
+        .where(_id(search) > after)
+        .order_by(_id(search))
+        .limit(limit + 1)
+    ).all()
+    people = found[:limit]
+    return Page(people, people[-1].id if len(found) > limit else None)
+
+
+def count(session: Session, search: Search) -> int:
+    """How many people there are."""
+    return session.scalar(_found(search, select(func.count()).select_from(Subscriber))) or 0
+
+
+def _id(search: Search) -> Any:
+    """The column that is in order: of a list's people, the one in the list's own index."""
+    return Subscriber.id if search.list_id is None else Subscription.subscriber_id
+
+
+def _found(search: Search, people: Select[Any]) -> Select[Any]:
+    has_status = true() if search.status is None else Subscription.status == search.status
+    if search.list_id is not None:
+        people = people.join(Subscription, Subscription.subscriber_id == Subscriber.id).where(
+            Subscription.list_id == search.list_id, has_status
+        )
+    elif search.status is not None:
+        any_list = select(Subscription.id).where(
+            Subscription.subscriber_id == Subscriber.id, has_status
+        )
+        people = people.where(any_list.exists())
+    inside = true() if search.inside is None else search.inside
+    return people.where(inside, _named(search.part) if search.part else true())
+
+
+def _named(part: str) -> ColumnElement[bool]:
+    return or_(
+        Subscriber.address_key.contains(part.lower(), autoescape=True),
+        folded(Subscriber.name).contains(part.lower(), autoescape=True),
+    )
