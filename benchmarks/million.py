@@ -28,8 +28,8 @@ from subscribers.models import Engagement, Subscriber, SubscriberList, Subscript
 from tests import factories
 
 DOMAINS = 200
-LISTS = {"weekly": 1, "daily": 2, "monthly": 5}
-"""Everybody is on the first, every second on the next, every fifth on the last."""
+LISTS = {"weekly": (0, 1, 2, 3, 4), "daily": (5, 6, 7, 8), "monthly": (9, 0, 5)}
+"""By the last digit of somebody's number: half of all, four tenths, three; some are on two."""
 _FIRST = ("Ada", "Bob", "Cyd", "Dee", "Eve", "Fay", "Gus", "Hal", "Ida", "Jon", "Kim", "Leo")
 _LAST = ("Archer", "Baker", "Carter", "Draper", "Fisher", "Glover", "Mason", "Porter", "Sawyer")
 
@@ -53,8 +53,8 @@ def million(sessions: Sessions, people: int) -> Lists:
             # The rows belong together: no need to look each of them up.
             session.execute(text("SET LOCAL session_replication_role = replica"))
         _people(session, people)
-        for one, every in zip(made, LISTS.values(), strict=True):
-            _subscriptions(session, one, every)
+        for one, digits in zip(made, LISTS.values(), strict=True):
+            _subscriptions(session, one, digits)
         _engagement(session, issue.newsletter_id)
     with sessions.writing() as session:
         session.execute(text("ANALYZE"))
@@ -106,12 +106,14 @@ def _attributes(session: Session, n: Any) -> ColumnElement[Any]:
     return type_coerce(made, JSON)
 
 
-def _subscriptions(session: Session, to: SubscriberList, every: int) -> None:
+def _subscriptions(session: Session, to: SubscriberList, digits: tuple[int, ...]) -> None:
     n = Subscriber.id
-    status = case((n % 50 == 7, "unsubscribed"), (n % 100 == 9, "pending"), else_="active")
+    status = case(
+        (n // 10 % 50 == 7, "unsubscribed"), (n // 10 % 100 == 9, "pending"), else_="active"
+    )
     consent = _one_of(("unknown", "granted", "granted", "denied"), n * 3 + 1)
     since = _days_ago(n * 13 % 1_400)
-    rows = select(n, literal(to.id), status, consent, since, since).where(n % every == 0)
+    rows = select(n, literal(to.id), status, consent, since, since).where((n % 10).in_(digits))
     columns = ["subscriber_id", "list_id", "status", "tracking_consent", "subscribed_at"]
     found = rows.order_by(n)
     session.execute(insert(Subscription).from_select([*columns, "confirmed_at"], found))

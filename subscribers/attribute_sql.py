@@ -76,8 +76,8 @@ class _Jsonb:
         if isinstance(value, str):
             return self._of_text(path, collate(self._text(path), "C").bool_op(sign)(value))
         found = self._at(path)  # numbers in JSON are compared as such: no cast, hence no error
-        is_number = func.jsonb_typeof(found) == "number"
-        return _known(is_number, found.bool_op(sign)(literal(value, JSONB)))
+        is_number = func.jsonb_typeof(found) == "number"  # asked second: the first sorts out most
+        return _known(found.bool_op(sign)(literal(value, JSONB)), is_number)
 
     def contains(self, path: Path, part: str) -> ColumnElement[bool]:
         return self._of_text(path, func.strpos(self._text(path), part) > 0)

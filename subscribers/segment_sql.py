@@ -52,6 +52,7 @@ from subscribers.segment_tree import (
     Sample,
     Some,
     Within,
+    leaves,
 )
 
 _NEGATED = {Operator.IS_NOT: Operator.IS, Operator.NOT_IN: Operator.IN}
@@ -67,6 +68,7 @@ _DAY_OF = {
     Field.CONFIRMED_AT: Subscription.confirmed_at,
     Field.CREATED_AT: Subscriber.created_at,
 }
+_OF_SUBSCRIPTION = (Field.STATUS, Field.TRACKING, Field.SUBSCRIBED_AT, Field.CONFIRMED_AT)
 _SINCE = {
     Moment.SUBSCRIBED: Subscription.subscribed_at,
     Moment.CONFIRMED: Subscription.confirmed_at,
@@ -109,7 +111,11 @@ class Surroundings:
 
 
 def condition(tree: Filter, about: Surroundings) -> ColumnElement[bool]:
-    """For statements in which Subscription is the one that a person is looked at by."""
+    """For statements in which Subscription is the one that a person is looked at by.
+
+    Of Subscriber it asks only what `asks_about_the_person` says: to count the others, the
+    subscriptions are enough.
+    """
     match tree:
         case All(terms):
             return and_(*(condition(term, about) for term in terms))
@@ -119,6 +125,19 @@ def condition(tree: Filter, about: Surroundings) -> ColumnElement[bool]:
             return not_(condition(term, about))
         case _:
             return _leaf(tree, about)
+
+
+def asks_about_the_person(tree: Filter) -> bool:
+    """Some term is about a column of Subscriber."""
+    return any(_is_about_the_person(term) for term in leaves(tree))
+
+
+def _is_about_the_person(term: Leaf) -> bool:
+    if isinstance(term, Within):
+        return term.moment is Moment.CREATED
+    if isinstance(term, Compare | Exists):
+        return term.field not in _OF_SUBSCRIPTION
+    return False
 
 
 def _leaf(term: Leaf, about: Surroundings) -> ColumnElement[bool]:
@@ -245,11 +264,11 @@ def _on(list_id: int) -> ColumnElement[bool]:
     return (
         select(literal(1))
         .where(
-            other.subscriber_id == Subscriber.id,
+            other.subscriber_id == Subscription.subscriber_id,
             other.list_id == list_id,
             other.status == SubscriptionStatus.ACTIVE,
         )
-        .correlate(Subscriber)
+        .correlate(Subscription)
         .exists()
     )
 
@@ -263,18 +282,18 @@ def _within(term: Within, about: Surroundings) -> ColumnElement[bool]:
         return false()
     seen = select(literal(1)).where(
         Engagement.newsletter_id == about.newsletter_id,
-        Engagement.subscriber_id == Subscriber.id,
+        Engagement.subscriber_id == Subscription.subscriber_id,
         column >= since,
     )
     agreed = Subscription.tracking_consent == TrackingConsent.GRANTED
-    return and_(agreed, seen.correlate(Subscriber).exists())
+    return and_(agreed, seen.correlate(Subscription).exists())
 
 
 def _sampled(sample: Sample) -> ColumnElement[bool]:
     """Arithmetic that both databases do alike, within 64 bits: a polynomial over a prime field."""
     first, shift, second = (literal(number, BigInteger) for number in _numbers(sample.seed))
     prime = literal(_PRIME, BigInteger)
-    scattered = (Subscriber.id % prime * first + shift) % prime
+    scattered = (Subscription.subscriber_id % prime * first + shift) % prime
     mixed = (scattered * scattered % prime * second + scattered) % prime
     share: ColumnElement[bool] = mixed % literal(HUNDREDTHS, BigInteger) < sample.hundredths
     return share

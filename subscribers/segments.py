@@ -18,11 +18,16 @@ from subscribers.models import (
     SubscriptionStatus,
 )
 from subscribers.segment_language import parse
-from subscribers.segment_sql import Surroundings
+from subscribers.segment_sql import Surroundings, asks_about_the_person
 from subscribers.segment_sql import condition as sql_condition
 from subscribers.segment_tokens import SegmentError
 from subscribers.segment_tree import Filter, On, leaves
 from subscribers.segment_writing import written
+
+_ROOM_TO_COUNT = select(
+    func.set_config("work_mem", "64MB", True), func.set_config("jit", "off", True)
+)
+"""Until the commit: a million ids in memory, and no compiling for a tenth of a second's work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +61,12 @@ def condition(session: Session, tree: Filter, newsletter_id: int | None) -> Colu
 def count(session: Session, on: SubscriberList, tree: Filter) -> SegmentCount:
     """Count the people of one list who are inside, whatever their status."""
     inside = condition(session, tree, on.newsletter_id)
-    rows = session.execute(
-        select(Subscription.status, func.count())
-        .join(Subscriber, Subscriber.id == Subscription.subscriber_id)
-        .where(Subscription.list_id == on.id, inside)
-        .group_by(Subscription.status)
-    )
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(_ROOM_TO_COUNT)
+    found = select(Subscription.status, func.count()).where(Subscription.list_id == on.id, inside)
+    if asks_about_the_person(tree):
+        found = found.join(Subscriber, Subscriber.id == Subscription.subscriber_id)
+    rows = session.execute(found.group_by(Subscription.status))
     return SegmentCount(dict(rows.all()))
 
 
