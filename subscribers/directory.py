@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.errors import InputError
 from subscribers.models import Subscriber, Subscription, SubscriptionStatus
-from subscribers.segment_sql import folded
+from subscribers.segment_sql import fold, folded
 
 MAX_PAGE = 1_000
 MAX_SEARCH = 100
@@ -43,6 +43,12 @@ class Search:
         if len(self.part) > MAX_SEARCH or "\0" in self.part:
             raise InputError("search", f"expected at most {MAX_SEARCH} printable characters")
 
+    @property
+    def picks(self) -> bool:
+        """Some of many, nobody knows how few: no index has just these in order."""
+        has_status_somewhere = self.status is not None and self.list_id is None
+        return bool(self.part) or self.inside is not None or has_status_somewhere
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -54,11 +60,11 @@ class Page:
 
 def page(session: Session, search: Search, *, after: int = 0, limit: int = 50) -> Page:
     """The people behind the one with the id `after`."""
-    limit = min(limit, MAX_PAGE)
-    if not search.part:
+    limit = min(max(limit, 1), MAX_PAGE)
+    if not search.picks:
         return _cut(_people(session, search, after, limit, in_order=True), limit)
-    # What is frequent is found nearby. What is rare is looked for everywhere, and the database
-    # would do that in order as well, by itself alone, where two can share the work.
+    # What is frequent is found nearby. What is rare is looked for everywhere, and in order the
+    # database would do that one by one, in one process.
     nearby = _people(session, search, after, limit, in_order=True, upto=after + _NEARBY)
     if len(nearby) > limit:
         return _cut(nearby, limit)
@@ -122,5 +128,5 @@ def _subscribed(search: Search) -> Iterator[ColumnElement[bool]]:
 def _named(part: str) -> ColumnElement[bool]:
     return or_(
         Subscriber.address_key.contains(part.lower(), autoescape=True),
-        folded(Subscriber.name).contains(part.lower(), autoescape=True),
+        folded(Subscriber.name).contains(fold(part), autoescape=True),
     )

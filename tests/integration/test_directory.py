@@ -67,6 +67,8 @@ def test_people_are_found_by_status_on_a_list_or_on_any(
         ("READER3", [PEOPLE[3]]),
         ("@example.org", PEOPLE),
         ("ärger", ["Ada.Ärger@example.com"]),
+        ("ÄRGER", ["Ada.Ärger@example.com"]),
+        ("ZOë", ["Ada.Ärger@example.com"]),
         ("50%_o", ["Ada.Ärger@example.com"]),
         ("zo", ["Ada.Ärger@example.com"]),
         ("%", ["Ada.Ärger@example.com"]),
@@ -93,6 +95,17 @@ def test_everything_can_be_asked_at_once(
         inside = segments.condition(session, parse('on("evenings")'), first.newsletter_id)
     search = Search(first.id, SubscriptionStatus.ACTIVE, inside, "READER")
     assert found(sessions, search, 1) == [PEOPLE[0], PEOPLE[2]]
+
+
+def test_what_is_found_nearby_and_what_is_looked_for_everywhere_are_one_order(
+    sessions: Sessions,
+    lists: tuple[SubscriberList, SubscriberList],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for nearby in (0, 2, 4, 1_000):
+        monkeypatch.setattr(directory, "_NEARBY", nearby)
+        assert found(sessions, Search(part="reader"), 2) == PEOPLE
+        assert found(sessions, Search(lists[1].id, part="reader"), 2) == PEOPLE[:3]
 
 
 def test_who_goes_between_two_pages_moves_nobody(

@@ -66,17 +66,21 @@ class Mailed:
         return self.seen()
 
 
+def made(sessions: Sessions) -> Mailed:
+    broadcast_id = factories.sending(sessions, [ADA, BOB, CYD])
+    with sessions.writing() as session:
+        accepted = {"state": DeliveryState.ACCEPTED, "last_at": SENT}
+        session.execute(update(Delivery).values(**accepted))
+    mailed = Mailed(sessions, dict(factories.deliveries(sessions, broadcast_id)))
+    mailed.says(ADA, TrackingConsent.GRANTED)
+    mailed.says(CYD, TrackingConsent.DENIED)
+    return mailed
+
+
 @pytest.fixture
 def mailed(sessions: Sessions) -> Iterator[Mailed]:
     with time_machine.travel(SENT, tick=False):
-        broadcast_id = factories.sending(sessions, [ADA, BOB, CYD])
-        with sessions.writing() as session:
-            accepted = {"state": DeliveryState.ACCEPTED, "last_at": SENT}
-            session.execute(update(Delivery).values(**accepted))
-        made = Mailed(sessions, dict(factories.deliveries(sessions, broadcast_id)))
-        made.says(ADA, TrackingConsent.GRANTED)
-        made.says(CYD, TrackingConsent.DENIED)
-        yield made
+        yield made(sessions)
 
 
 def test_hits_of_readers_who_agreed_are_noted_and_no_others(mailed: Mailed) -> None:
@@ -190,6 +194,20 @@ def test_an_erased_reader_is_not_noted(mailed: Mailed) -> None:
         session.execute(delete(Subscription))
     mailed.opened(ADA)
     assert mailed.seen() == {} == mailed.rebuilt()
+
+
+def test_whose_consent_is_being_changed_is_not_waited_for_and_not_noted(
+    postgresql: Sessions,
+) -> None:
+    with time_machine.travel(SENT, tick=False):
+        mailed = made(postgresql)
+        mailed.says(BOB, TrackingConsent.GRANTED)
+        with postgresql.writing() as session:
+            ada = mailed.deliveries[ADA].subscriber_id
+            theirs = update(Subscription).where(Subscription.subscriber_id == ada)
+            session.execute(theirs.values(tracking_consent=TrackingConsent.DENIED))
+            mailed.hit(mailed.fetch(ADA, EventKind.OPEN), mailed.fetch(BOB, EventKind.OPEN))
+        assert mailed.seen() == {BOB: (READ, None)} == mailed.rebuilt()
 
 
 def test_nothing_to_note_is_no_statement(sessions: Sessions) -> None:
