@@ -6,11 +6,9 @@ As `attribute_sql`: every term is true or false, so that `not` means everybody e
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
     ColumnElement,
     and_,
     false,
@@ -35,9 +33,9 @@ from subscribers.models import (
     SubscriptionStatus,
     TrackingConsent,
 )
+from subscribers.sampling import is_sampled
 from subscribers.segment_tree import (
     DAYS,
-    HUNDREDTHS,
     All,
     Attribute,
     Compare,
@@ -56,7 +54,6 @@ from subscribers.segment_tree import (
 )
 
 _NEGATED = {Operator.IS_NOT: Operator.IS, Operator.NOT_IN: Operator.IN}
-_PRIME = 2**31 - 1
 _PLAIN: dict[Field, Any] = {
     Field.NAME: Subscriber.name,
     Field.TIME_ZONE: Subscriber.time_zone,
@@ -151,7 +148,7 @@ def _leaf(term: Leaf, about: Surroundings) -> ColumnElement[bool]:
         case Within():
             return _within(term, about)
         case Sample():
-            return _sampled(term)
+            return is_sampled(Subscription.subscriber_id, term)
 
 
 def _compared(term: Compare, about: Surroundings) -> ColumnElement[bool]:
@@ -287,21 +284,3 @@ def _within(term: Within, about: Surroundings) -> ColumnElement[bool]:
     )
     agreed = Subscription.tracking_consent == TrackingConsent.GRANTED
     return and_(agreed, seen.correlate(Subscription).exists())
-
-
-def _sampled(sample: Sample) -> ColumnElement[bool]:
-    """Arithmetic that both databases do alike, within 64 bits: a polynomial over a prime field."""
-    first, shift, second = (literal(number, BigInteger) for number in _numbers(sample.seed))
-    prime = literal(_PRIME, BigInteger)
-    scattered = (Subscription.subscriber_id % prime * first + shift) % prime
-    mixed = (scattered * scattered % prime * second + scattered) % prime
-    share: ColumnElement[bool] = mixed % literal(HUNDREDTHS, BigInteger) < sample.hundredths
-    return share
-
-
-def _numbers(seed: str) -> tuple[int, int, int]:
-    """Three numbers from 1 to below the prime."""
-    digest = sha256(seed.encode()).digest()
-    parts = (int.from_bytes(digest[at : at + 8]) for at in (0, 8, 16))
-    first, shift, second = (1 + part % (_PRIME - 1) for part in parts)
-    return first, shift, second
