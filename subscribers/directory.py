@@ -18,6 +18,7 @@ from subscribers.segment_sql import fold, folded
 MAX_PAGE = 1_000
 MAX_SEARCH = 100
 _NEARBY = 10_000
+_ESCAPE = "/"
 _EVERYBODY = 2**63 - 1
 
 
@@ -127,6 +128,13 @@ def _subscribed(search: Search) -> Iterator[ColumnElement[bool]]:
 
 def _named(part: str) -> ColumnElement[bool]:
     return or_(
-        Subscriber.address_key.contains(part.lower(), autoescape=True),
-        folded(Subscriber.name).contains(fold(part), autoescape=True),
+        Subscriber.address_key.like(_anywhere(part.lower()), escape=_ESCAPE),
+        folded(Subscriber.name).like(_anywhere(fold(part)), escape=_ESCAPE),
     )
+
+
+def _anywhere(part: str) -> str:
+    """The whole pattern is one value: so the database knows its letters when it plans."""
+    for special in (_ESCAPE, "%", "_"):
+        part = part.replace(special, _ESCAPE + special)
+    return f"%{part}%"

@@ -119,7 +119,7 @@ def find(session: Session, on: SubscriberList, name: str) -> Segment:
 
 
 def read(session: Session, lists: Sequence[SubscriberList], text: str) -> Filter:
-    """What somebody means by a segment: the name of one that a list has, or else a filter.
+    """What somebody means by a segment: a filter, or else the name of one that a list has.
 
     Raises:
         SegmentError: it is no filter.
@@ -127,16 +127,10 @@ def read(session: Session, lists: Sequence[SubscriberList], text: str) -> Filter
             names a list that is not there.
         RefusedError: two of the lists mean different things by that name.
     """
-    slug = _slug_or_nothing(text)
-    saved = {segment.text for segment in _saved(session, lists, slug)}
-    if len(saved) > 1:
-        raise RefusedError(f"the lists have different segments named {slug!r}: write out one")
     try:
-        tree = parse(saved.pop() if saved else text)
-    except SegmentError:
-        if text.replace("-", " ").replace("_", " ").replace(" ", "").isalnum():
-            raise _not_found(session, lists, text) from None
-        raise
+        tree = parse(text)
+    except SegmentError as mistake:
+        tree = _by_name(session, lists, text, mistake)
     _named_lists(session, tree)
     return tree
 
@@ -176,6 +170,20 @@ def _slug_or_nothing(text: str) -> str:
         return slugify(text)
     except InputError:
         return ""
+
+
+def _by_name(
+    session: Session, lists: Sequence[SubscriberList], text: str, mistake: SegmentError
+) -> Filter:
+    """What a text means that is no filter, for the reason that is raised unless it is a name."""
+    saved = {segment.text for segment in _saved(session, lists, _slug_or_nothing(text))}
+    if len(saved) > 1:
+        raise RefusedError(f"the lists have different segments named {text!r}: write out one")
+    if saved:
+        return parse(saved.pop())
+    if text.translate(str.maketrans("-_ ", "aaa")).isalnum():
+        raise _not_found(session, lists, text) from None
+    raise mistake
 
 
 def _not_found(session: Session, lists: Sequence[SubscriberList], name: str) -> NotFoundError:

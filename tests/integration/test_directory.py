@@ -74,6 +74,7 @@ def test_people_are_found_by_status_on_a_list_or_on_any(
         ("%", ["Ada.Ärger@example.com"]),
         ("_", ["Ada.Ärger@example.com"]),
         ("\\", []),
+        ("/", []),
         ("'; DROP TABLE subscribers; --", []),
         ("a", ["Ada.Ärger@example.com", *PEOPLE]),
     ],

@@ -115,8 +115,9 @@ def test_a_segment_is_read_by_name_or_as_a_filter(
     with sessions.writing() as session:
         segments.save(session, readers, "Pro", PRO)
         assert segments.read(session, [readers], "pro") == parse(PRO)
+        segments.save(session, readers, "Sample 10", PRO)
         assert segments.read(session, [readers], "sample(10%)") == parse("sample(10%)")
-        with pytest.raises(NotFoundError, match="no segment 'prof'; there are: pro"):
+        with pytest.raises(NotFoundError, match="no segment 'prof'; there are: pro, sample-10"):
             segments.read(session, [readers], "prof")
         with pytest.raises(SegmentError):
             segments.read(session, [readers], "status = gone")
