@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from benchmarks import beside_a_send, ledger, making, others, sending
+from benchmarks import beside_a_send, ledger, making, others, people, sending
 from benchmarks.engine import ROOT
 from benchmarks.interleaved import say
 from benchmarks.page import Chapter, page
@@ -25,6 +25,7 @@ CHAPTERS: Mapping[str, Callable[[Scale], Chapter]] = {
     "growth": sending.growth,
     "freeze": ledger.freeze,
     "claims": ledger.claiming,
+    "people": people.people,
     "beside": beside_a_send.beside,
     "compile": making.compiling,
     "splice": making.splicing,

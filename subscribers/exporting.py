@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.orm import Session
 
 from subscribers.csv_files import CsvWriter
@@ -19,9 +19,12 @@ def export_list(
     list_id: int,
     file: Path,
     progress: Callable[[int], None] = lambda _rows: None,
+    *,
+    where: ColumnElement[bool] | None = None,
 ) -> int:
     """Write everybody on the list, whatever their status, to `file`; returns how many.
 
+    `where` is a condition on Subscriber and Subscription, such as a segment's.
     `progress` gets the rows written so far, now and then.
 
     Raises:
@@ -41,7 +44,7 @@ def export_list(
             (ConsentEvent.subscriber_id == Subscriber.id)
             & ConsentEvent.id.in_(select(first_word.c.id)),
         )
-        .where(Subscription.list_id == list_id)
+        .where(Subscription.list_id == list_id, true() if where is None else where)
         .order_by(Subscriber.id)
         .execution_options(yield_per=_BATCH_ROWS)
     )
@@ -55,9 +58,11 @@ def export_list(
     return count
 
 
-def count_rows(session: Session, list_id: int) -> int:
+def count_rows(session: Session, list_id: int, *, where: ColumnElement[bool] | None = None) -> int:
     """How many rows an export of the list has."""
-    counted = select(func.count()).where(Subscription.list_id == list_id)
+    counted = select(func.count()).select_from(Subscription).where(Subscription.list_id == list_id)
+    if where is not None:
+        counted = counted.join(Subscriber, Subscriber.id == Subscription.subscriber_id).where(where)
     return session.scalar(counted) or 0
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from newsletter.core.clock import now
-from newsletter.core.tables import Base, BigId, Json, UtcDateTime, text_enum
+from newsletter.core.tables import ONLY_ON, Base, BigId, Json, UtcDateTime, text_enum
 
 MAX_NAME_CHARACTERS = 200
 MAX_REMARK_CHARACTERS = 500
@@ -81,7 +81,16 @@ class Subscriber(Base):
     """A person with one e-mail address."""
 
     __tablename__ = "subscribers"
-    __table_args__ = ({"sqlite_autoincrement": True},)
+    __table_args__ = (
+        Index(
+            "ix_subscribers_attributes",
+            "attributes",
+            postgresql_using="gin",
+            postgresql_ops={"attributes": "jsonb_path_ops"},
+            info={ONLY_ON: "postgresql"},
+        ).ddl_if(dialect="postgresql"),
+        {"sqlite_autoincrement": True},
+    )
     """An id is never given twice: links in old mails name it."""
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -128,7 +137,12 @@ class Subscription(Base):
     __tablename__ = "subscriptions"
     __table_args__ = (
         UniqueConstraint("subscriber_id", "list_id"),
-        Index(None, "list_id", "subscriber_id"),
+        Index(
+            None,
+            "list_id",
+            "subscriber_id",
+            postgresql_include=["status", "tracking_consent"],  # counted without the table's rows
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError, RefusedError
 from newsletter.mail.address import Address
+from subscribers import engagement
 from subscribers.models import (
     MAX_NAME_CHARACTERS,
     STATUS_MOVES,
@@ -195,6 +196,9 @@ def set_tracking_consent(
     if subscription.tracking_consent is consent:
         return
     subscription.tracking_consent = consent
+    if consent is not TrackingConsent.GRANTED:
+        session.flush()  # first: whoever notes a hit looks at the consent
+        engagement.forget(session, subscription.subscriber_id, subscription.list_id)
     if consent is not TrackingConsent.UNKNOWN:
         granted = consent is TrackingConsent.GRANTED
         change = ConsentChange.TRACKING_GRANTED if granted else ConsentChange.TRACKING_DENIED

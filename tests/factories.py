@@ -30,6 +30,7 @@ from newsletter.sending.transport import Transport
 from subscribers import lists, subscriptions
 from subscribers.models import Subscriber, SubscriberList, Subscription, TrackingConsent
 from subscribers.recipient import Recipient
+from subscribers.segment_tree import Filter
 from subscribers.subscriptions import Evidence
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -141,11 +142,14 @@ def scheduled(
     force: bool = False,
     start_at: datetime | None = None,
     plan: planning.Plan | None = None,
+    segment: Filter | None = None,
 ) -> Broadcast:
     plan = plan or planning.prepare(issue, settings(), today=DAY)
     hours = timedelta(hours=24)
     start = start_at or now()
-    return planning.schedule(session, plan, to, start_at=start, stale_after=hours, force=force)
+    return planning.schedule(
+        session, plan, to, start_at=start, stale_after=hours, segment=segment, force=force
+    )
 
 
 def sending(

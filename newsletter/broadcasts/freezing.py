@@ -40,8 +40,10 @@ from newsletter.core.doorbell import ring_after_commit
 from newsletter.core.sections import TrackingMode
 from newsletter.core.tables import BigId, UtcDateTime
 from newsletter.rendering.compiled import SenderIdentity, WireForm
+from subscribers import segments
 from subscribers.audience import audience
 from subscribers.models import Subscriber, TrackingConsent
+from subscribers.segment_language import parse
 
 CHUNK_ROWS = 5_000
 """Some 10 ms of writing on SQLite, where everybody else who writes waits for it."""
@@ -111,9 +113,17 @@ def _read_people(session: Session, broadcast_id: int, upto: str) -> None:
         # Right after an import it believes that a list of a million has some hundred people, and
         # looks each of them up. Read whole, the tables take half the time; until the commit.
         session.execute(text("SET LOCAL enable_nestloop = off"))
-    people = audience(lists).where(Subscriber.address_key > upto)
+    people = audience(lists, _segment(session, broadcast_id)).where(Subscriber.address_key > upto)
     columns = [column.name for column in people.selected_columns]
     session.execute(insert(_PEOPLE).from_select(columns, people.order_by(Subscriber.address_key)))
+
+
+def _segment(session: Session, broadcast_id: int) -> ColumnElement[bool] | None:
+    broadcast = session.get_one(Broadcast, broadcast_id)
+    if not broadcast.segment:
+        return None
+    newsletter_id = broadcast.issue.newsletter_id
+    return segments.condition(session, parse(broadcast.segment), newsletter_id)
 
 
 @dataclass(slots=True)

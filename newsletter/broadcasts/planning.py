@@ -27,7 +27,10 @@ from newsletter.rendering.compiled import CompiledEmail, Frozen, SenderIdentity
 from newsletter.rendering.compiler import Compilation, compile_issue
 from newsletter.rendering.findings import Finding, Severity
 from newsletter.rendering.templates import TemplateFolders
+from subscribers import segments
 from subscribers.models import SubscriberList
+from subscribers.segment_tree import Filter
+from subscribers.segment_writing import written
 
 
 class PreflightError(NewsletterError):
@@ -103,7 +106,7 @@ def sender_identity(newsletter: Newsletter, day: date, settings: Settings) -> Se
     )
 
 
-def schedule(
+def schedule(  # noqa: PLR0913 - named one by one
     session: Session,
     plan: Plan,
     lists: Sequence[SubscriberList],
@@ -111,15 +114,21 @@ def schedule(
     start_at: datetime,
     stale_after: timedelta,
     on_in_doubt: OnInDoubt = OnInDoubt.HOLD,
+    segment: Filter | None = None,
     force: bool = False,
 ) -> Broadcast:
     """Create the broadcast with its content frozen; it starts by itself at `start_at`.
 
+    Of the lists' people only those inside `segment` get it, as they are when it starts.
+
     Raises:
+        NotFoundError: the segment names a list that is not there.
         RefusedError: no list, a list of another newsletter, or (unless `force`) a list that this
             issue was already sent to or is being sent to.
     """
     _lists_fit(plan.issue, lists)
+    if segment is not None:
+        segments.condition(session, segment, plan.issue.newsletter_id)
     if not force:
         _not_sent_before(session, plan.issue, lists)
     broadcast = Broadcast(
@@ -128,6 +137,7 @@ def schedule(
         start_at=start_at,
         not_after=start_at + stale_after,
         on_in_doubt=on_in_doubt,
+        segment=written(segment) if segment is not None else "",
     )
     session.add(broadcast)
     session.flush()

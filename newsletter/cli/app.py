@@ -13,6 +13,7 @@ from newsletter.cli import (
     config,
     database,
     demo,
+    directory,
     dkim,
     init,
     issues,
@@ -20,6 +21,7 @@ from newsletter.cli import (
     output,
     relays,
     report,
+    segments,
     send,
     serve,
     state,
@@ -44,7 +46,9 @@ app.command()(serve.serve)
 app.command()(serve.worker)
 app.add_typer(issues.app, name="issues")
 app.add_typer(subscribers.app, name="subscribers")
+subscribers.app.command("list")(directory.list_)
 app.add_typer(lists.app, name="lists")
+app.add_typer(segments.app, name="segments")
 app.add_typer(suppressions.app, name="suppressions")
 app.add_typer(unsubscribes.app, name="unsubscribes")
 app.command()(send.send)

@@ -274,6 +274,7 @@ def _details(session: Session, broadcast_id: int) -> dict[str, Any]:
     accounts = accounting.account(session, broadcast_id)
     return {
         **_summary(session, broadcast),
+        "segment": broadcast.segment,
         "pause_reason": broadcast.pause_reason,
         "pause_detail": broadcast.pause_detail,
         "resume_at": broadcast.resume_at,

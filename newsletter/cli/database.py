@@ -13,6 +13,7 @@ from newsletter.core.runtime import open_runtime
 from newsletter.migrations import schema
 from newsletter.privacy import compaction, retention, upkeep
 from newsletter.privacy.unconfirmed import count_unconfirmed, forget_unconfirmed
+from newsletter.tracking import engaging
 
 app = typer.Typer(
     help="Create, upgrade, check and prune the database's tables.", no_args_is_help=True
@@ -112,3 +113,19 @@ def compact(*, dry_run: output.DryRun = False) -> None:
         return
     compaction.compact(sessions)
     output.say(f"The database has {compaction.size_bytes(sessions):,} bytes, before {before:,}.")
+
+
+@app.command("rebuild-engagement")
+def rebuild_engagement(*, dry_run: output.DryRun = False) -> None:
+    """Make anew, from the events that are kept, who opened and clicked last.
+
+    Safe to stop and to run again, also while mail is read. Segments by `opened_within` and
+    `clicked_within` are incomplete until it ends.
+    """
+    runtime = state.runtime()
+    with runtime.sessions.reading() as session:
+        events = engaging.count_events(session)
+    if not dry_run:
+        with output.progress("rebuilding", events) as bar:
+            engaging.rebuild(runtime.sessions, partial(bar.advance, bar.task_ids[0]))
+    output.say(f"{'Would go' if dry_run else 'Went'} through {events:,} opens and clicks.")

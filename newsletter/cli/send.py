@@ -32,10 +32,12 @@ from newsletter.sending import system_mail
 from newsletter.sending.models import SystemMail
 from newsletter.sending.signing import keyring_of, ready_to_sign
 from newsletter.sending.smtp_transport import transports_for
+from subscribers import segments
 from subscribers.audience import count_audience
 from subscribers.lists import find_list
 from subscribers.models import SubscriberList
 from subscribers.recipient import Recipient
+from subscribers.segment_language import parse as parse_segment
 
 _FARTHEST_YEARS = 10
 
@@ -49,6 +51,13 @@ def send(
             "--list",
             metavar="LIST",
             help="A list to send to; repeat for several. Default: the only one.",
+        ),
+    ] = None,
+    segment: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME_OR_FILTER",
+            help="Only those inside: a saved segment, or a filter such as 'tag = \"vip\"'.",
         ),
     ] = None,
     at: Annotated[
@@ -81,7 +90,14 @@ def send(
         _send_test(runtime, issue, test, dry_run=dry_run)
         return
     broadcast_id = schedule_issue(
-        runtime, issue, lists or [], at, on_in_doubt=on_in_doubt, force=force, dry_run=dry_run
+        runtime,
+        issue,
+        lists or [],
+        at,
+        segment=segment,
+        on_in_doubt=on_in_doubt,
+        force=force,
+        dry_run=dry_run,
     )
     if broadcast_id is not None:
         _see_it_through(runtime, broadcast_id, at=at, detach=detach)
@@ -99,6 +115,7 @@ def schedule_issue(
     list_names: list[str],
     at: datetime | None,
     *,
+    segment: str | None = None,
     on_in_doubt: OnInDoubt | None = None,
     force: bool = False,
     dry_run: bool = False,
@@ -114,6 +131,7 @@ def schedule_issue(
             start_at=at.astimezone() if at else now(),
             stale_after=timedelta(hours=runtime.settings.delivery.stale_after_hours),
             on_in_doubt=on_in_doubt or runtime.settings.delivery.on_in_doubt,
+            segment=segments.read(session, lists, segment) if segment is not None else None,
             force=force,
         )
         _announce(session, plan, lists, broadcast, dry_run=dry_run)
@@ -177,11 +195,16 @@ def _announce(
     *,
     dry_run: bool,
 ) -> None:
-    audience = count_audience(session, [chosen.id for chosen in lists])
+    inside = None
+    if broadcast.segment:
+        tree = parse_segment(broadcast.segment)
+        inside = segments.condition(session, tree, plan.issue.newsletter_id)
+    audience = count_audience(session, [chosen.id for chosen in lists], inside)
     excluded = ", ".join(f"{n} {reason}" for reason, n in sorted(audience.excluded.items()))
     output.say(
         f"{'Would send' if dry_run else f'Broadcast {broadcast.id}:'} "
-        f"{plan.email.public_subject()!r} to {', '.join(chosen.name for chosen in lists)}: "
+        f"{plan.email.public_subject()!r} to {', '.join(chosen.name for chosen in lists)}"
+        f"{f', those with {broadcast.segment}' if broadcast.segment else ''}: "
         f"{audience.mailable} recipients" + (f", excluded {excluded}" if excluded else "")
     )
 

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from newsletter.accounts import audit
 from newsletter.cli import output, people, state
 from newsletter.cli.lists import new_list
+from newsletter.cli.segments import SegmentName, inside_segment
 from newsletter.core.errors import RefusedError
 from newsletter.core.runtime import Runtime
 from newsletter.core.slug import slugify
@@ -83,12 +84,14 @@ def export(
     *,
     list_name: ListName,
     out: Annotated[Path, typer.Option(help="The CSV file to write.")],
+    segment: SegmentName = None,
     dry_run: output.DryRun = False,
 ) -> None:
     """Write everybody on a list, whatever their status, to a CSV file that imports again."""
     with state.runtime().sessions.reading() as session:
         chosen = find_list(session, list_name)
-        count = count_rows(session, chosen.id)
+        inside = inside_segment(session, chosen, segment)
+        count = count_rows(session, chosen.id, where=inside)
         if dry_run:
             output.say(f"Would write {count:,} rows to {out}.")
             return
@@ -98,6 +101,7 @@ def export(
                 chosen.id,
                 out,
                 lambda done: bar.update(bar.task_ids[0], completed=done),
+                where=inside,
             )
     output.say(f"Wrote {count:,} rows to {out}.")
 

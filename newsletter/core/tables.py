@@ -24,6 +24,9 @@ from sqlalchemy.sql.functions import FunctionElement
 BigId = BigInteger().with_variant(Integer, "sqlite")
 """A 64-bit key; SQLite only counts up by itself when the column is called INTEGER."""
 
+ONLY_ON = "only on"
+"""In an index's `info`: the dialect of the one database that has it."""
+
 Json = JSON().with_variant(JSONB(), "postgresql")
 
 

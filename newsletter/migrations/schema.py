@@ -5,12 +5,13 @@ importing Alembic.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, column, inspect, select, table, text
 
 from newsletter.core.db import Sessions
 from newsletter.core.errors import SchemaError
+from newsletter.core.tables import ONLY_ON
 from newsletter.migrations.tables import METADATA
 
 if TYPE_CHECKING:
@@ -70,8 +71,12 @@ def drift(sessions: Sessions) -> list[str]:
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
 
+    def is_of_this_database(item: Any, _name: object, kind: str, *_: object) -> bool:
+        return kind != "index" or item.info.get(ONLY_ON, sessions.dialect) == sessions.dialect
+
+    opts = {"compare_type": True, "include_object": is_of_this_database}
     with sessions.reading() as session:
-        context = MigrationContext.configure(session.connection(), opts={"compare_type": True})
+        context = MigrationContext.configure(session.connection(), opts=opts)
         return [str(difference) for difference in compare_metadata(context, METADATA)]
 
 

@@ -19,6 +19,7 @@ from newsletter.broadcasts.models import (
 from newsletter.core.clock import now
 from newsletter.core.tables import BigId
 from newsletter.rendering.mail_tokens import TrackingToken
+from newsletter.tracking import engaging
 from newsletter.tracking.models import Event, EventKind
 
 _PROOFS = {
@@ -118,17 +119,17 @@ def _write(session: Session, events: Sequence[Event]) -> None:
     _prove_arrival(session, {e.delivery_id: e.kind for e in events if e.delivery_id})
     rows = _rows(session, deliveries)
     beyond: Counter[tuple[int, EventKind]] = Counter()
+    kept: list[Event] = []
     for event in events:
-        if event.delivery_id is None:
-            session.add(event)
-            continue
-        key = (event.delivery_id, event.kind)
-        if rows[key] < MOST_ROWS:
+        key = (event.delivery_id or 0, event.kind)
+        if event.delivery_id is None or rows[key] < MOST_ROWS:
             rows[key] += 1
-            session.add(event)
+            kept.append(event)
         else:
             beyond[key] += 1
+    session.add_all(kept)
     session.flush()
+    engaging.note(session, kept)
     for (delivery_id, kind), hits in beyond.items():
         _count_on_last_row(session, delivery_id, kind, hits)
 

@@ -1,0 +1,140 @@
+"""Everybody, page by page: of a list, with a status, inside a segment, by a part of the address.
+
+Pages go by the last person of the one before: a late page costs what the first does, and nobody
+is shown twice or left out because others came or left.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, func, or_, select, true
+from sqlalchemy.orm import Session
+
+from newsletter.core.errors import InputError
+from subscribers.models import Subscriber, Subscription, SubscriptionStatus
+from subscribers.segment_sql import fold, folded
+
+MAX_PAGE = 1_000
+MAX_SEARCH = 100
+_NEARBY = 10_000
+_ESCAPE = "/"
+_EVERYBODY = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """Which people.
+
+    Attributes:
+        list_id: only those on this list.
+        status: only with a subscription of this status, on the list or any.
+        inside: a segment's condition; only with a list.
+        part: a part of the address or of the name; letter case does not count.
+    """
+
+    list_id: int | None = None
+    status: SubscriptionStatus | None = None
+    inside: ColumnElement[bool] | None = None
+    part: str = ""
+
+    def __post_init__(self) -> None:
+        if self.inside is not None and self.list_id is None:
+            raise InputError("segment", "expected a list: a segment is a filter over one")
+        if len(self.part) > MAX_SEARCH or "\0" in self.part:
+            raise InputError("search", f"expected at most {MAX_SEARCH} printable characters")
+
+    @property
+    def picks(self) -> bool:
+        """Some of many, nobody knows how few: no index has just these in order."""
+        has_status_somewhere = self.status is not None and self.list_id is None
+        return bool(self.part) or self.inside is not None or has_status_somewhere
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some people in the order they came, and behind whom the next page begins."""
+
+    people: Sequence[Subscriber]
+    next_after: int | None
+
+
+def page(session: Session, search: Search, *, after: int = 0, limit: int = 50) -> Page:
+    """The people behind the one with the id `after`."""
+    limit = min(max(limit, 1), MAX_PAGE)
+    if not search.picks:
+        return _cut(_people(session, search, after, limit, in_order=True), limit)
+    # What is frequent is found nearby. What is rare is looked for everywhere, and in order the
+    # database would do that one by one, in one process.
+    nearby = _people(session, search, after, limit, in_order=True, upto=after + _NEARBY)
+    if len(nearby) > limit:
+        return _cut(nearby, limit)
+    return _cut(_people(session, search, after, limit, in_order=False), limit)
+
+
+def _cut(people: Sequence[Subscriber], limit: int) -> Page:
+    """One more than the page holds was asked for: whether there are more."""
+    shown = people[:limit]
+    return Page(shown, shown[-1].id if len(people) > limit else None)
+
+
+def _people(
+    session: Session,
+    search: Search,
+    after: int,
+    limit: int,
+    *,
+    in_order: bool,
+    upto: int = _EVERYBODY,
+) -> Sequence[Subscriber]:
+    order = _id(search) if in_order else _id(search) + 0  # no index is in this order
+    found = _found(search, select(Subscriber)).order_by(order).limit(limit + 1)
+    # Of both tables, though they are joined by it: else it may walk one from the beginning.
+    return session.scalars(
+        found.where(_id(search) > after, Subscriber.id > after, Subscriber.id <= upto)
+    ).all()
+
+
+def count(session: Session, search: Search) -> int:
+    """How many people there are."""
+    if search.list_id is not None and search.inside is None and not search.part:
+        subscriptions = select(func.count()).select_from(Subscription)
+        return session.scalar(subscriptions.where(*_subscribed(search))) or 0
+    return session.scalar(_found(search, select(func.count()).select_from(Subscriber))) or 0
+
+
+def _id(search: Search) -> Any:
+    """The column that is in order: of a list's people, the one in the list's own index."""
+    return Subscriber.id if search.list_id is None else Subscription.subscriber_id
+
+
+def _found(search: Search, people: Select[Any]) -> Select[Any]:
+    if search.list_id is not None:
+        people = people.join(Subscription, Subscription.subscriber_id == Subscriber.id)
+        people = people.where(*_subscribed(search))
+    elif search.status is not None:
+        theirs = Subscription.subscriber_id == Subscriber.id
+        people = people.where(select(Subscription.id).where(theirs, *_subscribed(search)).exists())
+    inside = true() if search.inside is None else search.inside
+    return people.where(inside, _named(search.part) if search.part else true())
+
+
+def _subscribed(search: Search) -> Iterator[ColumnElement[bool]]:
+    if search.list_id is not None:
+        yield Subscription.list_id == search.list_id
+    if search.status is not None:
+        yield Subscription.status == search.status
+
+
+def _named(part: str) -> ColumnElement[bool]:
+    return or_(
+        Subscriber.address_key.like(_anywhere(part.lower()), escape=_ESCAPE),
+        folded(Subscriber.name).like(_anywhere(fold(part)), escape=_ESCAPE),
+    )
+
+
+def _anywhere(part: str) -> str:
+    """The whole pattern is one value: so the database knows its letters when it plans."""
+    for special in (_ESCAPE, "%", "_"):
+        part = part.replace(special, _ESCAPE + special)
+    return f"%{part}%"

@@ -1,0 +1,191 @@
+"""Segments over lists: what a filter means in SQL, whom it holds, and the saved ones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.orm import Session
+
+from newsletter.core.clock import now
+from newsletter.core.errors import InputError, NotFoundError, RefusedError
+from newsletter.core.slug import slugify
+from subscribers.models import (
+    MAX_NAME_CHARACTERS,
+    Segment,
+    Subscriber,
+    SubscriberList,
+    Subscription,
+    SubscriptionStatus,
+)
+from subscribers.segment_language import parse
+from subscribers.segment_sql import Surroundings, asks_about_the_person
+from subscribers.segment_sql import condition as sql_condition
+from subscribers.segment_tokens import SegmentError
+from subscribers.segment_tree import Filter, On, leaves
+from subscribers.segment_writing import written
+
+_ROOM_TO_COUNT = select(
+    func.set_config("work_mem", "64MB", True), func.set_config("jit", "off", True)
+)
+"""Until the commit: a million ids in memory, and no compiling for a tenth of a second's work."""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentCount:
+    """People of a list inside a segment, by the status of their subscription."""
+
+    statuses: Mapping[SubscriptionStatus, int]
+
+    @property
+    def people(self) -> int:
+        return sum(self.statuses.values())
+
+
+def condition(session: Session, tree: Filter, newsletter_id: int | None) -> ColumnElement[bool]:
+    """On Subscriber and Subscription; never NULL. `30d` counts back from now.
+
+    `newsletter_id` is that of the lists it is about: opens and clicks are those of its mails.
+
+    Raises:
+        NotFoundError: the segment names a list that is not there.
+    """
+    about = Surroundings(
+        dialect=session.get_bind().dialect.name,
+        newsletter_id=newsletter_id,
+        list_ids=_named_lists(session, tree),
+        now=now(),
+    )
+    return sql_condition(tree, about)
+
+
+def count(session: Session, on: SubscriberList, tree: Filter) -> SegmentCount:
+    """Count the people of one list who are inside, whatever their status."""
+    inside = condition(session, tree, on.newsletter_id)
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(_ROOM_TO_COUNT)
+    found = select(Subscription.status, func.count()).where(Subscription.list_id == on.id, inside)
+    if asks_about_the_person(tree):
+        found = found.join(Subscriber, Subscriber.id == Subscription.subscriber_id)
+    rows = session.execute(found.group_by(Subscription.status))
+    return SegmentCount(dict(rows.all()))
+
+
+def sample(
+    session: Session, on: SubscriberList, tree: Filter, most: int
+) -> Sequence[tuple[Subscriber, Subscription]]:
+    """A few of the people inside, those who came last before others."""
+    rows = session.execute(
+        select(Subscriber, Subscription)
+        .join(Subscription, Subscription.subscriber_id == Subscriber.id)
+        .where(Subscription.list_id == on.id, condition(session, tree, on.newsletter_id))
+        .order_by(Subscription.subscriber_id.desc())
+        .limit(most)
+    )
+    return [(person, subscription) for person, subscription in rows]
+
+
+def save(session: Session, on: SubscriberList, name: str, text: str) -> Segment:
+    """Keep a filter under a name, in canonical form.
+
+    Raises:
+        SegmentError: the text cannot be read.
+        NotFoundError: it names a list that is not there.
+        InputError: no short name can be made of the name, or it is too long.
+        RefusedError: the list has a segment of that name.
+    """
+    slug = slugify(name)
+    if len(name.strip()) > MAX_NAME_CHARACTERS:
+        raise InputError("name", f"expected at most {MAX_NAME_CHARACTERS} characters")
+    tree = parse(text)
+    _named_lists(session, tree)
+    if _saved(session, [on], slug):
+        raise RefusedError(f"list {on.slug!r} has a segment {slug!r} already")
+    segment = Segment(list_id=on.id, slug=slug, name=name.strip(), text=written(tree))
+    session.add(segment)
+    session.flush()
+    return segment
+
+
+def find(session: Session, on: SubscriberList, name: str) -> Segment:
+    """A saved segment of the list by slug or name.
+
+    Raises:
+        NotFoundError: there is none; the error names those there are.
+    """
+    found = _saved(session, [on], slugify(name))
+    if not found:
+        raise _not_found(session, [on], name)
+    return found[0]
+
+
+def read(session: Session, lists: Sequence[SubscriberList], text: str) -> Filter:
+    """What somebody means by a segment: a filter, or else the name of one that a list has.
+
+    Raises:
+        SegmentError: it is no filter.
+        NotFoundError: it looks like a name, and no list has such a segment; or it is a filter that
+            names a list that is not there.
+        RefusedError: two of the lists mean different things by that name.
+    """
+    try:
+        tree = parse(text)
+    except SegmentError as mistake:
+        tree = _by_name(session, lists, text, mistake)
+    _named_lists(session, tree)
+    return tree
+
+
+def list_segments(session: Session, on: SubscriberList | None = None) -> list[Segment]:
+    """The saved segments of one list, or of all."""
+    found = select(Segment).order_by(Segment.list_id, Segment.slug)
+    return list(session.scalars(found.where(Segment.list_id == on.id) if on else found))
+
+
+def forget(session: Session, segment: Segment) -> None:
+    """Delete a saved segment; broadcasts have their own copy of what it said."""
+    session.execute(delete(Segment).where(Segment.id == segment.id))
+
+
+def _named_lists(session: Session, tree: Filter) -> dict[str, int]:
+    slugs = {term.slug for term in leaves(tree) if isinstance(term, On)}
+    if not slugs:
+        return {}
+    named = select(SubscriberList.slug, SubscriberList.id).where(SubscriberList.slug.in_(slugs))
+    found = dict(session.execute(named).all())
+    missing = sorted(slugs - found.keys())
+    if missing:
+        known = session.scalars(select(SubscriberList.slug).order_by(SubscriberList.slug)).all()
+        raise NotFoundError("list", missing[0], f"there are: {', '.join(known)}")
+    return found
+
+
+def _saved(session: Session, lists: Sequence[SubscriberList], slug: str) -> Sequence[Segment]:
+    ids = [each.id for each in lists]
+    found = select(Segment).where(Segment.list_id.in_(ids), Segment.slug == slug)
+    return session.scalars(found.order_by(Segment.list_id)).all()
+
+
+def _slug_or_nothing(text: str) -> str:
+    try:
+        return slugify(text)
+    except InputError:
+        return ""
+
+
+def _by_name(
+    session: Session, lists: Sequence[SubscriberList], text: str, mistake: SegmentError
+) -> Filter:
+    """What a text means that is no filter, for the reason that is raised unless it is a name."""
+    saved = {segment.text for segment in _saved(session, lists, _slug_or_nothing(text))}
+    if len(saved) > 1:
+        raise RefusedError(f"the lists have different segments named {text!r}: write out one")
+    if saved:
+        return parse(saved.pop())
+    if text.translate(str.maketrans("-_ ", "aaa")).isalnum():
+        raise _not_found(session, lists, text) from None
+    raise mistake
+
+
+def _not_found(session: Session, lists: Sequence[SubscriberList], name: str) -> NotFoundError:
+    slugs = sorted({found.slug for each in lists for found in list_segments(session, each)})
+    return NotFoundError("segment", name, f"there are: {', '.join(slugs) or 'none yet'}")

@@ -1,0 +1,128 @@
+"""Everybody, page by page."""
+
+import pytest
+from sqlalchemy import delete
+
+from newsletter.core.db import Sessions
+from newsletter.core.errors import InputError
+from subscribers import directory, segments, subscriptions
+from subscribers.directory import Search
+from subscribers.models import Subscriber, SubscriberList, SubscriptionStatus
+from subscribers.segment_language import parse
+from tests import factories
+
+PEOPLE = [f"reader{number}@example.org" for number in range(7)]
+
+
+@pytest.fixture
+def lists(sessions: Sessions) -> tuple[SubscriberList, SubscriberList]:
+    """Everybody on the first; the first three on the second too; reader 1 left that."""
+    with sessions.writing() as session:
+        first, second = (factories.a_list(session, name) for name in ("Mornings", "Evenings"))
+        factories.subscribed(session, first, PEOPLE)
+        _, left, _ = factories.subscribed(session, second, PEOPLE[:3])
+        subscriptions.end(session, left, factories.EVIDENCE)
+        factories.person(session, "Ada.Ärger@example.com", "Zoë 50%_Off")
+    return first, second
+
+
+def found(sessions: Sessions, search: Search, size: int = 3) -> list[str]:
+    """All pages, one behind the other."""
+    people: list[str] = []
+    after: int | None = 0
+    with sessions.reading() as session:
+        while after is not None:
+            page = directory.page(session, search, after=after, limit=size)
+            assert len(page.people) == size or page.next_after is None
+            people += [person.email for person in page.people]
+            after = page.next_after
+        assert directory.count(session, search) == len(people)
+    return people
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 8, 100])
+def test_the_pages_together_are_everybody_once(
+    sessions: Sessions, lists: tuple[SubscriberList, SubscriberList], size: int
+) -> None:
+    first, second = lists
+    assert found(sessions, Search(), size) == [*PEOPLE, "Ada.Ärger@example.com"]
+    assert found(sessions, Search(first.id), size) == PEOPLE
+    assert found(sessions, Search(second.id), size) == PEOPLE[:3]
+
+
+def test_people_are_found_by_status_on_a_list_or_on_any(
+    sessions: Sessions, lists: tuple[SubscriberList, SubscriberList]
+) -> None:
+    first, second = lists
+    active, left = SubscriptionStatus.ACTIVE, SubscriptionStatus.UNSUBSCRIBED
+    assert found(sessions, Search(second.id, active)) == [PEOPLE[0], PEOPLE[2]]
+    assert found(sessions, Search(first.id, left)) == []
+    assert found(sessions, Search(status=left)) == [PEOPLE[1]]
+    assert found(sessions, Search(status=active)) == PEOPLE
+
+
+@pytest.mark.parametrize(
+    ("part", "people"),
+    [
+        ("READER3", [PEOPLE[3]]),
+        ("@example.org", PEOPLE),
+        ("ärger", ["Ada.Ärger@example.com"]),
+        ("ÄRGER", ["Ada.Ärger@example.com"]),
+        ("ZOë", ["Ada.Ärger@example.com"]),
+        ("50%_o", ["Ada.Ärger@example.com"]),
+        ("zo", ["Ada.Ärger@example.com"]),
+        ("%", ["Ada.Ärger@example.com"]),
+        ("_", ["Ada.Ärger@example.com"]),
+        ("\\", []),
+        ("/", []),
+        ("'; DROP TABLE subscribers; --", []),
+        ("a", ["Ada.Ärger@example.com", *PEOPLE]),
+    ],
+)
+def test_people_are_found_by_a_part_of_address_or_name(
+    sessions: Sessions,
+    lists: tuple[SubscriberList, SubscriberList],
+    part: str,
+    people: list[str],
+) -> None:
+    assert sorted(found(sessions, Search(part=part))) == sorted(people)
+
+
+def test_everything_can_be_asked_at_once(
+    sessions: Sessions, lists: tuple[SubscriberList, SubscriberList]
+) -> None:
+    first, _ = lists
+    with sessions.reading() as session:
+        inside = segments.condition(session, parse('on("evenings")'), first.newsletter_id)
+    search = Search(first.id, SubscriptionStatus.ACTIVE, inside, "READER")
+    assert found(sessions, search, 1) == [PEOPLE[0], PEOPLE[2]]
+
+
+def test_what_is_found_nearby_and_what_is_looked_for_everywhere_are_one_order(
+    sessions: Sessions,
+    lists: tuple[SubscriberList, SubscriberList],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for nearby in (0, 2, 4, 1_000):
+        monkeypatch.setattr(directory, "_NEARBY", nearby)
+        assert found(sessions, Search(part="reader"), 2) == PEOPLE
+        assert found(sessions, Search(lists[1].id, part="reader"), 2) == PEOPLE[:3]
+
+
+def test_who_goes_between_two_pages_moves_nobody(
+    sessions: Sessions, lists: tuple[SubscriberList, SubscriberList]
+) -> None:
+    with sessions.writing() as session:
+        page = directory.page(session, Search(lists[0].id), limit=3)
+        assert page.next_after
+        gone = factories.person(session, PEOPLE[0])
+        session.execute(delete(Subscriber).where(Subscriber.id == gone.id))
+        rest = directory.page(session, Search(lists[0].id), after=page.next_after)
+        assert [person.email for person in rest.people] == PEOPLE[3:]
+
+
+def test_what_cannot_be_asked_is_refused() -> None:
+    with pytest.raises(InputError, match="a segment is a filter over one"):
+        Search(inside=Subscriber.name == "")
+    with pytest.raises(InputError, match="at most 100"):
+        Search(part="x" * 101)
