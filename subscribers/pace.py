@@ -1,5 +1,6 @@
 """The pace of a long writing: short transactions, and air between them for everybody else."""
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ class Pace:
     alone: bool
     _fitting: float = 100
     _took_seconds: float = 0.0
+    _ended: float = -math.inf
 
     @property
     def rows(self) -> int:
@@ -37,12 +39,14 @@ class Pace:
         """Around the work of one chunk, inside its transaction."""
         began = time.monotonic()
         yield
-        self.took(time.monotonic() - began)
+        self._ended = time.monotonic()
+        self.took(self._ended - began)
 
     def rest(self) -> None:
-        """Between two transactions: the others' turn."""
+        """Before the next transaction: the others' turn, the time since the last one included."""
         if self.alone:
-            time.sleep(self._took_seconds * _AIR_SHARE)
+            left = self._ended + self._took_seconds * _AIR_SHARE - time.monotonic()
+            time.sleep(max(0.0, left))
 
     def took(self, seconds: float) -> None:
         """A chunk took so long: the next is to take HOLD_SECONDS, and at most twice the rows."""

@@ -1,10 +1,14 @@
 """Whom nobody must mail: by address, by domain, by the keyed hash of an erased address."""
 
-from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, String, and_, delete, func, literal, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from newsletter.core.erasure_key import ErasureKey
+from newsletter.core.given_rows import given_rows
 from newsletter.mail.address import Address
 from subscribers.models import EVERYWHERE, Subscriber, Suppression, SuppressionReason
 
@@ -61,15 +65,49 @@ def covering(
 
     Without the key that hashes, erased people are not recognised.
     """
-    keys = [address.key, domain_suppression(address.domain)]
-    if erased:
-        keys.append(erased_suppression(erased, address.key))
     return session.scalar(
         select(Suppression)
-        .where(Suppression.key.in_(keys), Suppression.list_id.in_([EVERYWHERE, list_id]))
+        .where(
+            Suppression.key.in_(keys_of(address, erased)),
+            Suppression.list_id.in_([EVERYWHERE, list_id]),
+        )
         .order_by(Suppression.id)
         .limit(1)
     )
+
+
+def keys_of(address: Address, erased: ErasureKey | None) -> list[str]:
+    """Every suppression key that the address can be covered by."""
+    keys = [address.key, domain_suppression(address.domain)]
+    if erased:
+        keys.append(erased_suppression(erased, address.key))
+    return keys
+
+
+def standing_among(session: Session, keys: Iterable[str]) -> set[tuple[str, int]]:
+    """(key, list id) of the suppressions with one of these keys."""
+    if session.scalar(select(Suppression.id).limit(1)) is None:
+        return set()  # as on most days of most installations: no need to ask for each
+    given = [{"key": key} for key in keys]
+    asked = given_rows(session.get_bind().dialect.name, "asked", {"key": String()})
+    found = select(Suppression.key, Suppression.list_id).join(asked, asked.c.key == Suppression.key)
+    return {(key, list_id) for key, list_id in session.execute(found, {"asked": given})}
+
+
+def erased_among(
+    session: Session, addresses: Collection[Address], erased: ErasureKey | None
+) -> set[str]:
+    """The address keys of those whose owners asked to be forgotten."""
+    if not erased:
+        return set()
+    hashes = {erased_suppression(erased, address.key): address.key for address in addresses}
+    return {hashes[key] for key, _ in standing_among(session, hashes)}
+
+
+def suppress_many(session: Session, values: Sequence[Mapping[str, Any]]) -> None:
+    """Add suppressions, each the values of its columns; those that stand already stay."""
+    insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    session.execute(insert(Suppression).on_conflict_do_nothing(), values)
 
 
 def is_suppressed(session: Session, address_key: str) -> bool:

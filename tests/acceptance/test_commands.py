@@ -133,7 +133,8 @@ def test_json_is_json(installation: Installation) -> None:
         here.run("subscribers", "import", "people.csv", "--list", "readers", "--json")
     )
     counts = {"rows": 2, "dry_run": False, "present": 2}
-    assert imported == {**counts, "first_problems": [], "bad_rows": None}
+    nothing: dict[str, object] = {"added_as": {}, "examples": {}}
+    assert imported == {**counts, **nothing, "first_problems": [], "bad_rows": None}
     (here.folder / "bad.csv").write_text("email\nnonsense\n")
     refused = json.loads(
         here.run("subscribers", "import", "bad.csv", "--list", "readers", "--json")

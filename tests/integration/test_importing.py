@@ -11,8 +11,9 @@ from newsletter.core.db import Sessions, connect
 from newsletter.core.errors import InputError
 from subscribers import csv_files, importing, subscriptions
 from subscribers.audience import count_audience
-from subscribers.exporting import export_list
-from subscribers.importing import CHUNK_ROWS, Fate, ImportOptions, ImportReport, import_file
+from subscribers.exporting import Selection, export
+from subscribers.importing import CHUNK_ROWS, ImportOptions, ImportReport, import_file
+from subscribers.intake import Fate
 from subscribers.models import (
     ConsentEvent,
     Subscriber,
@@ -23,6 +24,7 @@ from subscribers.models import (
     TrackingConsent,
 )
 from subscribers.suppressions import suppress
+from subscribers.whole_files import CsvWriter
 from tests import factories
 
 UNSUBSCRIBED = SubscriptionStatus.UNSUBSCRIBED
@@ -231,22 +233,22 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     file.write_text("before")
 
     def fail() -> None:
-        with csv_files.CsvWriter(file, ("email",)) as writer:
+        with CsvWriter(file, ("email",)) as writer:
             writer.write(["a@example.org"])
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert file.read_text() == "before"
-    with csv_files.CsvWriter(file, ("email",)) as writer:
+    with CsvWriter(file, ("email",)) as writer:
         writer.write(["a@example.org"])
     assert file.read_text().split() == ["email", "a@example.org"]
     assert file.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
     with pytest.raises(InputError, match="found a folder"):
-        csv_files.CsvWriter(tmp_path, ("email",))
+        CsvWriter(tmp_path, ("email",))
     with pytest.raises(InputError, match="cannot be written: "):
-        csv_files.CsvWriter(tmp_path / "no" / "x.csv", ("email",))
+        CsvWriter(tmp_path / "no" / "x.csv", ("email",))
 
 
 def test_a_rehearsal_holds_up_nobody_who_writes_meanwhile(desk: Desk) -> None:
@@ -358,14 +360,14 @@ def test_export_and_import_again_give_the_same_state(
     )
     first, second = desk.folder / "first.csv", desk.folder / "second.csv"
     with desk.sessions.reading() as session:
-        assert export_list(session, desk.list_id, first) == 3
+        assert export(session, Selection(desk.list_id), first) == 3
     assert "\"'=HYPERLINK" in first.read_text() or "'=HYPERLINK" in first.read_text()
     folder = tmp_path_factory.mktemp("elsewhere")
     shutil.copy(sqlite_template, folder / "newsletter.db")
     elsewhere = Desk(connect(f"sqlite:///{folder / 'newsletter.db'}"), folder)
     assert elsewhere.run(first.read_bytes()).counts == {Fate.ADDED: 3}
     with elsewhere.sessions.reading() as session:
-        export_list(session, elsewhere.list_id, second)
+        export(session, Selection(elsewhere.list_id), second)
     elsewhere.sessions.engine.dispose()
     assert second.read_text() == first.read_text()
 
@@ -373,7 +375,7 @@ def test_export_and_import_again_give_the_same_state(
 @pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@x", "'=1", "''", "\tx", "plain", "", "'x"])
 def test_a_cell_is_never_a_formula_and_reads_back(tmp_path: Path, cell: str) -> None:
     file = tmp_path / "x.csv"
-    writer = csv_files.CsvWriter(file, ("email", "name"))
+    writer = CsvWriter(file, ("email", "name"))
     writer.write(["a@example.org", cell])
     writer.close()
     assert not csv_files.escaped(cell).startswith(("=", "+", "-", "@", "\t"))

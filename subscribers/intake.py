@@ -1,0 +1,323 @@
+"""What becomes of understood rows: the people, subscriptions and evidence they add or end."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from sqlalchemy import Integer, String, and_, select
+from sqlalchemy.orm import Session
+
+from newsletter.core.clock import now
+from newsletter.core.given_rows import given_rows
+from subscribers import subscriptions, suppressions
+from subscribers.bulk import Bulk, Values, as_json, bulk
+from subscribers.imported import ImportedSubscriber, ImportedSubscription
+from subscribers.models import (
+    EVERYWHERE,
+    ConsentChange,
+    Subscriber,
+    Subscription,
+    SubscriptionStatus,
+    TrackingConsent,
+)
+
+STATEMENT = "The operator states that these people agreed to be mailed."
+
+
+class Fate(StrEnum):
+    """What became of one row."""
+
+    ADDED = "added"
+    PRESENT = "already there"
+    ENDED = "unsubscribed by the file"
+    SUPPRESSED = "suppressed by the file"
+    KEPT_UNSUBSCRIBED = "kept unsubscribed"
+    KEPT_SUPPRESSED = "kept suppressed"
+    KEPT_ERASED = "kept erased"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One person's row about one list.
+
+    Attributes:
+        source: the file and line it stands in.
+        list_id: None for somebody who is on no list.
+        suppressed: (list id, reason, source, time) of each suppression the row asks for.
+    """
+
+    source: str
+    person: ImportedSubscriber
+    list_id: int | None
+    suppressed: Sequence[tuple[int, str, str, datetime | None]] = ()
+
+    @property
+    def key(self) -> str:
+        return self.person.address.key
+
+    @property
+    def subject(self) -> tuple[str, int | None]:
+        """Nothing else of a row says whom and what it is about."""
+        return self.person.address.key, self.list_id
+
+
+class Fates:
+    """How many rows came to which end, and which were added with what status."""
+
+    def __init__(self, examples_of_each: int = 0) -> None:
+        self.counts: Counter[Fate] = Counter()
+        self.added_as: Counter[str] = Counter()
+        self.examples: dict[Fate, list[str]] = {}
+        self._examples_of_each = examples_of_each
+
+    def note(self, fate: Fate, row: Incoming) -> None:
+        self.counts[fate] += 1
+        standing = row.person.subscription
+        if fate is Fate.ADDED:
+            self.added_as[standing.status.value if standing else "on no list"] += 1
+        if self.counts[fate] <= self._examples_of_each:
+            self.examples.setdefault(fate, []).append(f"{row.source} {row.person.address.typed}")
+
+
+def take_in(session: Session, rows: Iterable[Incoming], fates: Fates) -> None:
+    """Store the rows, by a handful of statements whatever their number."""
+    for part in _each_subject_once(rows):
+        _Part(session, part, fates).store()
+
+
+def _each_subject_once(rows: Iterable[Incoming]) -> list[list[Incoming]]:
+    """Rows such that no address stands twice for a list in one part; repeated, it comes later.
+
+    Thus it meets what the first one did, exactly as it would from far below in the file: an
+    opt-out counts wherever it stands.
+    """
+    parts: list[list[Incoming]] = []
+    seen: Counter[tuple[str, int | None]] = Counter()
+    for row in rows:
+        subject = row.subject
+        number = seen[subject]
+        if number == len(parts):
+            parts.append([])
+        parts[number].append(row)
+        seen[subject] = number + 1
+    return parts
+
+
+class _Known(NamedTuple):
+    """What the database has about a row's person and list."""
+
+    subscriber_id: int
+    subscription_id: int | None
+    status: SubscriptionStatus | None
+    tracking_consent: TrackingConsent | None
+
+
+class _Part:
+    """Some rows, no two of them about the same person on the same list."""
+
+    def __init__(self, session: Session, rows: Sequence[Incoming], fates: Fates) -> None:
+        self._session = session
+        self._rows = rows
+        self._fates = fates
+        self._bulk: Bulk = bulk(session)
+        self._now = now()
+
+    def store(self) -> None:
+        known = self._known()
+        ids = {self._rows[n].key: found.subscriber_id for n, found in known.items()}
+        added = self._add_people(row for row in self._rows if row.key not in ids)
+        everybody = ids | added
+        absent = [
+            row
+            for n, row in enumerate(self._rows)
+            if row.key in everybody and not (n in known and known[n].subscription_id)
+        ]
+        subscribed = self._subscribe(absent, everybody)
+        covered = _Covered(self._session, self._rows)
+        late = []
+        for n, row in enumerate(self._rows):
+            if n in known and known[n].subscription_id:
+                fate = self._meet(known[n], row)
+            elif row.list_id is None and row.key in everybody:
+                fate = Fate.ADDED if row.key in added else Fate.PRESENT
+            elif row.key in everybody and (everybody[row.key], row.list_id) in subscribed:
+                fate = Fate.KEPT_SUPPRESSED if covered.covers(row) else Fate.ADDED
+            else:
+                late.append(row)
+                continue
+            self._fates.note(Fate.SUPPRESSED if covered.suppress(row) else fate, row)
+        covered.store()
+        if late:  # somebody else was faster, by milliseconds, and is there for us to see now
+            _Part(self._session, late, self._fates).store()
+
+    def _known(self) -> dict[int, _Known]:
+        """By the number of the row; those that are missing are strangers."""
+        dialect = self._session.get_bind().dialect.name
+        asked = given_rows(
+            dialect, "asked", {"n": Integer(), "key": String(), "list_id": Integer()}
+        )
+        statement = (
+            select(
+                asked.c.n,
+                Subscriber.id,
+                Subscription.id,
+                Subscription.status,
+                Subscription.tracking_consent,
+            )
+            .select_from(asked)
+            .join(Subscriber, Subscriber.address_key == asked.c.key)
+            .outerjoin(
+                Subscription,
+                and_(
+                    Subscription.subscriber_id == Subscriber.id,
+                    Subscription.list_id == asked.c.list_id,
+                ),
+            )
+        )
+        given = [{"n": n, "key": r.key, "list_id": r.list_id} for n, r in enumerate(self._rows)]
+        return {n: _Known(*rest) for n, *rest in self._session.execute(statement, {"asked": given})}
+
+    def _add_people(self, strangers: Iterable[Incoming]) -> dict[str, int]:
+        people = {row.key: row.person for row in reversed(list(strangers))}
+        return self._bulk.add_people([self._person(p) for p in reversed(people.values())])
+
+    def _person(self, person: ImportedSubscriber) -> Values:
+        address = person.address
+        return (
+            *(address.typed, address.key, address.domain),
+            *(person.name, person.locale, person.time_zone, as_json(person.attributes)),
+            self._bulk.time(person.created_at or self._now),
+        )
+
+    def _subscribe(
+        self, absent: Iterable[Incoming], ids: dict[str, int]
+    ) -> Collection[tuple[int, int]]:
+        """The (subscriber id, list id) of those that were not there."""
+        rows = [
+            (ids[row.key], row, row.list_id, row.person.subscription)
+            for row in absent
+            if row.list_id is not None and row.person.subscription
+        ]
+        added = self._bulk.add_subscriptions(
+            [
+                self._subscription(person_id, list_id, standing)
+                for person_id, _, list_id, standing in rows
+            ]
+        )
+        self._bulk.add_events(
+            (person_id, list_id, *event)
+            for person_id, row, list_id, standing in rows
+            if (person_id, list_id) in added
+            for event in self._evidence(standing, row.source)
+        )
+        return added
+
+    def _subscription(
+        self, subscriber_id: int, list_id: int, standing: ImportedSubscription
+    ) -> Values:
+        left = standing.status is SubscriptionStatus.UNSUBSCRIBED
+        time = self._bulk.time
+        return (
+            *(subscriber_id, list_id, standing.status.value, standing.tracking_consent.value),
+            time(standing.subscribed_at or self._now),
+            time(standing.confirmed_at),
+            time((standing.unsubscribed_at or self._now) if left else None),
+            time(standing.paused_until),
+        )
+
+    def _evidence(self, standing: ImportedSubscription, source: str) -> Iterator[Values]:
+        """In the order of the columns behind the list's id."""
+        time = self._bulk.time
+        for event in standing.history:
+            columns = event.evidence.to_columns()
+            words = ("method", "source", "form", "ip", "user_agent", "wording")
+            yield (event.change.value, time(event.at), *(columns[word] for word in words))
+        if not standing.history:
+            wording = standing.evidence or STATEMENT
+            for change, at, ip in _changes(standing):
+                moment = time(at or self._now)
+                yield (change.value, moment, "import", source[:300], "", ip[:45], "", wording)
+
+    def _meet(self, known: _Known, row: Incoming) -> Fate:
+        """A row about somebody who is on the list: only leaving and refusing count."""
+        standing = row.person.subscription
+        assert standing
+        if standing.tracking_consent is TrackingConsent.DENIED is not known.tracking_consent:
+            subscription = self._session.get_one(Subscription, known.subscription_id)
+            evidence = _statement(row, standing)
+            subscriptions.set_tracking_consent(
+                self._session, subscription, TrackingConsent.DENIED, evidence
+            )
+        if known.status is SubscriptionStatus.UNSUBSCRIBED:
+            same = standing.status is SubscriptionStatus.UNSUBSCRIBED
+            return Fate.PRESENT if same else Fate.KEPT_UNSUBSCRIBED
+        if standing.status is SubscriptionStatus.UNSUBSCRIBED:
+            subscription = self._session.get_one(Subscription, known.subscription_id)
+            subscriptions.end(self._session, subscription, _statement(row, standing))
+            return Fate.ENDED
+        return Fate.PRESENT
+
+
+class _Covered:
+    """The suppressions about a part's addresses: those there are, and those its rows ask for."""
+
+    def __init__(self, session: Session, rows: Iterable[Incoming]) -> None:
+        self._session = session
+        keys = {key for row in rows for key in suppressions.keys_of(row.person.address, None)}
+        self._standing = suppressions.standing_among(session, keys)
+        self._new: list[dict[str, Any]] = []
+
+    def covers(self, row: Incoming) -> bool:
+        """No mail for the row's list gets to its person."""
+        if not self._standing:
+            return False
+        lists = (EVERYWHERE, row.list_id)
+        keys = suppressions.keys_of(row.person.address, None)
+        return any((key, list_id) in self._standing for key in keys for list_id in lists)
+
+    def suppress(self, row: Incoming) -> bool:
+        """As the row asks; False when it does not, or it is so already."""
+        any_new = False
+        for list_id, reason, source, at in row.suppressed:
+            if (row.key, list_id) not in self._standing:
+                self._standing.add((row.key, list_id))
+                self._new.append(
+                    {
+                        "key": row.key,
+                        "list_id": list_id,
+                        "reason": reason,
+                        "source": source[:300],
+                        "created_at": at or now(),
+                    }
+                )
+                any_new = True
+        return any_new
+
+    def store(self) -> None:
+        if self._new:
+            suppressions.suppress_many(self._session, self._new)
+
+
+def _changes(
+    standing: ImportedSubscription,
+) -> Iterator[tuple[ConsentChange, datetime | None, str]]:
+    """(change, when if the file says, IP address): how it came to stand as it does."""
+    left = standing.status is SubscriptionStatus.UNSUBSCRIBED
+    if standing.opt_in_at or not (left or standing.confirmed_at):
+        asked = standing.status is SubscriptionStatus.PENDING or standing.confirmed_at
+        change = ConsentChange.REQUESTED if asked else ConsentChange.SUBSCRIBED
+        yield change, standing.opt_in_at, standing.opt_in_ip
+    if standing.confirmed_at:
+        yield ConsentChange.CONFIRMED, standing.confirmed_at, standing.confirm_ip
+    if left:
+        yield ConsentChange.UNSUBSCRIBED, standing.unsubscribed_at, ""
+
+
+def _statement(row: Incoming, standing: ImportedSubscription) -> subscriptions.Evidence:
+    return subscriptions.Evidence(
+        method="import", source=row.source, wording=standing.evidence or STATEMENT
+    )
