@@ -112,9 +112,10 @@ def import_file(
         for chunk in stack.enter_context(_chunks(people.rows(), pace)):
             pace.rest()
             with transaction() as session:
-                session.connection()  # SQLite waits for its turn here, and a wait is no work
-                with pace.chunk():
-                    importing.store(session, chunk)
+                session.connection()  # SQLite waits for its turn here
+                pace.begin()
+                importing.store(session, chunk)
+            pace.end()
             progress(people.bytes_read)
     return importing.report
 

@@ -2,14 +2,12 @@
 
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-HOLD_SECONDS = 0.02
+HOLD_SECONDS = 0.04
 """How long one chunk is meant to keep the database; readers' clicks wait for it on SQLite."""
-_AIR_SHARE = 1.0
-"""Of the time that a chunk took. Other processes look every few ms whether SQLite is free."""
+_AIR_SHARE = 0.7
+"""Of the time that a chunk took. Whoever waits for SQLite looks every 25 ms whether it is free."""
 _FEWEST_ROWS = 25
 _GROWTH = 2.0
 
@@ -28,19 +26,21 @@ class Pace:
     alone: bool
     _fitting: float = 100
     _took_seconds: float = 0.0
+    _began: float = 0.0
     _ended: float = -math.inf
 
     @property
     def rows(self) -> int:
         return min(self.most, max(1, int(self._fitting))) if self.alone else self.most
 
-    @contextmanager
-    def chunk(self) -> Iterator[None]:
-        """Around the work of one chunk, inside its transaction."""
-        began = time.monotonic()
-        yield
+    def begin(self) -> None:
+        """The database is ours: a wait for it is no work."""
+        self._began = time.monotonic()
+
+    def end(self) -> None:
+        """The chunk is committed."""
         self._ended = time.monotonic()
-        self.took(self._ended - began)
+        self.took(self._ended - self._began)
 
     def rest(self) -> None:
         """Before the next transaction: the others' turn, the time since the last one included."""

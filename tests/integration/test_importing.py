@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.db import Sessions, connect
 from newsletter.core.errors import InputError
-from subscribers import csv_files, importing, subscriptions
+from subscribers import csv_files, importing, intake, subscriptions
 from subscribers.audience import count_audience
 from subscribers.exporting import Selection, export
 from subscribers.importing import CHUNK_ROWS, ImportOptions, ImportReport, import_file
@@ -20,6 +21,7 @@ from subscribers.models import (
     SubscriberList,
     Subscription,
     SubscriptionStatus,
+    Suppression,
     SuppressionReason,
     TrackingConsent,
 )
@@ -100,6 +102,99 @@ def test_twice_is_as_once(desk: Desk) -> None:
     assert desk.standing() == before
     with desk.sessions.reading() as session:
         assert session.scalar(select(func.count()).select_from(ConsentEvent)) == CHUNK_ROWS + 5
+
+
+def test_an_import_that_was_cut_off_goes_on_when_run_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 100)
+    file = desk.folder / "people.csv"
+    file.write_text("email\n" + "".join(f"r{n}@example.org\n" for n in range(1_000)))
+    seen: list[int] = []
+
+    def cut_off(bytes_read: int) -> None:
+        seen.append(bytes_read)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_file(desk.sessions, file, desk.find_list, progress=cut_off)
+    assert len(desk.standing()) == 400
+    report = import_file(desk.sessions, file, desk.find_list)
+    assert report.counts == {Fate.PRESENT: 400, Fate.ADDED: 600}
+    with desk.sessions.reading() as session:
+        assert session.scalar(select(func.count()).select_from(ConsentEvent)) == 1_000
+
+
+def test_who_signs_up_while_a_file_is_imported_is_there_once(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look for known people and their addition: only PostgreSQL lets others write."""
+    if desk.sessions.dialect == "sqlite":
+        pytest.skip("nobody else writes while a chunk is taken in")
+    asked = intake._Part._known
+
+    def ask_and_be_overtaken(part: intake._Part) -> Any:
+        known = asked(part)
+        monkeypatch.setattr(intake._Part, "_known", asked)
+        with desk.sessions.writing() as session:
+            readers = session.get_one(SubscriberList, desk.list_id)
+            factories.subscribed(session, readers, ["ada@example.org"])
+            factories.person(session, "bob@example.org", "Bobby")
+        return known
+
+    monkeypatch.setattr(intake._Part, "_known", ask_and_be_overtaken)
+    rows = "ada@example.org,unsubscribed\nbob@example.org,\ncyd@example.org,\n"
+    report = desk.run(f"email,status\n{rows}")
+    assert report.counts == {Fate.ENDED: 1, Fate.ADDED: 2}
+    assert desk.standing()["ada@example.org"][0] == "unsubscribed"
+    assert len(desk.standing()) == 3
+
+
+def test_a_rehearsal_shows_examples_of_each_fate(desk: Desk) -> None:
+    text = "email,status,suppressed\n" + "".join(f"r{n}@example.org,,\n" for n in range(5))
+    report = desk.run(f"{text}gone@example.org,unsubscribed,gone\n", rehearse=True)
+    assert report.examples == {
+        Fate.ADDED: [f"people.csv:{n + 2} r{n}@example.org" for n in range(3)],
+        Fate.SUPPRESSED: ["people.csv:7 gone@example.org"],
+    }
+    assert report.added_as == {"active": 5}
+
+
+def test_a_file_of_whose_rows_some_are_pending_says_so(desk: Desk) -> None:
+    report = desk.run("email,status\nada@example.org,pending\nbob@example.org,active\n")
+    assert report.line() == "2 rows: 2 added (1 active, 1 pending)."
+
+
+def test_a_suppression_ends_the_subscription_and_stays_with_its_source(desk: Desk) -> None:
+    desk.run("email\nada@example.org\n")
+    text = "email,status,suppressed\nada@example.org,unsubscribed,complaint\n"
+    assert desk.run(text).counts == {Fate.SUPPRESSED: 1}
+    assert desk.run(text).counts == {Fate.PRESENT: 1}
+    with desk.sessions.reading() as session:
+        (kept,) = session.scalars(select(Suppression))
+    assert (kept.key, kept.reason) == ("ada@example.org", SuppressionReason.COMPLAINT)
+    assert kept.source == "import people.csv:2"
+    assert desk.standing()["ada@example.org"][0] == "unsubscribed"
+
+
+def test_other_columns_become_attributes_and_what_attributes_say_counts(desk: Desk) -> None:
+    desk.run(
+        "email,First Name,last-name,Favourite colour,plan,attributes,tags,,error\n"
+        'ada@example.org,Ada,Reader,green,free,"{""plan"": ""pro""}","a, b,a",x,was bad\n'
+    )
+    with desk.sessions.reading() as session:
+        person = session.scalars(select(Subscriber)).one()
+    assert person.name == "Ada Reader"
+    assert person.attributes == {"favourite_colour": "green", "plan": "pro", "tags": ["a", "b"]}
+
+
+def test_somebody_who_left_there_has_left_here_without_a_status(desk: Desk) -> None:
+    desk.run("email,unsubscribed_at\nada@example.org,2025-01-02\nbob@example.org,\n")
+    assert {key: status for key, (status, _) in desk.standing().items()} == {
+        "ada@example.org": "unsubscribed",
+        "bob@example.org": "active",
+    }
 
 
 def test_who_left_or_is_suppressed_is_never_revived(desk: Desk) -> None:

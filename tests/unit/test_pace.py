@@ -24,8 +24,8 @@ def test_one_slow_chunk_does_not_make_them_tiny_for_ever() -> None:
 
 def test_where_writers_do_not_wait_for_each_other_chunks_are_large_from_the_start() -> None:
     pace = Pace(1_000, alone=False)
-    with pace.chunk():
-        pass
+    pace.begin()
+    pace.end()
     assert pace.rows == 1_000
 
 
