@@ -127,11 +127,10 @@ def test_an_import_that_was_cut_off_goes_on_when_run_again(
 
 
 def test_who_signs_up_while_a_file_is_imported_is_there_once(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    postgresql: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Between the look for known people and their addition: only PostgreSQL lets others write."""
-    if desk.sessions.dialect == "sqlite":
-        pytest.skip("nobody else writes while a chunk is taken in")
+    """Between the look for known people and their addition; on SQLite nobody else writes then."""
+    desk = Desk(postgresql, tmp_path)
     asked = intake._Part._known
 
     def ask_and_be_overtaken(part: intake._Part) -> Any:
