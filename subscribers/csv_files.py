@@ -63,14 +63,12 @@ class CsvFile:
             InputError: names the file and line where the file cannot be read on.
         """
         while (cells := self._next()) is not None:
-            if not any(cell.strip() for cell in cells):
+            stripped = [cell.strip() for cell in cells]
+            if not any(stripped):
                 continue
-            padded = [*cells, *[""] * (len(self.header) - len(cells))]
-            values = {
-                name: _unescaped(cell.strip())
-                for name, cell in zip(self.header, padded, strict=False)
-            }
-            yield Row(self._line, values, tuple(cells))
+            padded = stripped + [""] * (len(self.header) - len(cells))
+            values = [cell if cell[:1] != "'" else _unescaped(cell) for cell in padded]
+            yield Row(self._line, dict(zip(self.header, values, strict=False)), tuple(cells))
 
     @property
     def _line(self) -> int:

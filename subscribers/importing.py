@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
@@ -15,7 +16,11 @@ from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError
 from subscribers import suppressions
 from subscribers.bad_rows import BadRows, check_bad_rows
-from subscribers.imported import ImportedSubscriber, ImportedSubscription
+from subscribers.imported import (
+    ImportedSubscriber,
+    ImportedSubscription,
+    ImportedSuppression,
+)
 from subscribers.intake import Fate, Fates, Incoming, take_in
 from subscribers.models import EVERYWHERE, SubscriptionStatus
 from subscribers.pace import Pace
@@ -231,20 +236,15 @@ class _Importing:
 
     def _placed(self, session: Session, source: str, person: ImportedSubscriber) -> Incoming:
         standing = person.subscription
-        return Incoming(
-            source,
-            person,
-            self._list(session, standing.list_name) if standing else None,
-            tuple(
-                (
-                    self._list(session, each.list_name) if each.list_name else EVERYWHERE,
-                    each.reason.value,
-                    each.source or f"import {source}",
-                    each.at,
-                )
-                for each in person.suppressions
-            ),
-        )
+        list_id = self._list(session, standing.list_name) if standing else None
+        suppressed = [self._suppression(session, source, each) for each in person.suppressions]
+        return Incoming(source, person, list_id, suppressed)
+
+    def _suppression(
+        self, session: Session, source: str, asked: ImportedSuppression
+    ) -> tuple[int, str, str, datetime | None]:
+        list_id = self._list(session, asked.list_name) if asked.list_name else EVERYWHERE
+        return list_id, asked.reason.value, asked.source or f"import {source}", asked.at
 
     def _list(self, session: Session, name: str) -> int:
         """The list that a row names; for a row that names none, that of the whole import."""
