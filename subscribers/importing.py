@@ -16,12 +16,14 @@ from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError
 from subscribers import suppressions
 from subscribers.bad_rows import BadRows, check_bad_rows
+from subscribers.bulk import take_turns, written_fast
+from subscribers.fates import Fate, Fates, Incoming
 from subscribers.imported import (
     ImportedSubscriber,
     ImportedSubscription,
     ImportedSuppression,
 )
-from subscribers.intake import Fate, Fates, Incoming, take_in
+from subscribers.intake import take_in
 from subscribers.models import EVERYWHERE, SubscriptionStatus
 from subscribers.pace import Pace
 from subscribers.people_files import Bad, Good, PeopleFile, Reading, opened
@@ -133,6 +135,7 @@ def _transactions(
     with ExitStack() as stack:
         database = stack.enter_context(for_rehearsal(sessions)) if rehearse else sessions
         connection = stack.enter_context(database.own_connection())
+        stack.enter_context(written_fast(connection))
         if rehearse:
             whole = stack.enter_context(database.writing(rehearse=True, on=connection))
             yield lambda: nullcontext(whole)
@@ -192,6 +195,8 @@ class _Importing:
         self.report = ImportReport(self._fates.counts, self._fates.added_as, self._fates.examples)
 
     def store(self, session: Session, chunk: _Rows) -> None:
+        if not self._options.rehearse:
+            take_turns(session)
         if self._find_list and "" not in self._lists:
             self._lists[""] = self._find_list(session)
         erased = self._erased(session, chunk)

@@ -1,10 +1,8 @@
 """What becomes of understood rows: the people, subscriptions and evidence they add or end."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 from sqlalchemy import Integer, String, and_, select
@@ -14,6 +12,7 @@ from newsletter.core.clock import now
 from newsletter.core.given_rows import given_rows
 from subscribers import subscriptions, suppressions
 from subscribers.bulk import Bulk, Values, as_json, bulk
+from subscribers.fates import Fate, Fates, Incoming
 from subscribers.imported import ImportedSubscriber, ImportedSubscription
 from subscribers.models import (
     EVERYWHERE,
@@ -25,62 +24,6 @@ from subscribers.models import (
 )
 
 STATEMENT = "The operator states that these people agreed to be mailed."
-
-
-class Fate(StrEnum):
-    """What became of one row."""
-
-    ADDED = "added"
-    PRESENT = "already there"
-    ENDED = "unsubscribed by the file"
-    SUPPRESSED = "suppressed by the file"
-    KEPT_UNSUBSCRIBED = "kept unsubscribed"
-    KEPT_SUPPRESSED = "kept suppressed"
-    KEPT_ERASED = "kept erased"
-    BAD = "bad"
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """One person's row about one list.
-
-    Attributes:
-        source: the file and line it stands in.
-        list_id: None for somebody who is on no list.
-        suppressed: (list id, reason, source, time) of each suppression the row asks for.
-    """
-
-    source: str
-    person: ImportedSubscriber
-    list_id: int | None
-    suppressed: Sequence[tuple[int, str, str, datetime | None]] = ()
-
-    @property
-    def key(self) -> str:
-        return self.person.address.key
-
-    @property
-    def subject(self) -> tuple[str, int | None]:
-        """Nothing else of a row says whom and what it is about."""
-        return self.person.address.key, self.list_id
-
-
-class Fates:
-    """How many rows came to which end, and which were added with what status."""
-
-    def __init__(self, examples_of_each: int = 0) -> None:
-        self.counts: Counter[Fate] = Counter()
-        self.added_as: Counter[str] = Counter()
-        self.examples: dict[Fate, list[str]] = {}
-        self._examples_of_each = examples_of_each
-
-    def note(self, fate: Fate, row: Incoming) -> None:
-        self.counts[fate] += 1
-        standing = row.person.subscription
-        if fate is Fate.ADDED:
-            self.added_as[standing.status.value if standing else "on no list"] += 1
-        if self.counts[fate] <= self._examples_of_each:
-            self.examples.setdefault(fate, []).append(f"{row.source} {row.person.address.typed}")
 
 
 def take_in(session: Session, rows: Iterable[Incoming], fates: Fates) -> None:
@@ -129,27 +72,26 @@ class _Part:
     def store(self) -> None:
         known = self._known()
         ids = {self._rows[n].key: found.subscriber_id for n, found in known.items()}
-        added = self._add_people(row for row in self._rows if row.key not in ids)
-        everybody = ids | added
-        absent = [
-            row
-            for n, row in enumerate(self._rows)
-            if row.key in everybody and not (n in known and known[n].subscription_id)
-        ]
-        subscribed = self._subscribe(absent, everybody)
+        strangers = [row for row in self._rows if row.key not in ids]
+        added = self._add_people(strangers)
+        ids |= added
+        standing = {n for n, found in known.items() if found.subscription_id}
+        absent = [row for n, row in enumerate(self._rows) if n not in standing and row.key in ids]
+        subscribed = self._subscribe(absent, ids)
         covered = _Covered(self._session, self._rows)
         late = []
         for n, row in enumerate(self._rows):
-            if n in known and known[n].subscription_id:
+            fate: Fate | None = None
+            if n in standing:
                 fate = self._meet(known[n], row)
-            elif row.list_id is None and row.key in everybody:
-                fate = Fate.ADDED if row.key in added else Fate.PRESENT
-            elif row.key in everybody and (everybody[row.key], row.list_id) in subscribed:
+            elif (ids.get(row.key), row.list_id) in subscribed:
                 fate = Fate.KEPT_SUPPRESSED if covered.covers(row) else Fate.ADDED
+            elif row.list_id is None and row.key in ids:
+                fate = Fate.ADDED if row.key in added else Fate.PRESENT
+            if fate:
+                self._fates.note(Fate.SUPPRESSED if covered.suppress(row) else fate, row)
             else:
                 late.append(row)
-                continue
-            self._fates.note(Fate.SUPPRESSED if covered.suppress(row) else fate, row)
         covered.store()
         if late:  # somebody else was faster, by milliseconds, and is there for us to see now
             _Part(self._session, late, self._fates).store()
@@ -182,8 +124,11 @@ class _Part:
         return {n: _Known(*rest) for n, *rest in self._session.execute(statement, {"asked": given})}
 
     def _add_people(self, strangers: Iterable[Incoming]) -> dict[str, int]:
-        people = {row.key: row.person for row in reversed(list(strangers))}
-        return self._bulk.add_people([self._person(p) for p in reversed(people.values())])
+        """Address key -> id; of several rows about one person the first says who they are."""
+        people: dict[str, ImportedSubscriber] = {}
+        for row in strangers:
+            people.setdefault(row.key, row.person)
+        return self._bulk.add_people([self._person(person) for person in people.values()])
 
     def _person(self, person: ImportedSubscriber) -> Values:
         address = person.address
@@ -193,9 +138,7 @@ class _Part:
             self._bulk.time(person.created_at or self._now),
         )
 
-    def _subscribe(
-        self, absent: Iterable[Incoming], ids: dict[str, int]
-    ) -> Collection[tuple[int, int]]:
+    def _subscribe(self, absent: Iterable[Incoming], ids: dict[str, int]) -> set[tuple[int, int]]:
         """The (subscriber id, list id) of those that were not there."""
         rows = [
             (ids[row.key], row, row.list_id, row.person.subscription)

@@ -17,8 +17,8 @@ from sqlalchemy import select, text
 from newsletter.core.db import Sessions
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError
+from subscribers.fates import Fate
 from subscribers.importing import ImportOptions, import_file
-from subscribers.intake import Fate
 from subscribers.models import Subscriber, Subscription, SuppressionReason
 from subscribers.people_files import Good, Reading, opened
 from subscribers.suppressions import domain_suppression, erased_suppression, suppress

@@ -13,8 +13,8 @@ from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError
 from subscribers import lists, subscriptions
 from subscribers.exporting import Form, Selection, count_rows, export
+from subscribers.fates import Fate
 from subscribers.importing import ImportOptions, ImportReport, import_file
-from subscribers.intake import Fate
 from subscribers.models import (
     ConsentEvent,
     Subscriber,
