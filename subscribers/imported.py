@@ -106,6 +106,7 @@ class Preset:
         read: a row -> ImportedSubscriber, or InputError whose place is the column.
         needs: columns without which such a file would be misunderstood.
         from_name: cells that the file's name stands for.
+        doubtful: columns that may say who left, in words that are not known here.
     """
 
     name: str
@@ -114,3 +115,4 @@ class Preset:
     read: Callable[[Cells], ImportedSubscriber]
     needs: frozenset[str] = frozenset()
     from_name: Callable[[str], Cells] = _says_nothing
+    doubtful: frozenset[str] = frozenset()

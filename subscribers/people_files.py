@@ -120,6 +120,8 @@ class _Table:
         missing = self._preset.needs - header - self._said_by_name.keys()
         if missing:
             raise InputError(place, _not_said(self._preset, missing))
+        for column in sorted(self._preset.doubtful & header):
+            raise InputError(place, _in_doubt(column))
 
     def rows(self) -> Iterator[Good | Bad]:
         name, read, cells_of = self._csv.name, self._preset.read, self._mapped.cells
@@ -146,6 +148,14 @@ def _not_said(preset: Preset, missing: frozenset[str]) -> str:
     if preset.from_name("subscribed.csv"):
         expected += ", or a file named as it came: subscribed_…, unsubscribed_…, cleaned_….csv"
     return expected
+
+
+def _in_doubt(column: str) -> str:
+    """As an attribute it would be read by nobody, and people who left would be mailed."""
+    return (
+        f"column `{column}` may say who left: make it a column `status` of pending, active and "
+        f"unsubscribed, or leave it out by --map '{column}=-'"
+    )
 
 
 def _json_rows(stream: ByteLines, name: str) -> Iterator[Good | Bad]:

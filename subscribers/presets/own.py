@@ -52,6 +52,13 @@ UNDERSTOOD = frozenset(
 )
 """The fields that `--map` can name; a column called otherwise becomes an attribute."""
 _NO_ATTRIBUTES = UNDERSTOOD | {"error"}
+_DOUBTFUL = frozenset(
+    (
+        *("subscribed", "unsubscribed", "subscription_status", "email_status", "state"),
+        *("opt_in", "optin", "opt_out", "optout", "opted_in", "opted_out", "email_disabled"),
+        *("bounced", "complained", "blocked", "blocklisted", "blacklisted"),
+    )
+)
 _SUBSCRIPTION = frozenset(
     ("status", "tracking_consent", "subscribed_at", "confirmed_at", "unsubscribed_at")
 )
@@ -107,7 +114,7 @@ def _list_name(text: str) -> str:
     return text
 
 
-OWN = Preset("own", (frozenset({"email"}),), "email", _read)
+OWN = Preset("own", (frozenset({"email"}),), "email", _read, doubtful=_DOUBTFUL)
 
 
 def read_object(person: Mapping[str, Any]) -> list[ImportedSubscriber]:

@@ -238,6 +238,16 @@ def test_a_file_whose_status_nobody_can_know_is_refused(tmp_path: Path) -> None:
     assert "expected a column email_disabled in a file of substack" in refused(file)
 
 
+@pytest.mark.parametrize("column", ["Unsubscribed", "opt-out", "Subscribed", "State", "Bounced"])
+def test_a_column_that_may_say_who_left_is_never_just_an_attribute(
+    tmp_path: Path, column: str
+) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(f"email,{column}\nada@example.org,yes\n")
+    assert "may say who left" in refused(file)
+    assert read(file, columns={column: "-"}) == ["ada@example.org"]
+
+
 def test_of_whom_was_erased_nothing_enters_again(sessions: Sessions, tmp_path: Path) -> None:
     with sessions.writing() as session:
         readers = factories.a_list(session)
