@@ -2,8 +2,7 @@
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from newsletter.core.errors import InputError
 
@@ -20,8 +19,7 @@ class ByteLines(Protocol):
         """The next line, or as much of it; empty at the end."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row: the line it ends on, its cells by normalised header, and its cells as they stood.
 
     Cells beyond the header are kept in `raw` alone: some programs end every line with a comma.

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, String, func, or_, select
 from sqlalchemy.orm import Session
 
-from newsletter.core.given_rows import given_rows
+from newsletter.core.given_rows import any_of
 from subscribers.models import (
     EVERYWHERE,
     ConsentEvent,
@@ -202,20 +202,20 @@ def _events(
 
 def _suppressions(session: Session, chosen: Selection, keys: Sequence[str]) -> dict[str, list[Any]]:
     """By address: those of the address itself; a domain's are no property of a person."""
-    asked = given_rows(session.get_bind().dialect.name, "asked", {"key": String()})
+    asked = any_of(session.get_bind().dialect.name, "keys", String())
     rows = (
         select(
             *(Suppression.key, Suppression.list_id, Suppression.reason, Suppression.source),
             Suppression.created_at,
         )
-        .join(asked, asked.c.key == Suppression.key)
+        .join(asked, asked.c.value == Suppression.key)
         .order_by(Suppression.id)
     )
     if chosen.list_id is not None:
         here = Suppression.list_id == chosen.list_id
         rows = rows.where(or_(here, Suppression.list_id == EVERYWHERE))
     found: dict[str, list[Any]] = {}
-    for row in session.execute(rows, {"asked": [{"key": key} for key in dict.fromkeys(keys)]}):
+    for row in session.execute(rows, {"keys": list(set(keys))}):
         found.setdefault(row.key, []).append(row)
     return found
 

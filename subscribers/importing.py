@@ -187,6 +187,7 @@ class _Importing:
         self._find_list = find_list
         self._options = options
         self._folder = str(file).removesuffix(file.name)
+        self._names: dict[str, str] = {}
         self._lists: dict[str, int] = {}
         self._fates = Fates(_EXAMPLES if options.rehearse else 0)
         self._bad = (
@@ -224,7 +225,7 @@ class _Importing:
         return suppressions.erased_among(session, addresses, self._options.erased)
 
     def _incoming(self, session: Session, row: Good, erased: set[str]) -> Iterator[Incoming]:
-        source = f"{row.file.removeprefix(self._folder)}:{row.line}"
+        source = f"{self._short(row.file)}:{row.line}"
         for person in row.people:
             if person.address.key in erased:
                 self._fates.counts[Fate.KEPT_ERASED] += 1
@@ -233,6 +234,12 @@ class _Importing:
                 yield self._placed(session, source, self._as_asked(person))
             except InputError as problem:
                 raise InputError(f"{row.file}:{row.line}", str(problem)) from None
+
+    def _short(self, file: str) -> str:
+        """Evidence names the file, not the operator's folders."""
+        if file not in self._names:
+            self._names[file] = file.removeprefix(self._folder)
+        return self._names[file]
 
     def _as_asked(self, person: ImportedSubscriber) -> ImportedSubscriber:
         if self._options.unconfirmed and person.subscription:

@@ -1,15 +1,15 @@
 """What becomes of understood rows: the people, subscriptions and evidence they add or end."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Integer, String, and_, select
+from sqlalchemy import BigInteger, String, select
 from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
-from newsletter.core.given_rows import given_rows
+from newsletter.core.given_rows import any_of
 from subscribers import subscriptions, suppressions
 from subscribers.bulk import Bulk, Values, as_json, bulk
 from subscribers.fates import Fate, Fates, Incoming
@@ -50,13 +50,12 @@ def _each_subject_once(rows: Iterable[Incoming]) -> list[list[Incoming]]:
     return parts
 
 
-class _Known(NamedTuple):
-    """What the database has about a row's person and list."""
+class _Standing(NamedTuple):
+    """A subscription that is there."""
 
-    subscriber_id: int
-    subscription_id: int | None
-    status: SubscriptionStatus | None
-    tracking_consent: TrackingConsent | None
+    id: int
+    status: SubscriptionStatus
+    tracking_consent: TrackingConsent
 
 
 class _Part:
@@ -70,22 +69,22 @@ class _Part:
         self._now = now()
 
     def store(self) -> None:
-        known = self._known()
-        ids = {self._rows[n].key: found.subscriber_id for n, found in known.items()}
-        strangers = [row for row in self._rows if row.key not in ids]
-        added = self._add_people(strangers)
+        ids = self._known()
+        standing = self._standing(ids.values())
+        added = self._add_people(row for row in self._rows if row.key not in ids)
         ids |= added
-        standing = {n for n, found in known.items() if found.subscription_id}
-        absent = [row for n, row in enumerate(self._rows) if n not in standing and row.key in ids]
-        subscribed = self._subscribe(absent, ids)
+        subscribed = self._subscribe(
+            (row for row in self._rows if (ids.get(row.key), row.list_id) not in standing), ids
+        )
         covered = _Covered(self._session, self._rows)
         late = []
-        for n, row in enumerate(self._rows):
+        for row in self._rows:
+            subject = ids.get(row.key), row.list_id
             fate: Fate | None = None
-            if n in standing:
-                fate = self._meet(known[n], row)
-            elif (ids.get(row.key), row.list_id) in subscribed:
+            if subject in subscribed:
                 fate = Fate.KEPT_SUPPRESSED if covered.covers(row) else Fate.ADDED
+            elif subject in standing:
+                fate = self._meet(standing[subject], row)
             elif row.list_id is None and row.key in ids:
                 fate = Fate.ADDED if row.key in added else Fate.PRESENT
             if fate:
@@ -96,32 +95,28 @@ class _Part:
         if late:  # somebody else was faster, by milliseconds, and is there for us to see now
             _Part(self._session, late, self._fates).store()
 
-    def _known(self) -> dict[int, _Known]:
-        """By the number of the row; those that are missing are strangers."""
-        dialect = self._session.get_bind().dialect.name
-        asked = given_rows(
-            dialect, "asked", {"n": Integer(), "key": String(), "list_id": Integer()}
+    def _known(self) -> dict[str, int]:
+        """Address key -> id; those that are missing are strangers."""
+        asked = any_of(self._session.get_bind().dialect.name, "keys", String())
+        found = select(Subscriber.address_key, Subscriber.id).join(
+            asked, Subscriber.address_key == asked.c.value
         )
-        statement = (
-            select(
-                asked.c.n,
-                Subscriber.id,
-                Subscription.id,
-                Subscription.status,
-                Subscription.tracking_consent,
-            )
-            .select_from(asked)
-            .join(Subscriber, Subscriber.address_key == asked.c.key)
-            .outerjoin(
-                Subscription,
-                and_(
-                    Subscription.subscriber_id == Subscriber.id,
-                    Subscription.list_id == asked.c.list_id,
-                ),
-            )
-        )
-        given = [{"n": n, "key": r.key, "list_id": r.list_id} for n, r in enumerate(self._rows)]
-        return {n: _Known(*rest) for n, *rest in self._session.execute(statement, {"asked": given})}
+        return dict(self._session.execute(found, {"keys": list({r.key for r in self._rows})}).all())
+
+    def _standing(self, ids: Collection[int]) -> dict[tuple[int | None, int | None], _Standing]:
+        """By (subscriber id, list id)."""
+        if not ids:
+            return {}
+        asked = any_of(self._session.get_bind().dialect.name, "ids", BigInteger())
+        found = select(
+            Subscription.subscriber_id,
+            Subscription.list_id,
+            Subscription.id,
+            Subscription.status,
+            Subscription.tracking_consent,
+        ).join(asked, Subscription.subscriber_id == asked.c.value)
+        rows = self._session.execute(found, {"ids": list(ids)})
+        return {(row[0], row[1]): _Standing(*row[2:]) for row in rows}
 
     def _add_people(self, strangers: Iterable[Incoming]) -> dict[str, int]:
         """Address key -> id; of several rows about one person the first says who they are."""
@@ -143,7 +138,7 @@ class _Part:
         rows = [
             (ids[row.key], row, row.list_id, row.person.subscription)
             for row in absent
-            if row.list_id is not None and row.person.subscription
+            if row.key in ids and row.list_id is not None and row.person.subscription
         ]
         added = self._bulk.add_subscriptions(
             [
@@ -185,12 +180,12 @@ class _Part:
                 moment = time(at or self._now)
                 yield (change.value, moment, "import", source[:300], "", ip[:45], "", wording)
 
-    def _meet(self, known: _Known, row: Incoming) -> Fate:
+    def _meet(self, known: _Standing, row: Incoming) -> Fate:
         """A row about somebody who is on the list: only leaving and refusing count."""
         standing = row.person.subscription
         assert standing
         if standing.tracking_consent is TrackingConsent.DENIED is not known.tracking_consent:
-            subscription = self._session.get_one(Subscription, known.subscription_id)
+            subscription = self._session.get_one(Subscription, known.id)
             evidence = _statement(row, standing)
             subscriptions.set_tracking_consent(
                 self._session, subscription, TrackingConsent.DENIED, evidence
@@ -199,7 +194,7 @@ class _Part:
             same = standing.status is SubscriptionStatus.UNSUBSCRIBED
             return Fate.PRESENT if same else Fate.KEPT_UNSUBSCRIBED
         if standing.status is SubscriptionStatus.UNSUBSCRIBED:
-            subscription = self._session.get_one(Subscription, known.subscription_id)
+            subscription = self._session.get_one(Subscription, known.id)
             subscriptions.end(self._session, subscription, _statement(row, standing))
             return Fate.ENDED
         return Fate.PRESENT

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 HOLD_SECONDS = 0.04
 """How long one chunk is meant to keep the database; readers' clicks wait for it on SQLite."""
-_AIR_SHARE = 0.7
+_AIR_SHARE = 0.5
 """Of the time that a chunk took. Whoever waits for SQLite looks every 25 ms whether it is free."""
 _FEWEST_ROWS = 25
 _GROWTH = 2.0

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from newsletter.core.errors import InputError
 from newsletter.mail.address import Address, AddressError
@@ -33,8 +33,7 @@ class Reading:
     columns: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Good:
+class Good(NamedTuple):
     """A row or line that was understood: one person, once for each of their subscriptions."""
 
     file: str

@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from newsletter.core.erasure_key import ErasureKey
-from newsletter.core.given_rows import given_rows
+from newsletter.core.given_rows import any_of
 from newsletter.mail.address import Address
 from subscribers.models import EVERYWHERE, Subscriber, Suppression, SuppressionReason
 
@@ -88,10 +88,11 @@ def standing_among(session: Session, keys: Iterable[str]) -> set[tuple[str, int]
     """(key, list id) of the suppressions with one of these keys."""
     if session.scalar(select(Suppression.id).limit(1)) is None:
         return set()  # as on most days of most installations: no need to ask for each
-    given = [{"key": key} for key in keys]
-    asked = given_rows(session.get_bind().dialect.name, "asked", {"key": String()})
-    found = select(Suppression.key, Suppression.list_id).join(asked, asked.c.key == Suppression.key)
-    return {(key, list_id) for key, list_id in session.execute(found, {"asked": given})}
+    asked = any_of(session.get_bind().dialect.name, "keys", String())
+    found = select(Suppression.key, Suppression.list_id).join(
+        asked, asked.c.value == Suppression.key
+    )
+    return {(key, list_id) for key, list_id in session.execute(found, {"keys": list(keys)})}
 
 
 def erased_among(

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parseaddr
 from enum import StrEnum
+from functools import cache
 from typing import Any, NoReturn, TypeVar
 
 from newsletter.core.errors import InputError
@@ -56,10 +57,13 @@ def one_of(cells: Cells, column: str, values: type[_E], default: _E) -> _E:
     text = cells.get(column, "")
     if not text:
         return default
-    try:
-        return values(text.lower())
-    except ValueError:
-        return _not_one_of(column, text, values)
+    found: _E | None = _by_value(values).get(text.lower())
+    return found or _not_one_of(column, text, values)
+
+
+@cache
+def _by_value(values: type[_E]) -> Mapping[str, _E]:
+    return {value.value: value for value in values}
 
 
 def standing(cells: Cells, column: str, known: Mapping[str, Standing]) -> Standing:
