@@ -249,6 +249,8 @@ class _Importing:
     def _placed(self, session: Session, source: str, person: ImportedSubscriber) -> Incoming:
         standing = person.subscription
         list_id = self._list(session, standing.list_name) if standing else None
+        if not person.suppressions:
+            return Incoming(source, person, list_id)
         suppressed = [self._suppression(session, source, each) for each in person.suppressions]
         return Incoming(source, person, list_id, suppressed)
 

@@ -66,7 +66,7 @@ class _Part:
         self._rows = rows
         self._fates = fates
         self._bulk: Bulk = bulk(session)
-        self._now = now()
+        self._now = self._bulk.time(now())
 
     def store(self) -> None:
         ids = self._known()
@@ -130,7 +130,7 @@ class _Part:
         return (
             *(address.typed, address.key, address.domain),
             *(person.name, person.locale, person.time_zone, as_json(person.attributes)),
-            self._bulk.time(person.created_at or self._now),
+            self._time(person.created_at),
         )
 
     def _subscribe(self, absent: Iterable[Incoming], ids: dict[str, int]) -> set[tuple[int, int]]:
@@ -161,24 +161,27 @@ class _Part:
         time = self._bulk.time
         return (
             *(subscriber_id, list_id, standing.status.value, standing.tracking_consent.value),
-            time(standing.subscribed_at or self._now),
+            self._time(standing.subscribed_at),
             time(standing.confirmed_at),
-            time((standing.unsubscribed_at or self._now) if left else None),
+            self._time(standing.unsubscribed_at) if left else None,
             time(standing.paused_until),
         )
 
     def _evidence(self, standing: ImportedSubscription, source: str) -> Iterator[Values]:
         """In the order of the columns behind the list's id."""
-        time = self._bulk.time
         for event in standing.history:
             columns = event.evidence.to_columns()
             words = ("method", "source", "form", "ip", "user_agent", "wording")
-            yield (event.change.value, time(event.at), *(columns[word] for word in words))
+            yield (event.change.value, self._time(event.at), *(columns[word] for word in words))
         if not standing.history:
             wording = standing.evidence or STATEMENT
             for change, at, ip in _changes(standing):
-                moment = time(at or self._now)
+                moment = self._time(at)
                 yield (change.value, moment, "import", source[:300], "", ip[:45], "", wording)
+
+    def _time(self, moment: datetime | None) -> Any:
+        """A value for the database; what the file does not say is now."""
+        return self._bulk.time(moment) if moment else self._now
 
     def _meet(self, known: _Standing, row: Incoming) -> Fate:
         """A row about somebody who is on the list: only leaving and refusing count."""
