@@ -82,6 +82,21 @@ _CACHE_KB = 32_000
 """The index of a million addresses, nearly: each row goes to another page of it."""
 
 
+class Others:
+    """Whether other connections have written meanwhile; asked on SQLite, where they wait for us."""
+
+    def __init__(self) -> None:
+        self._version: int | None = None
+
+    def wrote(self, session: Session) -> bool:
+        """Since this was asked last; always of the same connection, in a transaction of its own."""
+        if session.get_bind().dialect.name != "sqlite":
+            return False
+        before = self._version
+        self._version = session.connection().exec_driver_sql("PRAGMA data_version").scalar_one()
+        return before is not None and before != self._version
+
+
 def take_turns(session: Session) -> None:
     """One import at a time, chunk by chunk: two might wait for each other's people crosswise."""
     if session.get_bind().dialect.name == "postgresql":

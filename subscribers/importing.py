@@ -16,7 +16,7 @@ from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError
 from subscribers import suppressions
 from subscribers.bad_rows import BadRows, check_bad_rows
-from subscribers.bulk import take_turns, written_fast
+from subscribers.bulk import Others, take_turns, written_fast
 from subscribers.fates import Fate, Fates, Incoming
 from subscribers.imported import (
     ImportedSubscriber,
@@ -116,11 +116,12 @@ def import_file(
         stack.callback(importing.close)
         transaction = stack.enter_context(_transactions(sessions, rehearse=options.rehearse))
         pace = Pace(CHUNK_ROWS, alone=sessions.dialect == "sqlite" and not options.rehearse)
+        others = Others()
         for chunk in stack.enter_context(_chunks(people.rows(), pace)):
             pace.rest()
             with transaction() as session:
                 session.connection()  # SQLite waits for its turn here
-                pace.begin()
+                pace.begin(others_wrote=others.wrote(session))
                 importing.store(session, chunk)
             pace.end()
             progress(people.bytes_read)

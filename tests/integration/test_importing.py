@@ -14,6 +14,7 @@ from newsletter.core.db import Sessions, connect
 from newsletter.core.errors import InputError
 from subscribers import csv_files, importing, intake, subscriptions
 from subscribers.audience import count_audience
+from subscribers.bulk import Others
 from subscribers.exporting import Selection, export
 from subscribers.fates import Fate
 from subscribers.importing import CHUNK_ROWS, ImportOptions, ImportReport, import_file
@@ -170,6 +171,19 @@ def test_two_imports_of_the_same_people_at_once_take_turns(
         Fate.PRESENT: 600,
     }
     assert len(desk.standing()) == 600
+
+
+def test_an_import_notices_who_else_writes_on_sqlite(desk: Desk) -> None:
+    others, noticed = Others(), []
+    with desk.sessions.own_connection() as connection:
+        for name in ("One", "", "", "Two"):
+            if name:
+                with desk.sessions.writing() as session:
+                    factories.a_list(session, name)
+            with desk.sessions.writing(on=connection) as session:
+                noticed.append(others.wrote(session))
+    on_sqlite = desk.sessions.dialect == "sqlite"
+    assert noticed == [False, False, False, on_sqlite]
 
 
 def test_a_rehearsal_shows_examples_of_each_fate(desk: Desk) -> None:
