@@ -1,8 +1,7 @@
 """Many rows in few statements: COPY on PostgreSQL, prepared statements on SQLite."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -60,22 +59,11 @@ def bulk(session: Session) -> Bulk:
     return _OnPostgresql(session) if on_postgresql else _OnSqlite(session)
 
 
-@contextmanager
-def written_fast(connection: Connection) -> Iterator[None]:
-    """SQLite need not wait for the disk at every chunk: one that is lost is imported again.
-
-    At the end everything is on the disk. What others commit meanwhile is at once, as ever.
-    """
-    if connection.dialect.name != "sqlite":
-        yield
-        return
-    driver: Any = connection.connection.dbapi_connection
-    driver.execute("PRAGMA synchronous=NORMAL")
-    driver.execute(f"PRAGMA cache_size=-{_CACHE_KB}")
-    try:
-        yield
-    finally:
-        driver.execute("PRAGMA wal_checkpoint(PASSIVE)")
+def give_room(connection: Connection) -> None:
+    """On SQLite, memory for the pages that so many rows change, for as long as it is open."""
+    if connection.dialect.name == "sqlite":
+        driver: Any = connection.connection.dbapi_connection
+        driver.execute(f"PRAGMA cache_size=-{_CACHE_KB}")
 
 
 _CACHE_KB = 32_000

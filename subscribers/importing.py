@@ -16,7 +16,7 @@ from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError
 from subscribers import suppressions
 from subscribers.bad_rows import BadRows, check_bad_rows
-from subscribers.bulk import Others, take_turns, written_fast
+from subscribers.bulk import Others, give_room, take_turns
 from subscribers.fates import Fate, Fates, Incoming
 from subscribers.imported import (
     ImportedSubscriber,
@@ -136,7 +136,7 @@ def _transactions(
     with ExitStack() as stack:
         database = stack.enter_context(for_rehearsal(sessions)) if rehearse else sessions
         connection = stack.enter_context(database.own_connection())
-        stack.enter_context(written_fast(connection))
+        give_room(connection)
         if rehearse:
             whole = stack.enter_context(database.writing(rehearse=True, on=connection))
             yield lambda: nullcontext(whole)
