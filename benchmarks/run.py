@@ -8,7 +8,7 @@ import argparse
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from benchmarks import beside_a_send, ledger, making, others, people, sending
+from benchmarks import beside_a_send, ledger, making, others, people, people_import, sending
 from benchmarks.engine import ROOT
 from benchmarks.interleaved import say
 from benchmarks.page import Chapter, page
@@ -27,6 +27,7 @@ CHAPTERS: Mapping[str, Callable[[Scale], Chapter]] = {
     "claims": ledger.claiming,
     "people": people.people,
     "beside": beside_a_send.beside,
+    "people-import": people_import.importing,
     "compile": making.compiling,
     "splice": making.splicing,
 }

@@ -17,10 +17,11 @@ from sqlalchemy.orm import Session
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions, for_rehearsal
 from newsletter.core.errors import InputError
-from subscribers.csv_files import MAX_ROW_BYTES, CsvFile, CsvWriter, Row
+from subscribers.csv_files import MAX_ROW_BYTES, CsvFile, Row
 from subscribers.lists import slugs_of_lists
 from subscribers.models import EVERYWHERE, SuppressionReason
 from subscribers.suppressions import SuppressionRow, each_suppression, parse_key, suppress_all
+from subscribers.whole_files import CsvWriter
 
 COLUMNS = ("key", "list", "reason", "source", "created_at")
 _KEY_COLUMNS = ("key", "address", "email", "email_address", "e_mail", "domain")

@@ -1,22 +1,25 @@
-"""CSV files as programs and people write them: read tolerantly, written formula-safe."""
+"""CSV files as programs and people write them: read tolerantly, cells made formula-safe."""
 
 import csv
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from tempfile import mkstemp
-from typing import BinaryIO, Self, TextIO
+from typing import NamedTuple, Protocol
 
 from newsletter.core.errors import InputError
 
 MAX_ROW_BYTES = 1_000_000
 _DELIMITERS = ",;\t"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class ByteLines(Protocol):
+    """What lines are read from."""
+
+    def readline(self, size: int, /) -> bytes:
+        """The next line, or as much of it; empty at the end."""
+
+
+class Row(NamedTuple):
     """One row: the line it ends on, its cells by normalised header, and its cells as they stood.
 
     Cells beyond the header are kept in `raw` alone: some programs end every line with a comma.
@@ -33,23 +36,22 @@ class CsvFile:
     Attributes:
         header: normalised names: lower case, words joined by underscores.
         columns: the header as written.
-        bytes_read: how far reading has come, for progress.
     """
 
-    def __init__(self, stream: BinaryIO, name: str) -> None:
+    def __init__(self, stream: ByteLines, name: str) -> None:
         self.name = name
-        self.bytes_read = 0
+        self._row_bytes = 0
         self._lines = self._decoded(stream)
         first = next(self._lines, "")
-        delimiter = ""
+        delimiter, self._lines_before = "", 0
         if first.lower().startswith("sep="):
             delimiter = first.rstrip("\r\n")[4:5]
-            first = next(self._lines, "")
+            first, self._lines_before = next(self._lines, ""), 1
         csv.field_size_limit(MAX_ROW_BYTES)
         self.delimiter = delimiter or max(_DELIMITERS, key=first.count)
         self._reader = csv.reader(self._with(first), delimiter=self.delimiter, strict=True)
         self.columns = tuple(self._next() or ())
-        self.header = tuple(_normalised(column) for column in self.columns)
+        self.header = tuple(normalised(column) for column in self.columns)
         self._check_header()
 
     def rows(self) -> Iterator[Row]:
@@ -59,41 +61,35 @@ class CsvFile:
             InputError: names the file and line where the file cannot be read on.
         """
         while (cells := self._next()) is not None:
-            if not any(cell.strip() for cell in cells):
+            stripped = [cell.strip() for cell in cells]
+            if not any(stripped):
                 continue
-            padded = [*cells, *[""] * (len(self.header) - len(cells))]
-            values = {
-                name: _unescaped(cell.strip())
-                for name, cell in zip(self.header, padded, strict=False)
-            }
-            yield Row(self._reader.line_num, values, tuple(cells))
+            padded = stripped + [""] * (len(self.header) - len(cells))
+            values = [cell if cell[:1] != "'" else _unescaped(cell) for cell in padded]
+            yield Row(self._line, dict(zip(self.header, values, strict=False)), tuple(cells))
+
+    @property
+    def _line(self) -> int:
+        return self._reader.line_num + self._lines_before
 
     def _next(self) -> list[str] | None:
+        self._row_bytes = 0
         try:
             return next(self._reader, None)
         except csv.Error as error:
-            raise InputError(f"{self.name}:{self._reader.line_num}", f"not CSV: {error}") from None
+            raise InputError(f"{self.name}:{self._line}", f"not CSV: {error}") from None
 
     def _with(self, first: str) -> Iterator[str]:
         yield first
         yield from self._lines
 
-    def _decoded(self, stream: BinaryIO) -> Iterator[str]:
-        number = 0
-        while line := stream.readline(MAX_ROW_BYTES + 1):
-            number += 1
-            place = f"{self.name}:{number}"
-            if len(line) > MAX_ROW_BYTES:
-                raise InputError(place, f"expected lines of at most {MAX_ROW_BYTES:,} bytes")
-            if b"\0" in line:
-                raise InputError(place, "a NUL byte: this is not a text file")
-            self.bytes_read += len(line)
-            try:
-                yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-            except UnicodeDecodeError as error:
-                raise InputError(
-                    place, f"expected UTF-8, found byte 0x{line[error.start]:02x}"
-                ) from None
+    def _decoded(self, stream: ByteLines) -> Iterator[str]:
+        for number, line in text_lines(stream, self.name):
+            self._row_bytes += len(line)  # quoted cells go on over line ends
+            if self._row_bytes > MAX_ROW_BYTES:
+                place = f"{self.name}:{number}"
+                raise InputError(place, f"expected rows of at most {MAX_ROW_BYTES:,} bytes")
+            yield line
 
     def _check_header(self) -> None:
         place = f"{self.name}:1"
@@ -104,58 +100,28 @@ class CsvFile:
             raise InputError(place, f"column named twice: {', '.join(sorted(doubled))}")
 
 
-class CsvWriter:
-    """Writes rows that a spreadsheet will not run as formulas and that read back unchanged.
-
-    The file is there at the end, whole and readable by its owner, or not at all: `close` puts it
-    in its place, `discard` and an error in a `with` block leave what was there before.
+def text_lines(stream: ByteLines, name: str) -> Iterator[tuple[int, str]]:
+    """(number, line with its end) of a UTF-8 file, however long and broken, a line at a time.
 
     Raises:
-        InputError: no file can be written there.
+        InputError: names the line that is too long or not text.
     """
-
-    def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
-        self._path = path.resolve()
-        self._draft: Path | None = None
+    number = 0
+    while line := stream.readline(MAX_ROW_BYTES + 1):
+        number += 1
+        if len(line) > MAX_ROW_BYTES:
+            raise InputError(
+                f"{name}:{number}", f"expected lines of at most {MAX_ROW_BYTES:,} bytes"
+            )
+        if number == 1 and line.startswith(_UTF_16):
+            raise InputError(f"{name}:1", "expected UTF-8, found UTF-16: save it as CSV UTF-8")
+        if b"\0" in line:
+            raise InputError(f"{name}:{number}", "a NUL byte: this is not a text file")
         try:
-            self._file = self._opened()
-        except OSError as error:
-            raise InputError(str(path), f"cannot be written: {error.strerror}") from None
-        self._writer = csv.writer(self._file)
-        self._writer.writerow(columns)
-
-    def write(self, cells: list[str]) -> None:
-        """One row, in the order of the columns."""
-        self._writer.writerow([escaped(cell) for cell in cells])
-
-    def close(self) -> None:
-        self._file.close()
-        if self._draft:
-            self._draft.replace(self._path)
-
-    def discard(self) -> None:
-        self._file.close()
-        if self._draft:
-            self._draft.unlink()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        if kind:
-            self.discard()
-        else:
-            self.close()
-
-    def _opened(self) -> TextIO:
-        """A draft beside the file to be; a pipe or device is written to as it stands."""
-        if self._path.is_dir():
-            raise InputError(str(self._path), "expected a file, found a folder")
-        if self._path.exists() and not self._path.is_file():
-            return self._path.open("w", encoding="utf-8", newline="")
-        handle, name = mkstemp(prefix=".newsletter-", suffix=".csv", dir=self._path.parent)
-        self._draft = Path(name)
-        return os.fdopen(handle, "w", encoding="utf-8", newline="")
+            yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
+        except UnicodeDecodeError as error:
+            found = f"expected UTF-8, found byte 0x{line[error.start]:02x}"
+            raise InputError(f"{name}:{number}", found) from None
 
 
 def escaped(cell: str) -> str:
@@ -171,5 +137,6 @@ def _unescaped(cell: str) -> str:
 _ESCAPES = frozenset("'" + start for start in (*_FORMULA, "'"))
 
 
-def _normalised(column: str) -> str:
+def normalised(column: str) -> str:
+    """A column's name in lower case, its words joined by underscores."""
     return "_".join(column.strip().lower().replace("-", " ").replace("_", " ").split())

@@ -1,82 +1,246 @@
-"""Export a list in the own format: it imports again to the same state."""
+"""Export people in our own formats: the file imports again to the same state."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from itertools import chain, groupby
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy import ColumnElement, Select, String, func, or_, select
 from sqlalchemy.orm import Session
 
-from subscribers.csv_files import CsvWriter
-from subscribers.models import ConsentEvent, Subscriber, Subscription
-from subscribers.presets import OWN_COLUMNS
+from newsletter.core.given_rows import any_of
+from subscribers.models import (
+    EVERYWHERE,
+    ConsentEvent,
+    Subscriber,
+    SubscriberList,
+    Subscription,
+    Suppression,
+)
+from subscribers.presets.own import EXPORTED
+from subscribers.whole_files import CsvWriter, JsonLinesWriter
 
 _BATCH_ROWS = 1_000
 
 
-def export_list(
-    session: Session,
-    list_id: int,
-    file: Path,
-    progress: Callable[[int], None] = lambda _rows: None,
-    *,
-    where: ColumnElement[bool] | None = None,
-) -> int:
-    """Write everybody on the list, whatever their status, to `file`; returns how many.
+class Form(StrEnum):
+    """How an export is written."""
 
-    `where` is a condition on Subscriber and Subscription, such as a segment's.
-    `progress` gets the rows written so far, now and then.
+    CSV = "csv"
+    """A row for each subscription."""
+    JSONL = "jsonl"
+    """A line for each person, a JSON object with all their subscriptions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Whom to export.
+
+    Attributes:
+        list_id: those on this list; None: everybody, with the names of their lists.
+        where: only those of them for whom this holds, a condition on Subscriber and Subscription.
+    """
+
+    list_id: int | None = None
+    where: ColumnElement[bool] | None = None
+
+
+def export(
+    session: Session,
+    chosen: Selection,
+    file: Path,
+    form: Form = Form.CSV,
+    progress: Callable[[int], None] = lambda _rows: None,
+) -> int:
+    """Write everybody chosen, whatever their status, to `file`; returns how many rows.
+
+    `progress` gets the subscriptions written so far, now and then.
 
     Raises:
         InputError: no file can be written there; one that was there before is untouched.
     """
-    first_word = (
-        select(func.min(ConsentEvent.id).label("id"))
-        .where(ConsentEvent.list_id == list_id)
-        .group_by(ConsentEvent.subscriber_id)
-        .subquery()
-    )
-    rows = session.execute(
-        select(Subscriber, Subscription, ConsentEvent.wording)
-        .join(Subscription, Subscription.subscriber_id == Subscriber.id)
-        .outerjoin(
-            ConsentEvent,
-            (ConsentEvent.subscriber_id == Subscriber.id)
-            & ConsentEvent.id.in_(select(first_word.c.id)),
-        )
-        .where(Subscription.list_id == list_id, true() if where is None else where)
-        .order_by(Subscriber.id)
-        .execution_options(yield_per=_BATCH_ROWS)
-    )
+    written = _as_csv if form is Form.CSV else _as_json_lines
+    return written(file, chosen, chain.from_iterable(_batches(session, chosen, progress)))
+
+
+def count_rows(session: Session, chosen: Selection) -> int:
+    """How many subscriptions, and people without any, an export has."""
+    return session.scalar(select(func.count()).select_from(_rows(chosen).subquery())) or 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """One row of the database, and what else is known about its person: rows as well."""
+
+    row: Any
+    lists: Mapping[int, str]
+    events: Sequence[Any]
+    suppressions: Sequence[Any]
+
+    def person(self) -> dict[str, Any]:
+        """In the order of our columns, times as they are."""
+        row = self.row
+        suppressed = [self._suppression(each) for each in self.suppressions]
+        return {
+            "email": row.email,
+            "name": row.name,
+            "locale": row.locale,
+            "time_zone": row.time_zone,
+            "attributes": row.attributes,
+            "created_at": row.created_at,
+            "suppressed": suppressed,
+        }
+
+    def subscription(self) -> dict[str, Any]:
+        """Empty for somebody on no list."""
+        row = self.row
+        if row.list_id is None:
+            return {}
+        return {
+            "list": self.lists[row.list_id],
+            "status": row.status.value,
+            "tracking_consent": row.tracking_consent.value,
+            "subscribed_at": row.subscribed_at,
+            "confirmed_at": row.confirmed_at,
+            "unsubscribed_at": row.unsubscribed_at,
+            "paused_until": row.paused_until,
+            "evidence": self.events[0].wording if self.events else "",
+            "history": [_event(each) for each in self.events],
+        }
+
+    def _suppression(self, found: Any) -> dict[str, Any]:
+        where = self.lists.get(found.list_id, "")
+        said = {"reason": found.reason.value, "list": where, "source": found.source}
+        return {name: text for name, text in said.items() if text} | {"at": found.created_at}
+
+
+def _as_csv(file: Path, chosen: Selection, standings: Iterable[_Standing]) -> int:
+    columns = EXPORTED if chosen.list_id is None else EXPORTED[1:]
     count = 0
-    with CsvWriter(file, OWN_COLUMNS) as writer:
-        for count, (person, subscription, wording) in enumerate(rows, 1):
-            writer.write(_cells(person, subscription, wording or ""))
-            if count % _BATCH_ROWS == 0:
-                progress(count)
-    progress(count)
+    with CsvWriter(file, columns) as writer:
+        for standing in standings:
+            count += 1
+            values = standing.person() | standing.subscription()
+            writer.write([_cell(values.get(column)) for column in columns])
     return count
 
 
-def count_rows(session: Session, list_id: int, *, where: ColumnElement[bool] | None = None) -> int:
-    """How many rows an export of the list has."""
-    counted = select(func.count()).select_from(Subscription).where(Subscription.list_id == list_id)
-    if where is not None:
-        counted = counted.join(Subscriber, Subscriber.id == Subscription.subscriber_id).where(where)
-    return session.scalar(counted) or 0
+def _as_json_lines(file: Path, chosen: Selection, standings: Iterable[_Standing]) -> int:
+    count = 0
+    with JsonLinesWriter(file) as writer:
+        for _, of_person in groupby(standings, key=lambda standing: standing.row.id):
+            rows = list(of_person)
+            count += len(rows)
+            subscriptions = [found for row in rows if (found := row.subscription())]
+            if chosen.list_id is not None:
+                for subscription in subscriptions:
+                    del subscription["list"]
+            writer.write(_plain({**rows[0].person(), "subscriptions": subscriptions}))
+    return count
 
 
-def _cells(person: Subscriber, subscription: Subscription, wording: str) -> list[str]:
-    """In the order of OWN_COLUMNS."""
-    attributes = json.dumps(person.attributes, ensure_ascii=False, sort_keys=True)
-    return [
-        person.email,
-        person.name,
-        person.locale,
-        person.time_zone,
-        attributes if person.attributes else "",
-        subscription.status,
-        subscription.tracking_consent,
-        subscription.subscribed_at.isoformat(),
-        wording,
-    ]
+def _rows(chosen: Selection) -> Select[Any]:
+    """A row for each subscription; everybody chosen also has one for people without any."""
+    everybody = chosen.list_id is None
+    rows = select(
+        *(Subscriber.id, Subscriber.email, Subscriber.address_key, Subscriber.name),
+        *(Subscriber.locale, Subscriber.time_zone, Subscriber.attributes, Subscriber.created_at),
+        *(Subscription.list_id, Subscription.status, Subscription.tracking_consent),
+        *(Subscription.subscribed_at, Subscription.confirmed_at),
+        *(Subscription.unsubscribed_at, Subscription.paused_until),
+    ).join(Subscription, Subscription.subscriber_id == Subscriber.id, isouter=everybody)
+    if chosen.list_id is not None:
+        rows = rows.where(Subscription.list_id == chosen.list_id)
+    return rows if chosen.where is None else rows.where(chosen.where)
+
+
+def _batches(
+    session: Session, chosen: Selection, progress: Callable[[int], None]
+) -> Iterator[list[_Standing]]:
+    lists = dict(session.execute(select(SubscriberList.id, SubscriberList.slug)).all())
+    found = session.execute(
+        _rows(chosen).order_by(Subscriber.id, Subscription.id),
+        execution_options={"yield_per": _BATCH_ROWS},
+    )
+    count = 0
+    for batch in found.partitions():
+        events = _events(session, chosen, [row.id for row in batch])
+        suppressions = _suppressions(session, chosen, [row.address_key for row in batch])
+        yield [
+            _Standing(
+                row,
+                lists,
+                events.get((row.id, row.list_id), ()),
+                suppressions.get(row.address_key, ()),
+            )
+            for row in batch
+        ]
+        count += len(batch)
+        progress(count)
+
+
+def _events(
+    session: Session, chosen: Selection, subscriber_ids: Sequence[int]
+) -> dict[tuple[int, int], list[Any]]:
+    """By person and list, in order."""
+    rows = select(
+        *(ConsentEvent.subscriber_id, ConsentEvent.list_id, ConsentEvent.change, ConsentEvent.at),
+        *(ConsentEvent.method, ConsentEvent.source, ConsentEvent.form, ConsentEvent.ip),
+        *(ConsentEvent.user_agent, ConsentEvent.wording),
+        *(ConsentEvent.reason, ConsentEvent.remark),
+    ).where(ConsentEvent.subscriber_id.in_(set(subscriber_ids)))
+    if chosen.list_id is not None:
+        rows = rows.where(ConsentEvent.list_id == chosen.list_id)
+    found: dict[tuple[int, int], list[Any]] = {}
+    for row in session.execute(rows.order_by(ConsentEvent.id)):
+        found.setdefault((row.subscriber_id, row.list_id), []).append(row)
+    return found
+
+
+def _suppressions(session: Session, chosen: Selection, keys: Sequence[str]) -> dict[str, list[Any]]:
+    """By address: those of the address itself; a domain's are no property of a person."""
+    asked = any_of(session.get_bind().dialect.name, "keys", String())
+    rows = (
+        select(
+            *(Suppression.key, Suppression.list_id, Suppression.reason, Suppression.source),
+            Suppression.created_at,
+        )
+        .join(asked, asked.c.value == Suppression.key)
+        .order_by(Suppression.id)
+    )
+    if chosen.list_id is not None:
+        here = Suppression.list_id == chosen.list_id
+        rows = rows.where(or_(here, Suppression.list_id == EVERYWHERE))
+    found: dict[str, list[Any]] = {}
+    for row in session.execute(rows, {"keys": list(set(keys))}):
+        found.setdefault(row.key, []).append(row)
+    return found
+
+
+def _event(event: Any) -> dict[str, Any]:
+    words = ("method", "source", "form", "ip", "user_agent", "wording")
+    said = {word: text for word in (*words, "reason", "remark") if (text := getattr(event, word))}
+    return {"change": event.change.value, "at": event.at, **said}
+
+
+def _cell(value: Any) -> str:
+    if not value:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return json.dumps(_plain(value), ensure_ascii=False, sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON has it: times as text."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value

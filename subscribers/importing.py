@@ -1,53 +1,53 @@
 """Import a file of subscribers: streamed, rehearsable, idempotent; it revives nobody who left."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 
-from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions, for_rehearsal
+from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError
-from subscribers import subscriptions
-from subscribers.csv_files import CsvFile, CsvWriter, Row
-from subscribers.models import (
-    ConsentChange,
-    ConsentEvent,
-    Subscriber,
-    Subscription,
-    SubscriptionStatus,
-    Suppression,
-    TrackingConsent,
+from newsletter.mail.address import Address
+from subscribers import suppressions
+from subscribers.bad_rows import BadRows, check_bad_rows
+from subscribers.bulk import Others, give_room, take_turns
+from subscribers.fates import Fate, Fates, Incoming
+from subscribers.imported import (
+    ImportedSubscriber,
+    ImportedSubscription,
+    ImportedSuppression,
 )
+from subscribers.intake import take_in
+from subscribers.models import EVERYWHERE, SubscriptionStatus
 from subscribers.pace import Pace
-from subscribers.presets import ImportedSubscriber, Preset, recognise
+from subscribers.people_files import Bad, Good, PeopleFile, Reading, opened
+from subscribers.suppressions import SuppressionRow
 
-CHUNK_ROWS = 1_000
-STATEMENT = "The operator states that these people agreed to be mailed."
-
-
-class Fate(StrEnum):
-    """What became of one row."""
-
-    ADDED = "added"
-    PRESENT = "already there"
-    ENDED = "unsubscribed by the file"
-    KEPT_UNSUBSCRIBED = "kept unsubscribed"
-    KEPT_SUPPRESSED = "kept suppressed"
-    BAD = "bad"
+CHUNK_ROWS = 5_000
+_EXAMPLES = 3
+_PROBLEMS = 5
+"""Enough to see the pattern."""
 
 
 @dataclass(slots=True)
 class ImportReport:
-    """What an import did, or when rehearsed would do."""
+    """What an import did, or when rehearsed would do.
+
+    Attributes:
+        added_as: the status of those that were added.
+        examples: of a rehearsal: file, line and address of a few rows of each fate.
+    """
 
     counts: Counter[Fate] = field(default_factory=Counter)
+    added_as: Mapping[str, int] = field(default_factory=Counter)
+    examples: Mapping[Fate, list[str]] = field(default_factory=dict)
     bad_rows: Path | None = None
     first_problems: list[str] = field(default_factory=list)
 
@@ -57,8 +57,15 @@ class ImportReport:
 
     def line(self) -> str:
         """The sentence people are shown."""
-        fates = ", ".join(f"{self.counts[fate]:,} {fate}" for fate in Fate if self.counts[fate])
+        fates = ", ".join(self._shown(fate) for fate in Fate if self.counts[fate])
         return f"{self.rows:,} rows: {fates or 'nothing to do'}."
+
+    def _shown(self, fate: Fate) -> str:
+        statuses = {name: n for name, n in self.added_as.items() if n}
+        if fate is not Fate.ADDED or set(statuses) <= {SubscriptionStatus.ACTIVE}:
+            return f"{self.counts[fate]:,} {fate}"
+        as_what = ", ".join(f"{n:,} {name}" for name, n in sorted(statuses.items()))
+        return f"{self.counts[fate]:,} {fate} ({as_what})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,26 +76,33 @@ class ImportOptions:
         unconfirmed: active rows become pending, their owners still have to confirm.
         rehearse: find out what would happen and change nothing.
         bad_rows: where bad rows go, with their reasons; such a file imports again once mended.
+        reading: how the file is to be read.
+        erased: the key by which people who were erased are recognised, and left out.
+        list_named: finds or makes the list that a row names, as the file's own column has it.
     """
 
     unconfirmed: bool = False
     rehearse: bool = False
     bad_rows: Path | None = None
+    reading: Reading = field(default_factory=Reading)
+    erased: ErasureKey | None = None
+    list_named: Callable[[Session, str], int] | None = None
 
 
 def import_file(
     sessions: Sessions,
     file: Path,
-    find_list: Callable[[Session], int],
+    find_list: Callable[[Session], int] | None,
     options: ImportOptions = ImportOptions(),
     progress: Callable[[int], None] = lambda _bytes: None,
 ) -> ImportReport:
-    """Put the people of a CSV file on a list, committing every thousand rows or fewer.
+    """Put the people of a file on a list, committing every few thousand rows or fewer.
 
     `find_list` finds or makes the list and returns its id, in the transaction of the first rows: a
-    file that cannot be read makes no list. Imported again, the same file changes nothing. Whoever
-    unsubscribed or is suppressed stays so; people who are known keep their name and attributes.
-    `progress` gets the bytes read so far.
+    file that cannot be read makes no list. It is None where the file says the list of each row.
+    Imported again, the same file changes nothing. Whoever unsubscribed, is suppressed or was
+    erased stays so; people who are known keep their name and attributes. `progress` gets the bytes
+    read so far.
 
     Rehearsed, the whole file is one transaction, so that rows meet those before them; nobody who
     writes meanwhile has to wait for it.
@@ -97,50 +111,23 @@ def import_file(
         InputError: the file cannot be read at all, or from some line on; the rows committed
             before that line are imported, and importing the mended file goes on from there.
     """
-    report = ImportReport()
     with ExitStack() as stack:
-        table = _opened(file, stack)
-        preset = recognise(table.header, f"{table.name}:1")
-        _check_bad_rows(file, options.bad_rows)
-        bad = _BadRows(table, report, options)
-        stack.callback(bad.close)
+        people = stack.enter_context(opened(file, options.reading))
+        check_bad_rows(file, options.bad_rows)
+        importing = _Importing(file, people, find_list, options)
+        stack.callback(importing.close)
         transaction = stack.enter_context(_transactions(sessions, rehearse=options.rehearse))
-        understood = _understood(table, preset, bad, options)
-        list_id: int | None = None
-        alone = sessions.dialect == "sqlite" and not options.rehearse
-        pace = Pace(CHUNK_ROWS, alone)
-        while (chunk := list(islice(understood, pace.rows))) or list_id is None:
-            with transaction() as session:
-                session.connection()  # SQLite waits for its turn here, and a wait is no work
-                with pace.chunk():
-                    list_id = find_list(session) if list_id is None else list_id
-                    for rows in _each_address_once(chunk):
-                        _Chunk(session, list_id, file.name, rows, report.counts).store()
+        pace = Pace(CHUNK_ROWS, alone=sessions.dialect == "sqlite" and not options.rehearse)
+        others = Others()
+        for chunk in stack.enter_context(_chunks(people.rows(), pace)):
             pace.rest()
-            progress(table.bytes_read)
-        progress(table.bytes_read)
-    return report
-
-
-_Rows = dict[str, tuple[int, ImportedSubscriber]]
-"""Address key -> (line, person)."""
-
-
-def _opened(file: Path, stack: ExitStack) -> CsvFile:
-    try:
-        return CsvFile(stack.enter_context(file.open("rb")), str(file))
-    except OSError as error:
-        raise InputError(str(file), f"cannot be read: {error.strerror}") from None
-
-
-def _check_bad_rows(file: Path, bad_rows: Path | None) -> None:
-    """Before anything is stored: bad rows would find their place, and it is not the file itself."""
-    if bad_rows is None:
-        return
-    if bad_rows.exists() and bad_rows.samefile(file):
-        raise InputError(str(bad_rows), "is the file to import; name another one for bad rows")
-    if bad_rows.is_dir() or not bad_rows.parent.is_dir():
-        raise InputError(str(bad_rows), "expected a file in a folder that is there, for bad rows")
+            with transaction() as session:
+                session.connection()  # SQLite waits for its turn here
+                pace.begin(others_wrote=others.wrote(session))
+                importing.store(session, chunk)
+            pace.end()
+            progress(people.bytes_read)
+    return importing.report
 
 
 @contextmanager
@@ -148,206 +135,161 @@ def _transactions(
     sessions: Sessions, *, rehearse: bool
 ) -> Iterator[Callable[[], AbstractContextManager[Session]]]:
     """What gives each chunk its transaction: its own, or rehearsed the one that is rolled back."""
-    if not rehearse:
-        yield sessions.writing
-        return
-    with for_rehearsal(sessions) as scratch, scratch.writing(rehearse=True) as whole:
-        yield lambda: nullcontext(whole)
+    with ExitStack() as stack:
+        database = stack.enter_context(for_rehearsal(sessions)) if rehearse else sessions
+        connection = stack.enter_context(database.own_connection())
+        give_room(connection)
+        if rehearse:
+            whole = stack.enter_context(database.writing(rehearse=True, on=connection))
+            yield lambda: nullcontext(whole)
+        else:
+            yield lambda: database.writing(on=connection)
 
 
-def _each_address_once(rows: Iterable[tuple[int, ImportedSubscriber]]) -> list[_Rows]:
-    """Rows such that no address stands twice in one part; a repeated one comes in a later part.
+_Rows = list[Good | Bad]
 
-    Thus it meets what the first one did, exactly as it would from far below in the file: an
-    opt-out counts wherever it stands.
+
+@contextmanager
+def _chunks(rows: Iterator[Good | Bad], pace: Pace) -> Iterator[Iterator[_Rows]]:
+    """Rows in chunks, at least one; none when there are no more.
+
+    Where nobody waits for us, the next chunk is read while the database works on this one.
     """
-    parts: list[_Rows] = []
-    seen: Counter[str] = Counter()
-    for line, person in rows:
-        key = person.address.key
-        if seen[key] == len(parts):
-            parts.append({})
-        parts[seen[key]][key] = (line, person)
-        seen[key] += 1
-    return parts
+    following = _following(rows, pace)
+    if pace.alone:
+        yield following
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="import") as reader:
+        yield _ahead(following, reader)
 
 
-class _BadRows:
-    """Rows that cannot be imported, with their reasons; the file is made by the first of them."""
-
-    def __init__(self, table: CsvFile, report: ImportReport, options: ImportOptions) -> None:
-        self._table = table
-        self._report = report
-        self._path = None if options.rehearse else options.bad_rows
-        self._writer: CsvWriter | None = None
-
-    def add(self, row: Row, problem: InputError) -> None:
-        self._report.counts[Fate.BAD] += 1
-        if len(self._report.first_problems) < 5:  # noqa: PLR2004 - enough to see the pattern
-            self._report.first_problems.append(f"{self._table.name}:{row.line}: {problem}")
-        if self._path:
-            columns = tuple(c for c in self._table.columns if c != "error")
-            if self._writer is None:
-                self._writer = CsvWriter(self._path, (*columns, "error"))
-                self._report.bad_rows = self._path
-            self._writer.write([*row.raw[: len(columns)], str(problem)])
-
-    def close(self) -> None:
-        if self._writer:
-            self._writer.close()
+def _following(rows: Iterator[Good | Bad], pace: Pace) -> Iterator[_Rows]:
+    chunk = list(islice(rows, pace.rows))
+    yield chunk
+    while chunk := list(islice(rows, pace.rows)):
+        yield chunk
 
 
-def _understood(
-    table: CsvFile, preset: Preset, bad: _BadRows, options: ImportOptions
-) -> Iterator[tuple[int, ImportedSubscriber]]:
-    """(line, person) of every good row."""
-    for row in table.rows():
-        try:
-            person = preset.read(row.cells)
-        except InputError as problem:
-            bad.add(row, problem)
-            continue
-        yield row.line, _pending(person) if options.unconfirmed else person
+def _ahead(chunks: Iterator[_Rows], reader: ThreadPoolExecutor) -> Iterator[_Rows]:
+    coming = reader.submit(next, chunks, None)
+    while (chunk := coming.result()) is not None:
+        coming = reader.submit(next, chunks, None)
+        yield chunk
 
 
-def _pending(person: ImportedSubscriber) -> ImportedSubscriber:
-    if person.status is SubscriptionStatus.ACTIVE:
-        return replace(person, status=SubscriptionStatus.PENDING)
-    return person
-
-
-class _Chunk:
-    """Some rows of different people, stored by a handful of statements whatever their number."""
+class _Importing:
+    """One import: its lists, its bad rows, and what it has come to so far."""
 
     def __init__(
         self,
-        session: Session,
-        list_id: int,
-        file_name: str,
-        rows: _Rows,
-        counts: Counter[Fate],
+        file: Path,
+        people: PeopleFile,
+        find_list: Callable[[Session], int] | None,
+        options: ImportOptions,
     ) -> None:
-        self._session = session
-        self._list_id = list_id
-        self._file_name = file_name
-        self._counts = counts
-        self._rows = rows
+        self._find_list = find_list
+        self._options = options
+        self._folder = str(file).removesuffix(file.name)
+        self._names: dict[str, str] = {}
+        self._lists: dict[str, int] = {}
+        self._fates = Fates(_EXAMPLES if options.rehearse else 0)
+        self._bad = (
+            BadRows(people, options.bad_rows) if options.bad_rows and not options.rehearse else None
+        )
+        self.report = ImportReport(self._fates.counts, self._fates.added_as, self._fates.examples)
 
-    def store(self) -> None:
-        ids = self._ensure_people()
-        standing = self._standing(list(ids.values()))
-        suppressed = self._suppressed()
-        new = []
-        for key, (line, person) in self._rows.items():
-            subscription = standing.get(ids[key])
-            if subscription is None:
-                new.append((ids[key], line, person))
-                fate = Fate.KEPT_SUPPRESSED if key in suppressed else Fate.ADDED
+    def store(self, session: Session, chunk: _Rows) -> None:
+        if not self._options.rehearse:
+            take_turns(session)
+        if self._find_list and "" not in self._lists:
+            self._lists[""] = self._find_list(session)
+        erased = self._erased(session, chunk)
+        incoming: list[Incoming] = []
+        for row in chunk:
+            if isinstance(row, Bad):
+                is_erased = row.address is not None and row.address.key in erased
+                self._refuse(row, is_erased=is_erased)
             else:
-                fate = self._meet(subscription, line, person)
-            self._counts[fate] += 1
-        self._add(new)
+                incoming += self._incoming(session, row, erased)
+        take_in(session, incoming, self._fates)
 
-    def _meet(self, known: Subscription, line: int, person: ImportedSubscriber) -> Fate:
-        """A row about somebody who is on the list: only leaving and refusing count."""
-        if person.tracking_consent is TrackingConsent.DENIED:
-            subscriptions.set_tracking_consent(
-                self._session, known, TrackingConsent.DENIED, self._evidence(line, person)
-            )
-        if known.status is SubscriptionStatus.UNSUBSCRIBED:
-            same = person.status is SubscriptionStatus.UNSUBSCRIBED
-            return Fate.PRESENT if same else Fate.KEPT_UNSUBSCRIBED
-        if person.status is SubscriptionStatus.UNSUBSCRIBED:
-            subscriptions.end(self._session, known, self._evidence(line, person))
-            return Fate.ENDED
-        return Fate.PRESENT
+    def close(self) -> None:
+        if self._bad:
+            self._bad.close()
 
-    def _ensure_people(self) -> dict[str, int]:
-        """Address key -> subscriber id, for every row."""
-        ids = self._ids()
-        missing = [person for key, (_, person) in self._rows.items() if key not in ids]
-        if missing:
-            self._session.execute(
-                insert(Subscriber),
-                [
-                    {
-                        "email": person.address.typed,
-                        "address_key": person.address.key,
-                        "domain_key": person.address.domain,
-                        "name": person.name,
-                        "locale": person.locale,
-                        "time_zone": person.time_zone,
-                        "attributes": dict(person.attributes),
-                        "created_at": now(),
-                    }
-                    for person in missing
-                ],
-            )
-            ids = self._ids()
-        return ids
+    def _erased(self, session: Session, chunk: _Rows) -> set[str]:
+        """Address keys; asked before anything of the chunk is stored."""
+        if not self._options.erased:
+            return set()
+        addresses = [
+            person.address for row in chunk if isinstance(row, Good) for person in row.people
+        ]
+        addresses += [row.address for row in chunk if isinstance(row, Bad) and row.address]
+        return suppressions.erased_among(session, addresses, self._options.erased)
 
-    def _ids(self) -> dict[str, int]:
-        found = select(Subscriber.address_key, Subscriber.id)
-        rows = self._session.execute(found.where(Subscriber.address_key.in_(self._rows)))
-        return dict(rows.all())
+    def _incoming(self, session: Session, row: Good, erased: set[str]) -> Iterator[Incoming]:
+        source = f"{self._short(row.file)}:{row.line}"
+        for person in row.people:
+            if person.address.key in erased:
+                self._fates.counts[Fate.KEPT_ERASED] += 1
+                continue
+            try:
+                yield self._placed(session, source, self._as_asked(person))
+            except InputError as problem:
+                raise InputError(f"{row.file}:{row.line}", str(problem)) from None
 
-    def _standing(self, subscriber_ids: list[int]) -> dict[int, Subscription]:
-        rows = self._session.scalars(
-            select(Subscription).where(
-                Subscription.list_id == self._list_id,
-                Subscription.subscriber_id.in_(subscriber_ids),
-            )
-        )
-        return {subscription.subscriber_id: subscription for subscription in rows}
+    def _short(self, file: str) -> str:
+        """Evidence names the file, not the operator's folders."""
+        if file not in self._names:
+            self._names[file] = file.removeprefix(self._folder)
+        return self._names[file]
 
-    def _suppressed(self) -> set[str]:
-        found = select(Suppression.key)
-        return set(self._session.scalars(found.where(Suppression.key.in_(self._rows))))
+    def _as_asked(self, person: ImportedSubscriber) -> ImportedSubscriber:
+        if self._options.unconfirmed and person.subscription:
+            return replace(person, subscription=_pending(person.subscription))
+        return person
 
-    def _add(self, new: list[tuple[int, int, ImportedSubscriber]]) -> None:
-        if not new:
+    def _placed(self, session: Session, source: str, person: ImportedSubscriber) -> Incoming:
+        standing = person.subscription
+        list_id = self._list(session, standing.list_name) if standing else None
+        if not person.suppressions:
+            return Incoming(source, person, list_id)
+        suppressed = [
+            self._suppression(session, source, person.address, each) for each in person.suppressions
+        ]
+        return Incoming(source, person, list_id, suppressed)
+
+    def _suppression(
+        self, session: Session, source: str, address: Address, asked: ImportedSuppression
+    ) -> SuppressionRow:
+        list_id = self._list(session, asked.list_name) if asked.list_name else EVERYWHERE
+        said_by, at = asked.source or f"import {source}", asked.at or now()
+        return SuppressionRow(address.key, list_id, asked.reason, said_by, at)
+
+    def _list(self, session: Session, name: str) -> int:
+        """The list that a row names; for a row that names none, that of the whole import."""
+        if name not in self._lists:
+            if not name or not self._options.list_named:
+                raise InputError("list", "expected --list NAME, this row names none")
+            self._lists[name] = self._options.list_named(session, name)
+        return self._lists[name]
+
+    def _refuse(self, row: Bad, *, is_erased: bool) -> None:
+        """Count a bad row and keep it for mending; of who was erased nothing is kept."""
+        if is_erased:
+            self._fates.counts[Fate.KEPT_ERASED] += 1
             return
-        self._session.execute(
-            insert(Subscription),
-            [
-                {
-                    "subscriber_id": subscriber_id,
-                    "list_id": self._list_id,
-                    "status": person.status,
-                    "tracking_consent": person.tracking_consent,
-                    "subscribed_at": person.subscribed_at or now(),
-                    "unsubscribed_at": None
-                    if person.status is not SubscriptionStatus.UNSUBSCRIBED
-                    else now(),
-                }
-                for subscriber_id, _, person in new
-            ],
-        )
-        self._session.execute(
-            insert(ConsentEvent),
-            [
-                {
-                    "subscriber_id": subscriber_id,
-                    "list_id": self._list_id,
-                    "change": _CHANGE[person.status],
-                    "at": now(),
-                    **evidence.to_columns(),
-                }
-                for subscriber_id, line, person in new
-                for evidence in [self._evidence(line, person)]
-            ],
-        )
-
-    def _evidence(self, line: int, person: ImportedSubscriber) -> subscriptions.Evidence:
-        return subscriptions.Evidence(
-            method="import",
-            source=f"{self._file_name}:{line}"[:300],
-            wording=person.evidence or STATEMENT,
-        )
+        self._fates.counts[Fate.BAD] += 1
+        if len(self.report.first_problems) < _PROBLEMS:
+            self.report.first_problems.append(f"{row.file}:{row.line}: {row.problem}")
+        if self._bad:
+            self._bad.add(row)
+            self.report.bad_rows = self._bad.path
 
 
-_CHANGE = {
-    SubscriptionStatus.ACTIVE: ConsentChange.SUBSCRIBED,
-    SubscriptionStatus.PENDING: ConsentChange.REQUESTED,
-    SubscriptionStatus.UNSUBSCRIBED: ConsentChange.UNSUBSCRIBED,
-}
+def _pending(standing: ImportedSubscription) -> ImportedSubscription:
+    """Their owner still has to confirm; what the file says of consent is not taken for it."""
+    if standing.status is not SubscriptionStatus.ACTIVE:
+        return standing
+    pending = SubscriptionStatus.PENDING
+    return replace(standing, status=pending, confirmed_at=None, history=())

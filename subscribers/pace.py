@@ -1,14 +1,17 @@
 """The pace of a long writing: short transactions, and air between them for everybody else."""
 
+import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-HOLD_SECONDS = 0.02
-"""How long one chunk is meant to keep the database; readers' clicks wait for it on SQLite."""
-_AIR_SHARE = 1.0
-"""Of the time that a chunk took. Other processes look every few ms whether SQLite is free."""
+HOLD_SECONDS = 0.04
+"""How long one chunk is meant to keep the database; a reader's click waits for it on SQLite."""
+_AIR_SHARE = 0.5
+"""Of the time that a chunk took. Whoever waits for SQLite looks every 25 ms whether it is free."""
+_COMPANY_HOLD_SECONDS, _COMPANY_AIR_SHARE = 0.02, 1.0
+"""While others write as well: they wait for each other besides."""
+_COMPANY_SECONDS = 2
+"""So long after somebody else wrote, more is to be expected."""
 _FEWEST_ROWS = 25
 _GROWTH = 2.0
 
@@ -27,25 +30,39 @@ class Pace:
     alone: bool
     _fitting: float = 100
     _took_seconds: float = 0.0
+    _began: float = 0.0
+    _company_until: float = -math.inf
+    _ended: float = -math.inf
 
     @property
     def rows(self) -> int:
         return min(self.most, max(1, int(self._fitting))) if self.alone else self.most
 
-    @contextmanager
-    def chunk(self) -> Iterator[None]:
-        """Around the work of one chunk, inside its transaction."""
-        began = time.monotonic()
-        yield
-        self.took(time.monotonic() - began)
+    def begin(self, *, others_wrote: bool = False) -> None:
+        """The database is ours: a wait for it is no work. Have others written since our last?"""
+        self._began = time.monotonic()
+        if others_wrote:
+            self._company_until = self._began + _COMPANY_SECONDS
+
+    def end(self) -> None:
+        """The chunk is committed."""
+        self._ended = time.monotonic()
+        self.took(self._ended - self._began)
 
     def rest(self) -> None:
-        """Between two transactions: the others' turn."""
+        """Before the next transaction: the others' turn, the time since the last one included."""
         if self.alone:
-            time.sleep(self._took_seconds * _AIR_SHARE)
+            share = _COMPANY_AIR_SHARE if self._in_company else _AIR_SHARE
+            left = self._ended + self._took_seconds * share - time.monotonic()
+            time.sleep(max(0.0, left))
 
     def took(self, seconds: float) -> None:
-        """A chunk took so long: the next is to take HOLD_SECONDS, and at most twice the rows."""
+        """A chunk took so long: the next is to take its time, and at most twice the rows."""
         self._took_seconds = seconds
-        change = min(_GROWTH, HOLD_SECONDS / max(seconds, 1e-6))
+        hold = _COMPANY_HOLD_SECONDS if self._in_company else HOLD_SECONDS
+        change = min(_GROWTH, hold / max(seconds, 1e-6))
         self._fitting = min(float(self.most), max(_FEWEST_ROWS, self.rows * change))
+
+    @property
+    def _in_company(self) -> bool:
+        return time.monotonic() < self._company_until

@@ -1,18 +1,19 @@
 """Whom nobody must mail: by address, by domain, by the keyed hash of an erased address."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, literal, or_, select
+from sqlalchemy import ColumnElement, String, and_, delete, func, literal, or_, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from newsletter.core.clock import now
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError
+from newsletter.core.given_rows import any_of
 from newsletter.mail.address import Address, AddressError
 from subscribers.models import EVERYWHERE, Subscriber, Suppression, SuppressionReason
 
@@ -129,7 +130,7 @@ def covering(
     return session.scalar(
         select(Suppression)
         .where(
-            Suppression.key.in_(_keys(address, erased)),
+            Suppression.key.in_(keys_of(address, erased)),
             Suppression.list_id.in_([EVERYWHERE, list_id]),
         )
         .order_by(Suppression.id)
@@ -141,15 +142,39 @@ def all_covering(
     session: Session, address: Address, *, erased: ErasureKey | None
 ) -> Sequence[Suppression]:
     """Every suppression that keeps some mail from the address, of whatever list."""
-    keys = _keys(address, erased)
+    keys = keys_of(address, erased)
     return session.scalars(
         select(Suppression).where(Suppression.key.in_(keys)).order_by(Suppression.id)
     ).all()
 
 
-def _keys(address: Address, erased: ErasureKey | None) -> list[str]:
+def keys_of(address: Address, erased: ErasureKey | None) -> list[str]:
+    """Every suppression key that the address can be covered by."""
     keys = [address.key, domain_suppression(address.domain)]
-    return [*keys, erased_suppression(erased, address.key)] if erased else keys
+    if erased:
+        keys.append(erased_suppression(erased, address.key))
+    return keys
+
+
+def standing_among(session: Session, keys: Iterable[str]) -> set[tuple[str, int]]:
+    """(key, list id) of the suppressions with one of these keys."""
+    if session.scalar(select(Suppression.id).limit(1)) is None:
+        return set()  # as on most days of most installations: no need to ask for each
+    asked = any_of(session.get_bind().dialect.name, "keys", String())
+    found = select(Suppression.key, Suppression.list_id).join(
+        asked, asked.c.value == Suppression.key
+    )
+    return {(key, list_id) for key, list_id in session.execute(found, {"keys": list(keys)})}
+
+
+def erased_among(
+    session: Session, addresses: Collection[Address], erased: ErasureKey | None
+) -> set[str]:
+    """The address keys of those whose owners asked to be forgotten."""
+    if not erased:
+        return set()
+    hashes = {erased_suppression(erased, address.key): address.key for address in addresses}
+    return {hashes[key] for key, _ in standing_among(session, hashes)}
 
 
 def is_suppressed(session: Session, address_key: str) -> bool:

@@ -1,28 +1,20 @@
 """`newsletter subscribers`: the people on the lists."""
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.accounts import audit
-from newsletter.cli import output, people, state
-from newsletter.cli.lists import new_list
-from newsletter.cli.segments import SegmentName, inside_segment
+from newsletter.cli import output, people, state, subscriber_files
 from newsletter.core.errors import RefusedError
 from newsletter.core.runtime import Runtime
-from newsletter.core.slug import slugify
 from newsletter.jobs.bell import attach_bell
 from newsletter.mail.address import Address
 from newsletter.sending.confirmation import ask_to_confirm
 from newsletter.sending.smtp_transport import transports_for
 from newsletter.sending.system_mail import deliver_outbox
 from subscribers import subscriptions, suppressions
-from subscribers.exporting import count_rows, export_list
-from subscribers.importing import ImportOptions, ImportReport, import_file
 from subscribers.lists import find_list
 from subscribers.models import Subscriber, SubscriberList, SubscriptionStatus
 from subscribers.subscriptions import Evidence
@@ -32,78 +24,8 @@ app = typer.Typer(help="The people on the lists.", no_args_is_help=True)
 ListName = Annotated[str, typer.Option("--list", help="The list.")]
 
 
-@app.command("import")
-def import_(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A CSV file with at least a column `email`.")
-    ],
-    *,
-    list_name: Annotated[str, typer.Option("--list", help="The list; made if it is new.")],
-    unconfirmed: Annotated[
-        bool,
-        typer.Option("--unconfirmed", help="They still have to confirm; nobody is mailed before."),
-    ] = False,
-    bad_rows: Annotated[
-        Path | None,
-        typer.Option(help="Where bad rows go with their reasons. Default: FILE.bad.csv."),
-    ] = None,
-    dry_run: output.DryRun = False,
-    as_json: output.AsJson = False,
-) -> None:
-    """Put the people of a CSV file on a list. Safe to run again; revives nobody who left."""
-    runtime = state.runtime()
-    options = ImportOptions(
-        unconfirmed=unconfirmed,
-        rehearse=dry_run,
-        bad_rows=bad_rows or file.with_name(file.name + ".bad.csv"),
-    )
-    target = _Target(list_name)
-    size = file.stat().st_size if file.is_file() else None
-    with output.progress(f"import {file.name}", size) as bar:
-        report = import_file(
-            runtime.sessions,
-            file,
-            target.find_or_make,
-            options,
-            lambda done: bar.update(bar.task_ids[0], completed=done),
-        )
-    if as_json:
-        output.print_json(_as_data(report, dry_run=dry_run))
-        return
-    if target.made:
-        output.say(f"{'Would make' if dry_run else 'Made'} list {target.made!r}.")
-    output.say(report.line() + (" Nothing was changed." if dry_run else ""))
-    for problem in report.first_problems:
-        output.problem(problem)
-    if report.bad_rows:
-        output.say(f"Bad rows are in {report.bad_rows}; import that file again once mended.")
-
-
-@app.command()
-def export(
-    *,
-    list_name: ListName,
-    out: Annotated[Path, typer.Option(help="The CSV file to write.")],
-    segment: SegmentName = None,
-    dry_run: output.DryRun = False,
-) -> None:
-    """Write everybody on a list, whatever their status, to a CSV file that imports again."""
-    with state.runtime().sessions.reading() as session:
-        chosen = find_list(session, list_name)
-        inside = inside_segment(session, chosen, segment)
-        count = count_rows(session, chosen.id, where=inside)
-        if dry_run:
-            output.say(f"Would write {count:,} rows to {out}.")
-            return
-        with output.progress(f"export {chosen.slug}", count) as bar:
-            count = export_list(
-                session,
-                chosen.id,
-                out,
-                lambda done: bar.update(bar.task_ids[0], completed=done),
-                where=inside,
-            )
-    output.say(f"Wrote {count:,} rows to {out}.")
+app.command("import")(subscriber_files.import_)
+app.command()(subscriber_files.export)
 
 
 @app.command()
@@ -170,30 +92,3 @@ def _standing(
     if suppressions.is_suppressed(session, person.address_key):
         said += "; the address is suppressed and gets no issue"
     return f"{said}."
-
-
-@dataclass(slots=True)
-class _Target:
-    """The list that an import goes to; `made` is its short name if it was not there."""
-
-    name: str
-    made: str = ""
-
-    def find_or_make(self, session: Session) -> int:
-        slug = slugify(self.name, place="--list")
-        found = session.scalar(select(SubscriberList.id).where(SubscriberList.slug == slug))
-        if found is not None:
-            return found
-        created = new_list(session, self.name)
-        self.made = created.slug
-        return created.id
-
-
-def _as_data(report: ImportReport, *, dry_run: bool) -> dict[str, Any]:
-    return {
-        "rows": report.rows,
-        "dry_run": dry_run,
-        **{fate.name.lower(): n for fate, n in report.counts.items()},
-        "first_problems": report.first_problems,
-        "bad_rows": str(report.bad_rows) if report.bad_rows else None,
-    }

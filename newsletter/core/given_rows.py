@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
+    ARRAY,
     JSON,
     ColumnElement,
     FromClause,
@@ -46,6 +47,15 @@ def given_rows(dialect: str, name: str, columns: Mapping[str, TypeEngine[Any]]) 
 def given_values(name: str) -> Select[Any]:
     """For SQLite: values handed over as one parameter, the text of a JSON array."""
     return select(func.json_each(bindparam(name, type_=String)).table_valued("value").c.value)
+
+
+def any_of(dialect: str, name: str, kind: TypeEngine[Any]) -> FromClause:
+    """Values handed over as one parameter called `name`, a list, as the column `value`."""
+    if dialect == "postgresql":
+        values = func.unnest(bindparam(name, type_=ARRAY(kind)))
+        return select(values.label("value")).subquery(f"{name}_given")
+    each = func.json_each(bindparam(name, type_=JSON)).table_valued("value", name=f"{name}_each")
+    return select(type_coerce(each.c.value, kind).label("value")).subquery(f"{name}_given")
 
 
 def as_one_value(rows: FromClause, *columns: ColumnElement[Any]) -> Select[Any]:

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from newsletter.core.db import connect
+from newsletter.core.erasure_key import ErasureKey
+from subscribers.models import SuppressionReason
+from subscribers.suppressions import erased_suppression, suppress
 from tests.acceptance.conftest import StartReferee, environment
 from tests.acceptance.installation import ISSUE, NEWSLETTER, Installation
 from tests.smtp_server import REFUSED, SmtpServer
@@ -134,7 +138,8 @@ def test_json_is_json(installation: Installation) -> None:
         here.run("subscribers", "import", "people.csv", "--list", "readers", "--json")
     )
     counts = {"rows": 2, "dry_run": False, "present": 2}
-    assert imported == {**counts, "first_problems": [], "bad_rows": None}
+    nothing: dict[str, object] = {"added_as": {}, "examples": {}}
+    assert imported == {**counts, **nothing, "first_problems": [], "bad_rows": None}
     (here.folder / "bad.csv").write_text("email\nnonsense\n")
     refused = json.loads(
         here.run("subscribers", "import", "bad.csv", "--list", "readers", "--json")
@@ -227,6 +232,62 @@ def test_export_reads_back(installation: Installation) -> None:
     assert "Wrote 2 rows" in said
     said = here.run("subscribers", "import", "o.csv", "--list", "readers")
     assert "2 already there" in said
+
+
+def test_everybody_travels_with_the_names_of_their_lists(
+    tmp_path: Path, installation: Installation
+) -> None:
+    here = installation
+    for name in ("Readers", "Evenings"):
+        here.run("subscribers", "import", "people.csv", "--list", name)
+    export = ("subscribers", "export", "--all", "--out")
+    assert "Wrote 4 rows" in here.run(*export, "all.csv")
+    assert "Wrote 4 rows" in here.run(*export, "all.jsonl", "--format", "jsonl")
+    assert "one of --list NAME and --all" in here.run(*export, "x", "--list", "readers", expect=1)
+    assert "one of --list NAME and --all" in here.run(
+        "subscribers", "export", "--out", "x", expect=1
+    )
+    for name in ("all.csv", "all.jsonl"):
+        (tmp_path / name[4:]).mkdir()
+        there = Installation(tmp_path / name[4:])
+        said = there.run("subscribers", "import", f"../{name}")
+        assert "Made list 'readers'.\nMade list 'evenings'.\n4 rows: 4 added." in said
+        assert [row["active"] for row in there.json("lists", "list")] == [2, 2]
+    assert "list: expected --list NAME" in here.run("subscribers", "import", "people.csv", expect=1)
+
+
+def test_a_rehearsed_import_says_what_would_happen_by_count_and_example(
+    installation: Installation,
+) -> None:
+    here = installation
+    (here.folder / "p.csv").write_text(
+        "E-Mail,Vorname,Gehalt\nada@example.org,Ada,1\nbob@example.org,Bob,2\nnonsense,,\n"
+    )
+    import_ = ("subscribers", "import", "p.csv", "--list", "Readers")
+    assert "name yours, such as --map 'E-Mail=email'" in here.run(*import_, expect=1)
+    mapped = (*import_, "--map", "E-Mail=email,Vorname=name", "--map", "Gehalt=-")
+    said = here.run(*mapped, "--dry-run")
+    assert "3 rows: 2 added, 1 bad. Nothing was changed." in said
+    assert "added, such as:\n  p.csv:2 ada@example.org\n  p.csv:3 bob@example.org\n" in said
+    assert here.json("lists", "list") == []
+    assert "expected COLUMN=FIELD, found 'x'" in here.run(*import_, "--map", "x", expect=1)
+    assert "--preset: expected one of" in here.run(*import_, "--preset", "x", expect=1)
+    here.run(*mapped)
+    ada = here.json("subscribers", "show", "ada@example.org")
+    assert (ada["name"], ada["attributes"]) == ("Ada", {})
+
+
+def test_who_was_erased_is_neither_imported_nor_added(installation: Installation) -> None:
+    here = installation
+    here.run("lists", "create", "Readers")
+    key = (here.folder / "var" / "erasure_key").read_text().strip()
+    hashed = erased_suppression(ErasureKey(key.encode()), "ada@example.org")
+    with connect(f"sqlite:///{here.folder / 'var' / 'newsletter.db'}").writing() as session:
+        suppress(session, hashed, reason=SuppressionReason.ERASED, source="command")
+    refused = here.run("subscribers", "add", "ADA@example.org", "--list", "readers", expect=1)
+    assert "asked to be erased" in refused
+    said = here.run("subscribers", "import", "people.csv", "--list", "readers")
+    assert "2 rows: 1 added, 1 kept erased." in said
 
 
 def test_a_scheduled_broadcast_is_sent_by_serve_at_its_time_and_confirmed_by_mail(

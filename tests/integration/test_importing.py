@@ -1,7 +1,10 @@
 """CSV in and out: streamed, idempotent, tolerant of programs, strict with addresses."""
 
 import shutil
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -9,20 +12,24 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.db import Sessions, connect
 from newsletter.core.errors import InputError
-from subscribers import csv_files, importing, subscriptions
+from subscribers import csv_files, importing, intake, subscriptions
 from subscribers.audience import count_audience
-from subscribers.exporting import export_list
-from subscribers.importing import CHUNK_ROWS, Fate, ImportOptions, ImportReport, import_file
+from subscribers.bulk import Others
+from subscribers.exporting import Selection, export
+from subscribers.fates import Fate
+from subscribers.importing import CHUNK_ROWS, ImportOptions, ImportReport, import_file
 from subscribers.models import (
     ConsentEvent,
     Subscriber,
     SubscriberList,
     Subscription,
     SubscriptionStatus,
+    Suppression,
     SuppressionReason,
     TrackingConsent,
 )
 from subscribers.suppressions import suppress
+from subscribers.whole_files import CsvWriter
 from tests import factories
 
 UNSUBSCRIBED = SubscriptionStatus.UNSUBSCRIBED
@@ -98,6 +105,131 @@ def test_twice_is_as_once(desk: Desk) -> None:
     assert desk.standing() == before
     with desk.sessions.reading() as session:
         assert session.scalar(select(func.count()).select_from(ConsentEvent)) == CHUNK_ROWS + 5
+
+
+def test_an_import_that_was_cut_off_goes_on_when_run_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 100)
+    file = desk.folder / "people.csv"
+    file.write_text("email\n" + "".join(f"r{n}@example.org\n" for n in range(1_000)))
+    seen: list[int] = []
+
+    def cut_off(bytes_read: int) -> None:
+        seen.append(bytes_read)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_file(desk.sessions, file, desk.find_list, progress=cut_off)
+    kept = len(desk.standing())
+    assert 100 <= kept <= 400
+    report = import_file(desk.sessions, file, desk.find_list)
+    assert report.counts == {Fate.PRESENT: kept, Fate.ADDED: 1_000 - kept}
+    with desk.sessions.reading() as session:
+        assert session.scalar(select(func.count()).select_from(ConsentEvent)) == 1_000
+
+
+def test_who_signs_up_while_a_file_is_imported_is_there_once(
+    postgresql: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look for known people and their addition; on SQLite nobody else writes then."""
+    desk = Desk(postgresql, tmp_path)
+    asked = intake._Part._known
+
+    def ask_and_be_overtaken(part: intake._Part) -> Any:
+        known = asked(part)
+        monkeypatch.setattr(intake._Part, "_known", asked)
+        with desk.sessions.writing() as session:
+            readers = session.get_one(SubscriberList, desk.list_id)
+            factories.subscribed(session, readers, ["ada@example.org"])
+            factories.person(session, "bob@example.org", "Bobby")
+        return known
+
+    monkeypatch.setattr(intake._Part, "_known", ask_and_be_overtaken)
+    rows = "ada@example.org,unsubscribed\nbob@example.org,\ncyd@example.org,\n"
+    report = desk.run(f"email,status\n{rows}")
+    assert report.counts == {Fate.ENDED: 1, Fate.ADDED: 2}
+    assert desk.standing()["ada@example.org"][0] == "unsubscribed"
+    assert len(desk.standing()) == 3
+
+
+def test_two_imports_of_the_same_people_at_once_take_turns(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 50)
+    lines = [f"r{n}@example.org\n" for n in range(600)]
+    files = [desk.folder / "up.csv", desk.folder / "down.csv"]
+    for file, ordered in zip(files, (lines, lines[::-1]), strict=True):
+        file.write_text("email\n" + "".join(ordered))
+    with ThreadPoolExecutor(2) as pool:
+        reports = list(
+            pool.map(lambda file: import_file(desk.sessions, file, desk.find_list), files)
+        )
+    assert sum((report.counts for report in reports), Counter()) == {
+        Fate.ADDED: 600,
+        Fate.PRESENT: 600,
+    }
+    assert len(desk.standing()) == 600
+
+
+def test_an_import_notices_who_else_writes_on_sqlite(desk: Desk) -> None:
+    others, noticed = Others(), []
+    with desk.sessions.own_connection() as connection:
+        for name in ("One", "", "", "Two"):
+            if name:
+                with desk.sessions.writing() as session:
+                    factories.a_list(session, name)
+            with desk.sessions.writing(on=connection) as session:
+                noticed.append(others.wrote(session))
+    on_sqlite = desk.sessions.dialect == "sqlite"
+    assert noticed == [False, False, False, on_sqlite]
+
+
+def test_a_rehearsal_shows_examples_of_each_fate(desk: Desk) -> None:
+    text = "email,status,suppressed\n" + "".join(f"r{n}@example.org,,\n" for n in range(5))
+    report = desk.run(f"{text}gone@example.org,unsubscribed,gone\n", rehearse=True)
+    assert report.examples == {
+        Fate.ADDED: [f"people.csv:{n + 2} r{n}@example.org" for n in range(3)],
+        Fate.SUPPRESSED: ["people.csv:7 gone@example.org"],
+    }
+    assert report.added_as == {"active": 5}
+
+
+def test_a_file_of_whose_rows_some_are_pending_says_so(desk: Desk) -> None:
+    report = desk.run("email,status\nada@example.org,pending\nbob@example.org,active\n")
+    assert report.line() == "2 rows: 2 added (1 active, 1 pending)."
+
+
+def test_a_suppression_ends_the_subscription_and_stays_with_its_source(desk: Desk) -> None:
+    desk.run("email\nada@example.org\n")
+    text = "email,status,suppressed\nada@example.org,unsubscribed,complaint\n"
+    assert desk.run(text).counts == {Fate.SUPPRESSED: 1}
+    assert desk.run(text).counts == {Fate.PRESENT: 1}
+    with desk.sessions.reading() as session:
+        (kept,) = session.scalars(select(Suppression))
+    assert (kept.key, kept.reason) == ("ada@example.org", SuppressionReason.COMPLAINT)
+    assert kept.source == "import people.csv:2"
+    assert desk.standing()["ada@example.org"][0] == "unsubscribed"
+
+
+def test_other_columns_become_attributes_and_what_attributes_say_counts(desk: Desk) -> None:
+    desk.run(
+        "email,First Name,last-name,Favourite colour,plan,attributes,tags,,error\n"
+        'ada@example.org,Ada,Reader,green,free,"{""plan"": ""pro""}","a, b,a",x,was bad\n'
+    )
+    with desk.sessions.reading() as session:
+        person = session.scalars(select(Subscriber)).one()
+    assert person.name == "Ada Reader"
+    assert person.attributes == {"favourite_colour": "green", "plan": "pro", "tags": ["a", "b"]}
+
+
+def test_somebody_who_left_there_has_left_here_without_a_status(desk: Desk) -> None:
+    desk.run("email,unsubscribed_at\nada@example.org,2025-01-02\nbob@example.org,\n")
+    assert {key: status for key, (status, _) in desk.standing().items()} == {
+        "ada@example.org": "unsubscribed",
+        "bob@example.org": "active",
+    }
 
 
 def test_who_left_or_is_suppressed_is_never_revived(desk: Desk) -> None:
@@ -231,22 +363,22 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     file.write_text("before")
 
     def fail() -> None:
-        with csv_files.CsvWriter(file, ("email",)) as writer:
+        with CsvWriter(file, ("email",)) as writer:
             writer.write(["a@example.org"])
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert file.read_text() == "before"
-    with csv_files.CsvWriter(file, ("email",)) as writer:
+    with CsvWriter(file, ("email",)) as writer:
         writer.write(["a@example.org"])
     assert file.read_text().split() == ["email", "a@example.org"]
     assert file.stat().st_mode & 0o777 == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["x.csv"]
     with pytest.raises(InputError, match="found a folder"):
-        csv_files.CsvWriter(tmp_path, ("email",))
+        CsvWriter(tmp_path, ("email",))
     with pytest.raises(InputError, match="cannot be written: "):
-        csv_files.CsvWriter(tmp_path / "no" / "x.csv", ("email",))
+        CsvWriter(tmp_path / "no" / "x.csv", ("email",))
 
 
 def test_a_rehearsal_holds_up_nobody_who_writes_meanwhile(desk: Desk) -> None:
@@ -358,14 +490,14 @@ def test_export_and_import_again_give_the_same_state(
     )
     first, second = desk.folder / "first.csv", desk.folder / "second.csv"
     with desk.sessions.reading() as session:
-        assert export_list(session, desk.list_id, first) == 3
+        assert export(session, Selection(desk.list_id), first) == 3
     assert "\"'=HYPERLINK" in first.read_text() or "'=HYPERLINK" in first.read_text()
     folder = tmp_path_factory.mktemp("elsewhere")
     shutil.copy(sqlite_template, folder / "newsletter.db")
     elsewhere = Desk(connect(f"sqlite:///{folder / 'newsletter.db'}"), folder)
     assert elsewhere.run(first.read_bytes()).counts == {Fate.ADDED: 3}
     with elsewhere.sessions.reading() as session:
-        export_list(session, elsewhere.list_id, second)
+        export(session, Selection(elsewhere.list_id), second)
     elsewhere.sessions.engine.dispose()
     assert second.read_text() == first.read_text()
 
@@ -373,7 +505,7 @@ def test_export_and_import_again_give_the_same_state(
 @pytest.mark.parametrize("cell", ["=1", "+1", "-1", "@x", "'=1", "''", "\tx", "plain", "", "'x"])
 def test_a_cell_is_never_a_formula_and_reads_back(tmp_path: Path, cell: str) -> None:
     file = tmp_path / "x.csv"
-    writer = csv_files.CsvWriter(file, ("email", "name"))
+    writer = CsvWriter(file, ("email", "name"))
     writer.write(["a@example.org", cell])
     writer.close()
     assert not csv_files.escaped(cell).startswith(("=", "+", "-", "@", "\t"))

@@ -1,11 +1,12 @@
 """Addresses: strict, one key per mailbox, no way to break out of a command or header."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from newsletter.mail.address import MAX_CHARACTERS, Address, AddressError
@@ -65,6 +66,42 @@ def test_whatever_is_accepted_is_safe_and_stable(text: str) -> None:
     assert Address.parse(address.key).key == address.key
     assert Address.stored(address.typed, address.key).envelope == address.envelope
     assert address.needs_smtputf8 == (not address.envelope.isascii())
+
+
+_PLAIN_TEXTS = st.from_regex(
+    r"\A[a-zA-Z0-9.!#$%&'*+/=?^_`{|}~\-]{1,66}@[a-zA-Z0-9.\-]{1,40}(\.(org|COM|x|1|test))?\Z"
+)
+_ROLES = st.sampled_from(["Info", "ABUSE", "postmaster", "news", "Newsy"]).map(
+    "{}@Example.ORG".format
+)
+
+
+@settings(max_examples=500)
+@given(_PLAIN_TEXTS | _ROLES | st.emails() | st.text(max_size=40))
+@example("a" * 64 + "@example.org")
+@example("a" * 65 + "@example.org")
+@example("a@" + "b." * 124 + "org")
+@example("a@" + "b." * 125 + "org")
+@example("a@xn--bcher-kva.org")
+@example("a@XN--bcher-kva.org")
+@example("a@xn--nothing-.org")
+@example("a@b_c.org")
+@example("a@example.org.")
+@example("a@localhost")
+@example(" a@example.org\n")
+def test_the_short_way_of_plain_addresses_leads_where_the_long_one_does(text: str) -> None:
+    assert _verdict(Address.parse, text) == _verdict(_by_the_whole_check, text)
+
+
+def _by_the_whole_check(text: str) -> Address:
+    return Address._checked(text.strip(), "address")
+
+
+def _verdict(parse: Callable[[str], Address], text: str) -> Address | str:
+    try:
+        return parse(text)
+    except AddressError as error:
+        return str(error)
 
 
 @pytest.fixture(scope="module")

@@ -24,8 +24,8 @@ def test_one_slow_chunk_does_not_make_them_tiny_for_ever() -> None:
 
 def test_where_writers_do_not_wait_for_each_other_chunks_are_large_from_the_start() -> None:
     pace = Pace(1_000, alone=False)
-    with pace.chunk():
-        pass
+    pace.begin()
+    pace.end()
     assert pace.rows == 1_000
 
 
@@ -34,3 +34,11 @@ def test_a_chunk_is_never_empty_nor_larger_than_allowed() -> None:
     for seconds in (0.0, 100.0, 0.0):
         pace.took(seconds)
         assert 1 <= pace.rows <= 2
+
+
+def test_while_others_write_chunks_take_half_as_long() -> None:
+    pace = Pace(10_000, alone=True)
+    for _ in range(10):
+        pace.begin(others_wrote=True)
+        pace.took(pace.rows * 1e-4)
+    assert pace.rows == pytest.approx(HOLD_SECONDS / 2 / 1e-4, rel=0.05)

@@ -1,0 +1,183 @@
+"""`newsletter subscribers import` and `export`: files of people, ours and other systems'."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from newsletter.cli import output, state
+from newsletter.cli.lists import new_list
+from newsletter.cli.segments import SegmentName, inside_segment
+from newsletter.core.errors import InputError
+from newsletter.core.slug import slugify
+from subscribers.exporting import Form, Selection, count_rows
+from subscribers.exporting import export as export_people
+from subscribers.importing import ImportOptions, ImportReport, import_file
+from subscribers.lists import find_list
+from subscribers.models import SubscriberList
+from subscribers.people_files import Reading
+from subscribers.presets.mapping import parse_map
+from subscribers.presets.recognise import PRESET_NAMES
+
+
+def import_(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="CSV with a column `email`, an export of another system, or our JSON lines.",
+        ),
+    ],
+    *,
+    list_name: Annotated[
+        str,
+        typer.Option("--list", help="The list; made if it is new. For rows that name none."),
+    ] = "",
+    preset: Annotated[
+        str,
+        typer.Option(help=f"Whose export it is: {PRESET_NAMES}. Default: as its header tells."),
+    ] = "",
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map",
+            metavar="COLUMN=FIELD",
+            help="What a column is, such as 'E-Mail=email'; FIELD - leaves it out. Repeatable.",
+        ),
+    ] = None,
+    unconfirmed: Annotated[
+        bool,
+        typer.Option("--unconfirmed", help="They still have to confirm; nobody is mailed before."),
+    ] = False,
+    bad_rows: Annotated[
+        Path | None,
+        typer.Option(help="Where bad rows go with their reasons. Default: FILE.bad.csv."),
+    ] = None,
+    dry_run: output.DryRun = False,
+    as_json: output.AsJson = False,
+) -> None:
+    """Put the people of a file on a list. Safe to run again; revives nobody who left."""
+    runtime = state.runtime()
+    target = _Lists(list_name)
+    options = ImportOptions(
+        unconfirmed=unconfirmed,
+        rehearse=dry_run,
+        bad_rows=bad_rows or _beside(file),
+        reading=Reading(preset, parse_map(columns or [])),
+        erased=runtime.erasure_key,
+        list_named=target.find_or_make,
+    )
+    size = file.stat().st_size if file.is_file() else None
+    with output.progress(f"import {file.name}", size) as bar:
+        report = import_file(
+            runtime.sessions,
+            file,
+            target.find_or_make_own if list_name else None,
+            options,
+            lambda done: bar.update(bar.task_ids[0], completed=done),
+        )
+    if as_json:
+        output.print_json(_as_data(report, dry_run=dry_run))
+    else:
+        _tell(report, target.made, dry_run=dry_run)
+
+
+def export(
+    *,
+    list_name: Annotated[str, typer.Option("--list", help="The list.")] = "",
+    everybody: Annotated[
+        bool, typer.Option("--all", help="Everybody, with the names of their lists.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    form: Annotated[
+        Form,
+        typer.Option(
+            "--format",
+            help="csv: a row for each subscription; jsonl: a line for each person.",
+        ),
+    ] = Form.CSV,
+    segment: SegmentName = None,
+    dry_run: output.DryRun = False,
+) -> None:
+    """Write everybody on a list or on all, whatever their status, to a file that imports again."""
+    if everybody == bool(list_name):
+        raise InputError("--list", "expected one of --list NAME and --all")
+    if everybody and segment is not None:
+        raise InputError("--segment", "a segment is one list's: expected --list NAME with it")
+    with state.runtime().sessions.reading() as session:
+        chosen = _chosen(session, list_name, segment)
+        count = count_rows(session, chosen)
+        if dry_run:
+            output.say(f"Would write {count:,} rows to {out}.")
+            return
+        with output.progress(f"export {list_name or 'all'}", count) as bar:
+            count = export_people(
+                session,
+                chosen,
+                out,
+                form,
+                lambda done: bar.update(bar.task_ids[0], completed=done),
+            )
+    output.say(f"Wrote {count:,} rows to {out}.")
+
+
+def _chosen(session: Session, list_name: str, segment: str | None) -> Selection:
+    if not list_name:
+        return Selection()
+    chosen = find_list(session, list_name)
+    return Selection(chosen.id, inside_segment(session, chosen, segment))
+
+
+@dataclass(slots=True)
+class _Lists:
+    """The lists that an import goes to; `made` are the short names of those that were not there."""
+
+    name: str
+    made: list[str] = field(default_factory=list)
+
+    def find_or_make_own(self, session: Session) -> int:
+        return self.find_or_make(session, self.name)
+
+    def find_or_make(self, session: Session, name: str) -> int:
+        slug = slugify(name, place="--list")
+        found = session.scalar(select(SubscriberList.id).where(SubscriberList.slug == slug))
+        if found is not None:
+            return found
+        created = new_list(session, name)
+        self.made.append(created.slug)
+        return created.id
+
+
+def _beside(file: Path) -> Path:
+    suffix = ".jsonl" if file.suffix in (".jsonl", ".ndjson") else ".csv"
+    return file.with_name(f"{file.name}.bad{suffix}")
+
+
+def _tell(report: ImportReport, made: Sequence[str], *, dry_run: bool) -> None:
+    for slug in made:
+        output.say(f"{'Would make' if dry_run else 'Made'} list {slug!r}.")
+    output.say(report.line() + (" Nothing was changed." if dry_run else ""))
+    for fate, examples in report.examples.items():
+        output.say(f"{fate}, such as:")
+        for example in examples:
+            output.say(f"  {example}")
+    for problem in report.first_problems:
+        output.problem(problem)
+    if report.bad_rows:
+        output.say(f"Bad rows are in {report.bad_rows}; import that file again once mended.")
+
+
+def _as_data(report: ImportReport, *, dry_run: bool) -> dict[str, Any]:
+    return {
+        "rows": report.rows,
+        "dry_run": dry_run,
+        **{fate.name.lower(): n for fate, n in report.counts.items()},
+        "added_as": dict(report.added_as),
+        "examples": {fate.name.lower(): found for fate, found in report.examples.items()},
+        "first_problems": report.first_problems,
+        "bad_rows": str(report.bad_rows) if report.bad_rows else None,
+    }

@@ -1,0 +1,56 @@
+"""Rows that cannot be imported, in a file that imports once they are mended."""
+
+import json
+from pathlib import Path
+
+from newsletter.core.errors import InputError
+from subscribers.people_files import Bad, PeopleFile
+from subscribers.whole_files import CsvWriter, JsonLinesWriter
+
+
+def check_bad_rows(file: Path, bad_rows: Path | None) -> None:
+    """Before anything is stored: bad rows would find their place, and it is not the file itself.
+
+    Raises:
+        InputError: it is, or they would not.
+    """
+    if bad_rows is None:
+        return
+    if bad_rows.exists() and bad_rows.samefile(file):
+        raise InputError(str(bad_rows), "is the file to import; name another one for bad rows")
+    if bad_rows.is_dir() or not bad_rows.parent.is_dir():
+        raise InputError(str(bad_rows), "expected a file in a folder that is there, for bad rows")
+
+
+class BadRows:
+    """The file of bad rows; made by the first of them."""
+
+    def __init__(self, file: PeopleFile, path: Path) -> None:
+        self.path = path
+        self._columns = tuple(column for column in file.columns if column != "error")
+        self._lines: JsonLinesWriter | None = None
+        self._table: CsvWriter | None = None
+        self._is_json = file.is_json
+
+    def add(self, row: Bad) -> None:
+        if self._is_json:
+            self._add_line(row)
+            return
+        if self._table is None:
+            self._table = CsvWriter(self.path, (*self._columns, "error"))
+        cells = [row.cells.get(column, "") for column in self._columns]
+        self._table.write([*cells, str(row.problem)])
+
+    def close(self) -> None:
+        for writer in (self._lines, self._table):
+            if writer:
+                writer.close()
+
+    def _add_line(self, row: Bad) -> None:
+        if self._lines is None:
+            self._lines = JsonLinesWriter(self.path)
+        try:
+            person = json.loads(row.text)
+            self._lines.write({**person, "error": str(row.problem)})
+        except (ValueError, TypeError, RecursionError):
+            self._lines.write_text(row.text)  # what is no JSON object stays as it was

@@ -1,0 +1,195 @@
+"""A file of people, whatever its form: CSV, a ZIP of CSV files, or our JSON lines."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from newsletter.core.errors import InputError
+from newsletter.mail.address import Address, AddressError
+from subscribers.csv_files import ByteLines, CsvFile, text_lines
+from subscribers.imported import Cells, ImportedSubscriber, Preset
+from subscribers.presets import cells as of
+from subscribers.presets.mapping import Mapped
+from subscribers.presets.own import read_object
+from subscribers.presets.recognise import recognise
+from subscribers.zip_files import ZipOfTables, is_zip
+
+_JSON_STARTS = (b"{", b"\xef\xbb\xbf{")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the operator says that the file is to be read.
+
+    Attributes:
+        preset: the system that wrote it; empty: as the header tells.
+        columns: column as written -> our field, a name for an attribute, or `-`: left out.
+    """
+
+    preset: str = ""
+    columns: Mapping[str, str] | None = None
+
+
+class Good(NamedTuple):
+    """A row or line that was understood: one person, once for each of their subscriptions."""
+
+    file: str
+    line: int
+    people: Sequence[ImportedSubscriber]
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """A row or line that was not.
+
+    Attributes:
+        cells: by column as written; a line of JSON has none.
+        text: the line, of a file of JSON lines.
+        address: its owner's, if that much could be read.
+    """
+
+    file: str
+    line: int
+    problem: InputError
+    cells: Mapping[str, str]
+    text: str
+    address: Address | None
+
+
+class PeopleFile:
+    """An open file of people.
+
+    Attributes:
+        is_json: JSON lines, not CSV.
+        columns: of bad rows, as written; none for JSON lines.
+    """
+
+    def __init__(self, stream: BufferedReader, name: str, reading: Reading) -> None:
+        self._stream = stream
+        self._name = name
+        self._reading = reading
+        start = stream.peek(4)
+        self._zip = ZipOfTables(stream, name) if is_zip(start) else None
+        self.is_json = start.startswith(_JSON_STARTS)
+        self._table = None if self._zip or self.is_json else _Table(stream, name, reading)
+        if self.is_json and (reading.preset not in ("", "own") or reading.columns):
+            raise InputError(name, "expected a CSV file for --preset and --map, found JSON lines")
+        # A file that is none of ours is refused before anything of it is stored.
+        columns = [column for table in self._tables() for column in table.bad_columns]
+        self.columns = tuple(dict.fromkeys(columns))
+
+    @property
+    def bytes_read(self) -> int:
+        """How far reading has come, for progress."""
+        return self._stream.tell() if self._stream.seekable() else 0
+
+    def rows(self) -> Iterator[Good | Bad]:
+        """Every row in order.
+
+        Raises:
+            InputError: names the file and line where the file cannot be read on.
+        """
+        if self.is_json:
+            yield from _json_rows(self._stream, self._name)
+        for table in self._tables():
+            yield from table.rows()
+
+    def _tables(self) -> Iterator["_Table"]:
+        if self._table:
+            yield self._table
+        if self._zip:
+            for stream, name in self._zip.files():
+                yield _Table(stream, name, self._reading)
+
+
+class _Table:
+    """One CSV file, with whose it is."""
+
+    def __init__(self, stream: ByteLines, name: str, reading: Reading) -> None:
+        self._csv = CsvFile(stream, name)
+        place = f"{name}:1"
+        self._mapped = Mapped(self._csv, reading.columns or {})
+        header = frozenset(self._mapped.header)
+        self._preset = recognise(header, place, reading.preset)
+        self._said_by_name = _said_by_name(self._preset, name, header)
+        self.bad_columns = (*self._csv.columns, *self._said_by_name)
+        missing = self._preset.needs - header - self._said_by_name.keys()
+        if missing:
+            raise InputError(place, _not_said(self._preset, missing))
+        for column in sorted(self._preset.doubtful & header):
+            raise InputError(place, _in_doubt(column))
+
+    def rows(self) -> Iterator[Good | Bad]:
+        name, read, cells_of = self._csv.name, self._preset.read, self._mapped.cells
+        for row in self._csv.rows():
+            cells = cells_of(row.cells)
+            if self._said_by_name:
+                cells = {**cells, **self._said_by_name}
+            try:
+                yield Good(name, row.line, (read(cells),))
+            except InputError as problem:
+                written = dict(zip(self._csv.columns, row.raw, strict=False)) | self._said_by_name
+                address = _address_in(cells, self._preset.email)
+                yield Bad(name, row.line, problem, written, "", address)
+
+
+def _said_by_name(preset: Preset, name: str, header: frozenset[str]) -> dict[str, str]:
+    return {
+        column: value for column, value in preset.from_name(name).items() if column not in header
+    }
+
+
+def _not_said(preset: Preset, missing: frozenset[str]) -> str:
+    expected = f"expected a column {' and '.join(sorted(missing))} in a file of {preset.name}"
+    if preset.from_name("subscribed.csv"):
+        expected += ", or a file named as it came: subscribed_…, unsubscribed_…, cleaned_….csv"
+    return expected
+
+
+def _in_doubt(column: str) -> str:
+    """As an attribute it would be read by nobody, and people who left would be mailed."""
+    return (
+        f"column `{column}` may say who left: make it a column `status` of pending, active and "
+        f"unsubscribed, or leave it out by --map '{column}=-'"
+    )
+
+
+def _json_rows(stream: ByteLines, name: str) -> Iterator[Good | Bad]:
+    for number, line in text_lines(stream, name):
+        text = line.strip()
+        if not text:
+            continue
+        person: Any = of.json_value(text)
+        try:
+            if not isinstance(person, dict):
+                raise InputError("line", "expected a JSON object for one person")  # noqa: TRY301
+            yield Good(name, number, read_object(person))
+        except InputError as problem:
+            email = person.get("email") if isinstance(person, dict) else None
+            address = _address_in({"email": str(email or "")}, "email")
+            yield Bad(name, number, problem, {}, text, address)
+
+
+def _address_in(cells: Cells, column: str) -> Address | None:
+    try:
+        return of.mailbox(cells, column)[1]
+    except AddressError:
+        return None
+
+
+@contextmanager
+def opened(file: Path, reading: Reading) -> Iterator[PeopleFile]:
+    """The file, while the block runs.
+
+    Raises:
+        InputError: it cannot be read, or is none that we understand.
+    """
+    try:
+        stream = file.open("rb")
+    except OSError as error:
+        raise InputError(str(file), f"cannot be read: {error.strerror}") from None
+    with stream:
+        yield PeopleFile(stream, str(file), reading)

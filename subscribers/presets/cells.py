@@ -1,0 +1,157 @@
+"""What the cells of a file mean: addresses, names, times, choices, JSON, tags."""
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from email.utils import parseaddr
+from enum import StrEnum
+from functools import cache
+from typing import Any, NoReturn, TypeVar
+
+from newsletter.core.errors import InputError
+from newsletter.mail.address import Address
+from subscribers.imported import Cells, ImportedSuppression
+from subscribers.models import MAX_NAME_CHARACTERS, SubscriptionStatus, SuppressionReason
+
+_E = TypeVar("_E", bound=StrEnum)
+
+Standing = tuple[SubscriptionStatus, tuple[ImportedSuppression, ...]]
+"""What another system's status means here."""
+
+ACTIVE: Standing = (SubscriptionStatus.ACTIVE, ())
+PENDING: Standing = (SubscriptionStatus.PENDING, ())
+UNSUBSCRIBED: Standing = (SubscriptionStatus.UNSUBSCRIBED, ())
+
+
+def _suppressed(reason: SuppressionReason) -> Standing:
+    """Off the list as well: lifting the suppression is no consent."""
+    return SubscriptionStatus.UNSUBSCRIBED, (ImportedSuppression(reason),)
+
+
+GONE = _suppressed(SuppressionReason.GONE)
+COMPLAINED = _suppressed(SuppressionReason.COMPLAINT)
+BLOCKED = _suppressed(SuppressionReason.MANUAL)
+
+_GO_TIME = re.compile(r" ?(?:UTC|\+0000 UTC|\+0000)$")
+
+
+def mailbox(cells: Cells, column: str) -> tuple[str, Address]:
+    """(the name beside the address, if any; the address)."""
+    text = cells.get(column, "")
+    shown_name, address = parseaddr(text) if "<" in text else ("", "")
+    return shown_name, Address.parse(address or text, place=column)
+
+
+def shortened(name: str) -> str:
+    return name[:MAX_NAME_CHARACTERS]
+
+
+def full_name(cells: Cells, *columns: str) -> str:
+    """The words of these columns that are not empty."""
+    return shortened(" ".join(filter(None, (cells.get(column, "") for column in columns))))
+
+
+def one_of(cells: Cells, column: str, values: type[_E], default: _E) -> _E:
+    text = cells.get(column, "")
+    if not text:
+        return default
+    found: _E | None = _by_value(values).get(text.lower())
+    return found or _not_one_of(column, text, values)
+
+
+@cache
+def _by_value(values: type[_E]) -> Mapping[str, _E]:
+    return {value.value: value for value in values}
+
+
+def standing(cells: Cells, column: str, known: Mapping[str, Standing]) -> Standing:
+    """What the status in this column means; an unknown one is never guessed at."""
+    text = cells.get(column, "")
+    found = known.get(text.lower())
+    return found or _not_one_of(column, text, known)
+
+
+def _not_one_of(column: str, text: str, values: Iterable[str]) -> NoReturn:
+    raise InputError(column, f"expected one of {', '.join(values)}, found {text!r}")
+
+
+def yes_or_no(cells: Cells, column: str) -> bool:
+    text = cells.get(column, "").lower()
+    if text not in _YES_OR_NO:
+        raise InputError(column, f"expected true or false, found {text!r}")
+    return _YES_OR_NO[text]
+
+
+_YES_OR_NO = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def time(cells: Cells, column: str) -> datetime | None:
+    """None for an empty cell; a time without a zone is UTC."""
+    text = cells.get(column, "")
+    return moment(column, text) if text else None
+
+
+def moment(place: str, text: str) -> datetime:
+    """A time in ISO 8601, or as Go and Ruby print it."""
+    try:
+        found = datetime.fromisoformat(_GO_TIME.sub("+00:00", text) if text[-1] in "C0" else text)
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError, IndexError):
+        raise InputError(
+            place, f"expected a time such as 2026-06-17T08:00:00+00:00, found {text!r}"
+        ) from None
+
+
+def json_object(column: str, text: str) -> dict[str, Any]:
+    """The object in this cell; empty for an empty cell."""
+    if not text:
+        return {}
+    value = json_value(text)
+    if not isinstance(value, dict):
+        raise InputError(column, 'expected a JSON object, such as {"plan": "pro"}')
+    return value
+
+
+def json_value(text: str) -> Any:
+    """A JSON value that every database takes, else None."""
+    try:
+        value = _JSON.decode(text)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()  # half a character is none
+    except (ValueError, RecursionError):
+        return None
+    return None if "\\u0000" in text else value
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse(text)
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite)
+
+
+def tags(text: str) -> list[str]:
+    """Tags between commas, or a JSON list of them; Mailchimp puts each in quotes."""
+    if not text:
+        return []
+    given = json_value(text) if text.startswith("[") else None
+    words = given if isinstance(given, list) else text.split(",")
+    named = (word["name"] if isinstance(word, dict) and "name" in word else word for word in words)
+    return list(dict.fromkeys(filter(None, (str(word).strip().strip('"') for word in named))))
+
+
+def attributes(cells: Cells, used: frozenset[str], tagged: str = "") -> dict[str, Any]:
+    """What other columns hold, by their names, and the tags of the column called `tagged`."""
+    found: dict[str, Any] = {
+        column: text for column, text in cells.items() if text and column and column not in used
+    }
+    if tagged and (words := tags(cells.get(tagged, ""))):
+        found["tags"] = words
+    return found

@@ -1,0 +1,41 @@
+"""Kit, once ConvertKit: two headers are about."""
+
+from subscribers.imported import Cells, ImportedSubscriber, ImportedSubscription, Preset
+from subscribers.presets import cells as of
+
+_STATUS = {
+    "active": of.ACTIVE,
+    "confirmed": of.ACTIVE,
+    "inactive": of.PENDING,
+    "unconfirmed": of.PENDING,
+    "cancelled": of.UNSUBSCRIBED,
+    "unsubscribed": of.UNSUBSCRIBED,
+    "bounced": of.GONE,
+    "complained": of.COMPLAINED,
+}
+_USED = frozenset(
+    ("id", "first_name", "last_name", "email", "email_address", "status", "state", "created_at")
+) | {"tags"}
+
+
+def _read(row: Cells) -> ImportedSubscriber:
+    shown_name, address = of.mailbox(row, "email" if "email" in row else "email_address")
+    status, suppressions = of.standing(row, "state" if "state" in row else "status", _STATUS)
+    return ImportedSubscriber(
+        address=address,
+        subscription=ImportedSubscription(status=status, subscribed_at=of.time(row, "created_at")),
+        name=of.full_name(row, "first_name", "last_name") or of.shortened(shown_name),
+        attributes=of.attributes(row, _USED, "tags"),
+        suppressions=suppressions,
+    )
+
+
+KIT = Preset(
+    "kit",
+    (
+        frozenset(("first_name", "email", "created_at", "status")),
+        frozenset(("first_name", "email_address", "created_at", "state")),
+    ),
+    "email",
+    _read,
+)

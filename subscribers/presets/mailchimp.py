@@ -1,0 +1,69 @@
+"""Mailchimp: three files in a ZIP; which of them a row stands in is its status."""
+
+import re
+from pathlib import PurePath
+from zoneinfo import available_timezones
+
+from subscribers.imported import Cells, ImportedSubscriber, ImportedSubscription, Preset
+from subscribers.presets import cells as of
+
+_STATUS = {
+    "subscribed": of.ACTIVE,
+    "unsubscribed": of.UNSUBSCRIBED,
+    "cleaned": of.GONE,
+    "nonsubscribed": of.UNSUBSCRIBED,
+}
+_WORD = re.compile(rf"(?<![a-z])({'|'.join(_STATUS)})(?![a-z])", re.IGNORECASE)
+_BOOKKEEPING = (
+    *("member_rating", "latitude", "longitude", "gmtoff", "dstoff", "cc", "region"),
+    *("last_changed", "leid", "euid", "clean_time", "clean_campaign_title", "clean_campaign_id"),
+    *("unsub_campaign_title", "unsub_campaign_id"),
+)
+_USED = frozenset(
+    (
+        *_BOOKKEEPING,
+        *("email_address", "first_name", "last_name", "status", "tags", "timezone", "error"),
+        *("optin_time", "optin_ip", "confirm_time", "confirm_ip", "unsub_time"),
+    )
+)
+
+
+def _read(row: Cells) -> ImportedSubscriber:
+    shown_name, address = of.mailbox(row, "email_address")
+    status, suppressions = of.standing(row, "status", _STATUS)
+    opt_in_at, confirmed_at = of.time(row, "optin_time"), of.time(row, "confirm_time")
+    return ImportedSubscriber(
+        address=address,
+        subscription=ImportedSubscription(
+            status=status,
+            subscribed_at=opt_in_at or confirmed_at,
+            confirmed_at=confirmed_at,
+            unsubscribed_at=of.time(row, "unsub_time"),
+            opt_in_at=opt_in_at,
+            opt_in_ip=row.get("optin_ip", ""),
+            confirm_ip=row.get("confirm_ip", ""),
+        ),
+        name=of.full_name(row, "first_name", "last_name") or of.shortened(shown_name),
+        time_zone=_ZONES.get(row.get("timezone", "").lower(), ""),
+        attributes=of.attributes(row, _USED, "tags"),
+        suppressions=suppressions,
+    )
+
+
+_ZONES = {zone.lower(): zone for zone in available_timezones()}
+"""Mailchimp writes `Europe/London` as `Europe/london`."""
+
+
+def _status_in(file_name: str) -> Cells:
+    found = _WORD.search(PurePath(file_name).name.replace("_", " "))
+    return {"status": found[1].lower()} if found else {}
+
+
+MAILCHIMP = Preset(
+    "mailchimp",
+    (frozenset(("email_address", "optin_time", "confirm_time")),),
+    "email_address",
+    _read,
+    needs=frozenset({"status"}),
+    from_name=_status_in,
+)

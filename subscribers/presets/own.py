@@ -1,0 +1,211 @@
+"""Our own files: everything that is known about people and their subscriptions."""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from newsletter.core.errors import InputError
+from newsletter.core.slug import slugify
+from subscribers.imported import (
+    Cells,
+    ImportedEvent,
+    ImportedSubscriber,
+    ImportedSubscription,
+    ImportedSuppression,
+    Preset,
+)
+from subscribers.models import (
+    MAX_NAME_CHARACTERS,
+    MAX_REMARK_CHARACTERS,
+    ConsentChange,
+    LeaveReason,
+    SubscriptionStatus,
+    SuppressionReason,
+    TrackingConsent,
+)
+from subscribers.presets import cells as of
+from subscribers.subscriptions import Evidence
+
+EXPORTED = (
+    "list",
+    "email",
+    "name",
+    "locale",
+    "time_zone",
+    "attributes",
+    "created_at",
+    "status",
+    "tracking_consent",
+    "subscribed_at",
+    "confirmed_at",
+    "unsubscribed_at",
+    "paused_until",
+    "suppressed",
+    "evidence",
+    "history",
+)
+UNDERSTOOD = frozenset(
+    (
+        *EXPORTED,
+        *("first_name", "last_name", "tags"),
+        *("opt_in_at", "opt_in_ip", "confirm_ip"),
+    )
+)
+"""The fields that `--map` can name; a column called otherwise becomes an attribute."""
+_NO_ATTRIBUTES = UNDERSTOOD | {"error"}
+_DOUBTFUL = frozenset(
+    (
+        *("subscribed", "unsubscribed", "subscription_status", "email_status", "state"),
+        *("opt_in", "optin", "opt_out", "optout", "opted_in", "opted_out", "email_disabled"),
+        *("bounced", "complained", "blocked", "blocklisted", "blacklisted"),
+    )
+)
+_SUBSCRIPTION = frozenset(
+    ("status", "tracking_consent", "subscribed_at", "confirmed_at", "unsubscribed_at")
+)
+
+
+def _read(row: Cells) -> ImportedSubscriber:
+    shown_name, address = of.mailbox(row, "email")
+    name = row.get("name") or of.full_name(row, "first_name", "last_name") or shown_name
+    attributes = of.attributes(row, _NO_ATTRIBUTES, "tags")
+    return ImportedSubscriber(
+        address=address,
+        subscription=_subscription(row),
+        name=of.shortened(name),
+        locale=row.get("locale", "")[:35],
+        time_zone=row.get("time_zone", "")[:64],
+        attributes=attributes | of.json_object("attributes", row.get("attributes", "")),
+        created_at=of.time(row, "created_at"),
+        suppressions=_suppressions(row.get("suppressed", "")),
+    )
+
+
+def _subscription(row: Cells) -> ImportedSubscription | None:
+    """None for a row that says it: an empty `list` and nothing about a subscription."""
+    if row.get("list") == "" and not any(row.get(column) for column in _SUBSCRIPTION):
+        return None
+    left_at = of.time(row, "unsubscribed_at")
+    unsaid = SubscriptionStatus.UNSUBSCRIBED if left_at else SubscriptionStatus.ACTIVE
+    return ImportedSubscription(
+        list_name=_list_name(row.get("list", "")),
+        status=of.one_of(row, "status", SubscriptionStatus, unsaid),
+        tracking_consent=of.one_of(
+            row, "tracking_consent", TrackingConsent, TrackingConsent.UNKNOWN
+        ),
+        subscribed_at=of.time(row, "subscribed_at"),
+        confirmed_at=of.time(row, "confirmed_at"),
+        unsubscribed_at=left_at,
+        paused_until=of.time(row, "paused_until"),
+        opt_in_at=of.time(row, "opt_in_at"),
+        opt_in_ip=row.get("opt_in_ip", ""),
+        confirm_ip=row.get("confirm_ip", ""),
+        evidence=row.get("evidence", ""),
+        history=_history(row.get("history", "")),
+    )
+
+
+@lru_cache(1_000)
+def _list_name(text: str) -> str:
+    """As it is, if a list can be called so."""
+    if text:
+        slugify(text, place="list")
+        if len(text) > MAX_NAME_CHARACTERS:
+            raise InputError("list", f"expected at most {MAX_NAME_CHARACTERS} characters")
+    return text
+
+
+OWN = Preset("own", (frozenset({"email"}),), "email", _read, doubtful=_DOUBTFUL)
+
+
+def read_object(person: Mapping[str, Any]) -> list[ImportedSubscriber]:
+    """A line of our JSON lines: a person once for each subscription, or once with none."""
+    row = {name: _as_cell(name, value) for name, value in person.items()}
+    subscriptions = person.get("subscriptions")
+    if subscriptions is None:
+        return [_read(row)]
+    if not isinstance(subscriptions, list) or not all(isinstance(s, dict) for s in subscriptions):
+        raise InputError("subscriptions", "expected a list of JSON objects")
+    rows = [
+        row | {name: _as_cell(name, value) for name, value in subscription.items()}
+        for subscription in subscriptions
+    ]
+    del row["subscriptions"]
+    for each in rows:
+        each.pop("subscriptions", None)
+    return [_read(each) for each in rows or [row | {"list": ""}]]
+
+
+def _as_cell(name: str, value: object) -> str:
+    """A member of a JSON object as the CSV file has it."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        if "\0" in value:
+            raise InputError(name, "a NUL character: this is not text")
+        return value.strip()
+    return json.dumps(value)
+
+
+def _suppressions(text: str) -> tuple[ImportedSuppression, ...]:
+    """A reason, or a JSON list with all there is to say."""
+    if not text:
+        return ()
+    if not text.startswith("["):
+        return (ImportedSuppression(_reason({"suppressed": text}, "suppressed")),)
+    return tuple(
+        ImportedSuppression(
+            reason=_reason(each, "reason"),
+            list_name=_list_name(each.get("list", "")),
+            source=each.get("source", ""),
+            at=of.time(each, "at"),
+        )
+        for each in _objects("suppressed", text)
+    )
+
+
+def _reason(row: Cells, column: str) -> SuppressionReason:
+    reason = of.one_of(row, column, SuppressionReason, SuppressionReason.MANUAL)
+    if reason is SuppressionReason.ERASED:
+        raise InputError("suppressed", "expected no erased person: their hash alone is kept")
+    return reason
+
+
+def _history(text: str) -> tuple[ImportedEvent, ...]:
+    return tuple(_event(each) for each in _objects("history", text)) if text else ()
+
+
+def _event(row: Cells) -> ImportedEvent:
+    words = ("method", "source", "wording", "form", "ip", "user_agent")
+    try:
+        change = ConsentChange(row.get("change", ""))
+    except ValueError:
+        known = ", ".join(ConsentChange)
+        raise InputError("history", f"expected a `change` of {known}") from None
+    return ImportedEvent(
+        change,
+        of.moment("history", row.get("at", "")),
+        Evidence(**{word: row.get(word, "")[:_LONGEST] for word in words}),
+        _leave_reason(row.get("reason", "")),
+        row.get("remark", "")[:MAX_REMARK_CHARACTERS],
+    )
+
+
+def _leave_reason(text: str) -> LeaveReason | None:
+    try:
+        return LeaveReason(text) if text else None
+    except ValueError:
+        known = ", ".join(LeaveReason)
+        raise InputError("history", f"expected a `reason` of {known}") from None
+
+
+_LONGEST = 100_000
+
+
+def _objects(column: str, text: str) -> list[dict[str, str]]:
+    """A JSON list of objects, their members as text."""
+    value = of.json_value(text)
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise InputError(column, "expected a JSON list of objects")
+    return [{name: _as_cell(name, member) for name, member in each.items()} for each in value]

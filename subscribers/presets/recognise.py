@@ -1,0 +1,54 @@
+"""Whose file this is: by its header, or by what the operator says."""
+
+from newsletter.core.errors import InputError
+from subscribers.imported import Preset
+from subscribers.presets.buttondown import BUTTONDOWN
+from subscribers.presets.ghost import GHOST
+from subscribers.presets.keila import KEILA
+from subscribers.presets.kit import KIT
+from subscribers.presets.listmonk import LISTMONK
+from subscribers.presets.mailchimp import MAILCHIMP
+from subscribers.presets.own import OWN
+from subscribers.presets.substack import SUBSTACK
+
+PRESETS = (LISTMONK, KEILA, GHOST, MAILCHIMP, SUBSTACK, KIT, BUTTONDOWN, OWN)
+"""The most telling first: the own format is known by `email` alone."""
+
+PRESET_NAMES = ", ".join(sorted(preset.name for preset in PRESETS))
+
+
+def recognise(header: frozenset[str], place: str, forced: str = "") -> Preset:
+    """The preset whose columns the header has, or the forced one if it has them.
+
+    Raises:
+        InputError: none fits; the error names the columns that were expected.
+    """
+    preset = _named(forced) if forced else _by_header(header, place)
+    if not any(known <= header for known in preset.known_by):
+        wanted = " or ".join(", ".join(sorted(known)) for known in preset.known_by)
+        raise InputError(
+            place, f"expected the columns of {preset.name}: {wanted}; found {_shown(header)}"
+        )
+    return preset
+
+
+def _named(name: str) -> Preset:
+    for preset in PRESETS:
+        if preset.name == name.lower():
+            return preset
+    raise InputError("--preset", f"expected one of {PRESET_NAMES}, found {name!r}")
+
+
+def _by_header(header: frozenset[str], place: str) -> Preset:
+    for preset in PRESETS:
+        if any(known <= header for known in preset.known_by):
+            return preset
+    raise InputError(
+        place,
+        f"expected a column `email`, found {_shown(header)}; "
+        "name yours, such as --map 'E-Mail=email'",
+    )
+
+
+def _shown(header: frozenset[str]) -> str:
+    return ", ".join(sorted(filter(None, header))) or "nothing"
