@@ -91,7 +91,7 @@ def count(which: NameOrFilter, *, list_name: ListName, as_json: output.AsJson = 
         )
         return
     said = ", ".join(f"{n:,} {status}" for status, n in by_status.items())
-    output.say(f"{found.people:,} people of {on.slug!r}" + (f": {said}" if said else ""))
+    output.say(f"{found.people:,} of {on.slug!r} inside" + (f": {said}" if said else ""))
 
 
 @app.command()

@@ -45,7 +45,7 @@ def test_a_filter_is_tried_out_saved_and_deleted(here: Installation) -> None:
     shown = here.json("segments", "show", "paying", *LIST)
     assert shown["tree"]["filter"]["values"] == ["pro"]
     assert PRO in here.run("segments", "show", "Paying", *LIST)
-    assert "2 people of 'readers': 1 active, 1 unsubscribed" in here.run(
+    assert "2 of 'readers' inside: 1 active, 1 unsubscribed" in here.run(
         "segments", "count", "paying", *LIST
     )
     sampled = here.json("segments", "sample", f"status = active and {PRO}", *LIST)
