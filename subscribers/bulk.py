@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from psycopg.errors import UniqueViolation
 from sqlalchemy import Connection, func, select
 from sqlalchemy.orm import Session
 
@@ -126,25 +127,48 @@ class _OnSqlite:
 
 
 class _OnPostgresql:
-    """Rows come by COPY into a temporary table, and from there past those who were faster."""
+    """Rows come by COPY, or where somebody else was faster by COPY past those that are there."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         driver: Any = session.connection().connection.dbapi_connection
         self._driver = driver
 
-    def time(self, moment: datetime | None) -> datetime | None:
-        return moment
+    def time(self, moment: datetime | None) -> str | None:
+        # Text is what COPY sends; made here it costs a third of what the driver's way does.
+        return moment.isoformat(" ") if moment else None
 
     def add_people(self, rows: Sequence[Values]) -> dict[str, int]:
+        ids = self._new_ids(len(rows))
+        numbered = [(number, *row) for number, row in zip(ids, rows, strict=True)]
+        if self._copied("subscribers", ("id", *PEOPLE), numbered):
+            return {row[1]: number for number, row in zip(ids, rows, strict=True)}
         return dict(self._insert("subscribers", PEOPLE, rows, "address_key", "address_key, id"))
 
     def add_subscriptions(self, rows: Sequence[Values]) -> set[tuple[int, int]]:
+        if self._copied("subscriptions", SUBSCRIPTIONS, rows):
+            return {(row[0], row[1]) for row in rows}
         key = "subscriber_id, list_id"
         return set(self._insert("subscriptions", SUBSCRIPTIONS, rows, key, key))
 
     def add_events(self, rows: Iterable[Values]) -> None:
         self._copy("consent_events", EVENTS, rows)
+
+    def _new_ids(self, many: int) -> list[int]:
+        sequence = func.pg_get_serial_sequence("subscribers", "id")
+        numbers = select(func.nextval(sequence)).select_from(func.generate_series(1, many))
+        return list(self._session.scalars(numbers))
+
+    def _copied(self, table: str, columns: Sequence[str], rows: Sequence[Values]) -> bool:
+        """All of them; False, and none, when one is there already."""
+        if not rows:
+            return True
+        try:
+            with self._driver.transaction():
+                self._copy(table, columns, rows)
+        except UniqueViolation:
+            return False
+        return True
 
     def _insert(
         self, table: str, columns: Sequence[str], rows: Sequence[Values], key: str, wanted: str

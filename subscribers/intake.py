@@ -221,7 +221,7 @@ class _Covered:
 
     def __init__(self, session: Session, rows: Iterable[Incoming]) -> None:
         self._session = session
-        keys = {key for row in rows for key in suppressions.keys_of(row.person.address, None)}
+        keys = (key for row in rows for key in suppressions.keys_of(row.person.address, None))
         self._standing = suppressions.standing_among(session, keys)
         self._new: list[SuppressionRow] = []
 

@@ -4,9 +4,9 @@ import math
 import time
 from dataclasses import dataclass
 
-HOLD_SECONDS = 0.04
+HOLD_SECONDS = 0.08
 """How long one chunk is meant to keep the database; a reader's click waits for it on SQLite."""
-_AIR_SHARE = 0.5
+_AIR_SHARE = 0.35
 """Of the time that a chunk took. Whoever waits for SQLite looks every 25 ms whether it is free."""
 _COMPANY_HOLD_SECONDS, _COMPANY_AIR_SHARE = 0.02, 1.0
 """While others write as well: they wait for each other besides."""

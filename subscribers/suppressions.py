@@ -158,8 +158,8 @@ def keys_of(address: Address, erased: ErasureKey | None) -> list[str]:
 
 def standing_among(session: Session, keys: Iterable[str]) -> set[tuple[str, int]]:
     """(key, list id) of the suppressions with one of these keys."""
-    if session.scalar(select(Suppression.id).limit(1)) is None:
-        return set()  # as on most days of most installations: no need to ask for each
+    if not _any(session):
+        return set()
     asked = any_of(session.get_bind().dialect.name, "keys", String())
     found = select(Suppression.key, Suppression.list_id).join(
         asked, asked.c.value == Suppression.key
@@ -167,12 +167,16 @@ def standing_among(session: Session, keys: Iterable[str]) -> set[tuple[str, int]
     return {(key, list_id) for key, list_id in session.execute(found, {"keys": list(keys)})}
 
 
+def _any(session: Session) -> bool:
+    return session.scalar(select(Suppression.id).limit(1)) is not None
+
+
 def erased_among(
     session: Session, addresses: Collection[Address], erased: ErasureKey | None
 ) -> set[str]:
     """The address keys of those whose owners asked to be forgotten."""
-    if not erased:
-        return set()
+    if not erased or not _any(session):
+        return set()  # as on most days of most installations: no need to hash each address
     hashes = {erased_suppression(erased, address.key): address.key for address in addresses}
     return {hashes[key] for key, _ in standing_among(session, hashes)}
 

@@ -36,9 +36,9 @@ def test_a_chunk_is_never_empty_nor_larger_than_allowed() -> None:
         assert 1 <= pace.rows <= 2
 
 
-def test_while_others_write_chunks_take_half_as_long() -> None:
+def test_while_others_write_chunks_take_a_quarter_of_the_time() -> None:
     pace = Pace(10_000, alone=True)
     for _ in range(10):
         pace.begin(others_wrote=True)
         pace.took(pace.rows * 1e-4)
-    assert pace.rows == pytest.approx(HOLD_SECONDS / 2 / 1e-4, rel=0.05)
+    assert pace.rows == pytest.approx(HOLD_SECONDS / 4 / 1e-4, rel=0.05)
