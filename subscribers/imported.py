@@ -108,14 +108,15 @@ class Preset:
         email: the column of the address.
         read: a row -> ImportedSubscriber, or InputError whose place is the column.
         needs: columns without which such a file would be misunderstood.
+        understood: columns whose meaning is known; any other is an attribute, unless it may say
+            who left.
         from_name: cells that the file's name stands for.
-        doubtful: columns that may say who left, in words that are not known here.
     """
 
     name: str
     known_by: tuple[frozenset[str], ...]
     email: str
     read: Callable[[Cells], ImportedSubscriber]
+    understood: frozenset[str]
     needs: frozenset[str] = frozenset()
     from_name: Callable[[str], Cells] = _says_nothing
-    doubtful: frozenset[str] = frozenset()

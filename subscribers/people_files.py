@@ -12,6 +12,7 @@ from newsletter.mail.address import Address, AddressError
 from subscribers.csv_files import ByteLines, CsvFile, text_lines
 from subscribers.imported import Cells, ImportedSubscriber, Preset
 from subscribers.presets import cells as of
+from subscribers.presets.doubtful import DOUBTFUL, in_doubt
 from subscribers.presets.mapping import Mapped
 from subscribers.presets.own import read_object
 from subscribers.presets.recognise import recognise
@@ -119,8 +120,8 @@ class _Table:
         missing = self._preset.needs - header - self._said_by_name.keys()
         if missing:
             raise InputError(place, _not_said(self._preset, missing))
-        for column in sorted(self._preset.doubtful & header):
-            raise InputError(place, _in_doubt(column))
+        for column in sorted((DOUBTFUL & header) - self._preset.understood):
+            raise InputError(place, in_doubt(column))
 
     def rows(self) -> Iterator[Good | Bad]:
         name, read, cells_of = self._csv.name, self._preset.read, self._mapped.cells
@@ -147,14 +148,6 @@ def _not_said(preset: Preset, missing: frozenset[str]) -> str:
     if preset.from_name("subscribed.csv"):
         expected += ", or a file named as it came: subscribed_…, unsubscribed_…, cleaned_….csv"
     return expected
-
-
-def _in_doubt(column: str) -> str:
-    """As an attribute it would be read by nobody, and people who left would be mailed."""
-    return (
-        f"column `{column}` may say who left: make it a column `status` of pending, active and "
-        f"unsubscribed, or leave it out by --map '{column}=-'"
-    )
 
 
 def _json_rows(stream: ByteLines, name: str) -> Iterator[Good | Bad]:

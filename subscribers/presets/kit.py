@@ -38,4 +38,5 @@ KIT = Preset(
     ),
     "email",
     _read,
+    _USED,
 )

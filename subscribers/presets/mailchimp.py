@@ -64,6 +64,7 @@ MAILCHIMP = Preset(
     (frozenset(("email_address", "optin_time", "confirm_time")),),
     "email_address",
     _read,
+    _USED | {"unsub_reason"},
     needs=frozenset({"status"}),
     from_name=_status_in,
 )

@@ -53,14 +53,15 @@ UNDERSTOOD = frozenset(
     )
 )
 """The fields that `--map` can name; a column called otherwise becomes an attribute."""
-_NO_ATTRIBUTES = UNDERSTOOD | {"error"}
-_DOUBTFUL = frozenset(
+OURS_ALONE = frozenset(
     (
-        *("subscribed", "unsubscribed", "subscription_status", "email_status", "state"),
-        *("opt_in", "optin", "opt_out", "optout", "opted_in", "opted_out", "email_disabled"),
-        *("bounced", "complained", "blocked", "blocklisted", "blacklisted"),
+        *("list", "tracking_consent", "subscribed_at", "confirmed_at", "unsubscribed_at"),
+        *("paused_until", "suppressed", "evidence", "history"),
+        *("opt_in_at", "opt_in_ip", "confirm_ip"),
     )
 )
+"""Of these, those that tell our file from another system's with a column `email`."""
+_NO_ATTRIBUTES = UNDERSTOOD | {"error"}
 _SUBSCRIPTION = frozenset(
     ("status", "tracking_consent", "subscribed_at", "confirmed_at", "unsubscribed_at")
 )
@@ -116,7 +117,7 @@ def _list_name(text: str) -> str:
     return text
 
 
-OWN = Preset("own", (frozenset({"email"}),), "email", _read, doubtful=_DOUBTFUL)
+OWN = Preset("own", (frozenset({"email"}),), "email", _read, UNDERSTOOD)
 
 
 def read_object(person: Mapping[str, Any]) -> list[ImportedSubscriber]:

@@ -30,5 +30,6 @@ SUBSTACK = Preset(
     (frozenset(("email", "active_subscription")),),
     "email",
     _read,
+    _USED,
     needs=frozenset({"email_disabled"}),
 )
