@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from newsletter.core.errors import InputError
 from newsletter.mail.address import Address, AddressError
-from subscribers.csv_files import ByteLines, CsvFile, text_lines
+from subscribers.csv_files import ByteLines, CsvFile, normalised, text_lines
 from subscribers.imported import Cells, ImportedSubscriber, Preset
 from subscribers.presets import cells as of
 from subscribers.presets.doubtful import DOUBTFUL, in_doubt
@@ -161,9 +161,14 @@ def _json_rows(stream: ByteLines, name: str) -> Iterator[Good | Bad]:
                 raise InputError("line", "expected a JSON object for one person")  # noqa: TRY301
             yield Good(name, number, read_object(person))
         except InputError as problem:
-            email = person.get("email") if isinstance(person, dict) else None
-            address = _address_in({"email": str(email or "")}, "email")
-            yield Bad(name, number, problem, {}, text, address)
+            yield Bad(name, number, problem, {}, text, _address_of(person))
+
+
+def _address_of(person: Any) -> Address | None:
+    if not isinstance(person, dict):
+        return None
+    emails = [value for name, value in person.items() if normalised(name) == "email"]
+    return _address_in({"email": str(emails[0])}, "email") if emails else None
 
 
 def _address_in(cells: Cells, column: str) -> Address | None:

@@ -8,10 +8,12 @@ DOUBTFUL = frozenset(
     )
 )
 
+STATUSES = "of pending, active and unsubscribed"
+
 
 def in_doubt(column: str) -> str:
     """Why such a column is refused: as an attribute nobody would read it, and mail would go out."""
     return (
-        f"column `{column}` may say who left: make it a column `status` of pending, active and "
-        f"unsubscribed, or leave it out by --map '{column}=-'"
+        f"column `{column}` may say who left: make it a column `status` {STATUSES}, "
+        f"or leave it out by --map '{column}=-'"
     )

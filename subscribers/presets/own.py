@@ -7,6 +7,7 @@ from typing import Any
 
 from newsletter.core.errors import InputError
 from newsletter.core.slug import slugify
+from subscribers.csv_files import normalised
 from subscribers.imported import (
     Cells,
     ImportedEvent,
@@ -25,6 +26,7 @@ from subscribers.models import (
     TrackingConsent,
 )
 from subscribers.presets import cells as of
+from subscribers.presets.doubtful import DOUBTFUL, STATUSES
 from subscribers.subscriptions import Evidence
 
 EXPORTED = (
@@ -122,20 +124,36 @@ OWN = Preset("own", (frozenset({"email"}),), "email", _read, UNDERSTOOD)
 
 def read_object(person: Mapping[str, Any]) -> list[ImportedSubscriber]:
     """A line of our JSON lines: a person once for each subscription, or once with none."""
-    row = {name: _as_cell(name, value) for name, value in person.items()}
-    subscriptions = person.get("subscriptions")
+    members = _members(person)
+    subscriptions = members.pop("subscriptions", None)
+    row = _as_row(members)
     if subscriptions is None:
         return [_read(row)]
     if not isinstance(subscriptions, list) or not all(isinstance(s, dict) for s in subscriptions):
         raise InputError("subscriptions", "expected a list of JSON objects")
-    rows = [
-        row | {name: _as_cell(name, value) for name, value in subscription.items()}
-        for subscription in subscriptions
-    ]
-    del row["subscriptions"]
+    rows = [row | _as_row(_members(subscription)) for subscription in subscriptions]
     for each in rows:
         each.pop("subscriptions", None)
     return [_read(each) for each in rows or [row | {"list": ""}]]
+
+
+def _members(found: Mapping[str, Any]) -> dict[str, Any]:
+    """An object's members, called as a CSV file's columns are."""
+    members = {_called(name): value for name, value in found.items()}
+    if len(members) < len(found):
+        names = [_called(name) for name in found]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError("line", f"`{twice}` stands there twice")
+    for name in sorted(DOUBTFUL & members.keys()):
+        raise InputError(name, f"may say who left: say it as `status` {STATUSES}, or leave it out")
+    return members
+
+
+_called = lru_cache(1_000)(normalised)
+
+
+def _as_row(members: Mapping[str, Any]) -> dict[str, str]:
+    return {name: _as_cell(name, value) for name, value in members.items()}
 
 
 def _as_cell(name: str, value: object) -> str:

@@ -74,3 +74,37 @@ def test_a_column_that_may_say_who_left_is_refused_in_every_systems_file(
     with pytest.raises(InputError, match="column `opt_out` may say who left"):
         people_of(file)
     assert people_of(file, columns={"Opt-Out": "-"}) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"email": "ada@example.org", "unsubscribed": true}',
+        '{"email": "ada@example.org", "Opt-Out": "yes", "subscriptions": []}',
+        '{"email": "ada@example.org", "subscriptions": [{"list": "one", "bounced": 1}]}',
+    ],
+)
+def test_a_member_of_json_that_may_say_who_left_is_a_bad_row(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "people.jsonl"
+    file.write_text(line)
+    (problem,) = problems_of(file)
+    assert "may say who left: say it as `status`" in problem
+
+
+def test_members_of_json_are_called_as_columns_are(tmp_path: Path) -> None:
+    file = tmp_path / "people.jsonl"
+    file.write_text(
+        '{"Email": "ada@example.org", "First Name": "Ada", "STATUS": "unsubscribed"}\n'
+        '{"email": "bob@example.org", "Subscriptions": [{"List": "a", "Status": "pending"}]}\n'
+    )
+    ada, bob = people_of(file)
+    assert (ada.name, statuses_of(file)) == ("Ada", ["unsubscribed", "pending"])
+    assert bob.subscription
+    assert bob.subscription.list_name == "a"
+    file.write_text('{"Email": "ada@example.org", "status": "active", "Status": "unsubscribed"}\n')
+    assert problems_of(file) == ["line: `status` stands there twice"]
+    with opened(file, Reading()) as people:
+        (bad,) = people.rows()
+    assert isinstance(bad, Bad)
+    assert bad.address
+    assert bad.address.key == "ada@example.org"
