@@ -1,11 +1,10 @@
 """Mailchimp: three files in a ZIP; which of them a row stands in is its status."""
 
-import re
-from pathlib import PurePath
 from zoneinfo import available_timezones
 
 from subscribers.imported import Cells, ImportedSubscriber, ImportedSubscription, Preset
 from subscribers.presets import cells as of
+from subscribers.presets.file_names import status_in
 
 _STATUS = {
     "subscribed": of.ACTIVE,
@@ -13,7 +12,6 @@ _STATUS = {
     "cleaned": of.GONE,
     "nonsubscribed": of.UNSUBSCRIBED,
 }
-_WORD = re.compile(rf"(?<![a-z])({'|'.join(_STATUS)})(?![a-z])", re.IGNORECASE)
 _BOOKKEEPING = (
     *("member_rating", "latitude", "longitude", "gmtoff", "dstoff", "cc", "region"),
     *("last_changed", "leid", "euid", "clean_time", "clean_campaign_title", "clean_campaign_id"),
@@ -55,8 +53,8 @@ _ZONES = {zone.lower(): zone for zone in available_timezones()}
 
 
 def _status_in(file_name: str) -> Cells:
-    found = _WORD.search(PurePath(file_name).name.replace("_", " "))
-    return {"status": found[1].lower()} if found else {}
+    status = status_in(file_name)
+    return {"status": status} if status else {}
 
 
 MAILCHIMP = Preset(

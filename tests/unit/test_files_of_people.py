@@ -108,3 +108,45 @@ def test_members_of_json_are_called_as_columns_are(tmp_path: Path) -> None:
     assert isinstance(bad, Bad)
     assert bad.address
     assert bad.address.key == "ada@example.org"
+
+
+MAILCHIMP = "Email Address,OPTIN_TIME,CONFIRM_TIME"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "non-subscribed.csv",
+        "un-subscribed_members.csv",
+        "not_subscribed.csv",
+        "No longer subscribed.csv",
+        "subscribed_and_unsubscribed.csv",
+        "cleaned (subscribed).csv",
+        "2024unsubscribed_subscribed.csv",
+    ],
+)
+def test_a_file_whose_name_can_be_read_in_two_ways_is_refused(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_text(f"{MAILCHIMP}\nada@example.org,,\n")
+    with pytest.raises(InputError, match=r"\.csv: expected a file name with one of subscribed, un"):
+        people_of(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("subscribed_members_export_5d1f.csv", "active"),
+        ("Subscribed_Members_export (1).csv", "active"),
+        ("un/subscribed_members_export.csv", "active"),
+        ("unsubscribed_members_export_ab12.csv", "unsubscribed"),
+        ("nonsubscribed.csv", "unsubscribed"),
+        ("unsubscribed_unsubscribed.csv", "unsubscribed"),
+    ],
+)
+def test_a_file_whose_name_says_one_thing_is_read_so(
+    tmp_path: Path, name: str, status: str
+) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"{MAILCHIMP}\nada@example.org,,\n")
+    assert statuses_of(file) == [status]
