@@ -115,8 +115,10 @@ class _Table:
         self._mapped = Mapped(self._csv, reading.columns or {})
         header = frozenset(self._mapped.header)
         self._preset = recognise(header, place, reading.preset)
-        self._said_by_name = _said_by_name(self._preset, name, header)
-        self.bad_columns = (*self._csv.columns, *self._said_by_name)
+        self._said_by_name = self._preset.from_name(name)
+        self._is_said_twice = not header.isdisjoint(self._said_by_name)
+        columns = (column for column in self._said_by_name if column not in header)
+        self.bad_columns = (*self._csv.columns, *columns)
         missing = self._preset.needs - header - self._said_by_name.keys()
         if missing:
             raise InputError(place, _not_said(self._preset, missing))
@@ -127,20 +129,26 @@ class _Table:
         name, read, cells_of = self._csv.name, self._preset.read, self._mapped.cells
         for row in self._csv.rows():
             cells = cells_of(row.cells)
-            if self._said_by_name:
-                cells = {**cells, **self._said_by_name}
             try:
+                if self._is_said_twice:
+                    _check_same(cells, self._said_by_name)
+                if self._said_by_name:
+                    cells = {**cells, **self._said_by_name}
                 yield Good(name, row.line, (read(cells),))
             except InputError as problem:
-                written = dict(zip(self._csv.columns, row.raw, strict=False)) | self._said_by_name
+                written = {
+                    **self._said_by_name,
+                    **dict(zip(self._csv.columns, row.raw, strict=False)),
+                }
                 address = _address_in(cells, self._preset.email)
                 yield Bad(name, row.line, problem, written, "", address)
 
 
-def _said_by_name(preset: Preset, name: str, header: frozenset[str]) -> dict[str, str]:
-    return {
-        column: value for column, value in preset.from_name(name).items() if column not in header
-    }
+def _check_same(cells: Cells, said_by_name: Cells) -> None:
+    """A row's own word is not overruled, and neither is that of the file's name."""
+    for column, value in said_by_name.items():
+        if cells[column].lower() not in ("", value):
+            raise InputError(column, f"{cells[column]!r}, but the file's name says {value}")
 
 
 def _not_said(preset: Preset, missing: frozenset[str]) -> str:

@@ -150,3 +150,20 @@ def test_a_file_whose_name_says_one_thing_is_read_so(
     file.parent.mkdir(exist_ok=True)
     file.write_text(f"{MAILCHIMP}\nada@example.org,,\n")
     assert statuses_of(file) == [status]
+
+
+def test_a_column_status_that_contradicts_the_files_name_is_a_bad_row(tmp_path: Path) -> None:
+    file = tmp_path / "unsubscribed_members_export.csv"
+    file.write_text(
+        f"{MAILCHIMP},Status\n"
+        "ada@example.org,,,subscribed\n"
+        "bob@example.org,,,Unsubscribed\n"
+        "cyd@example.org,,,\n"
+    )
+    with opened(file, Reading()) as people:
+        bad, *good = people.rows()
+    assert isinstance(bad, Bad)
+    assert str(bad.problem) == "status: 'subscribed', but the file's name says unsubscribed"
+    assert [row.line for row in good if isinstance(row, Good)] == [3, 4]
+    file.write_text(f"{MAILCHIMP},Status\nada@example.org,,,VIP\n")
+    assert statuses_of(file, columns={"Status": "rank"}) == ["unsubscribed"]
