@@ -13,8 +13,9 @@ from subscribers.csv_files import ByteLines, CsvFile, normalised, text_lines
 from subscribers.imported import Cells, ImportedSubscriber, Preset
 from subscribers.presets import cells as of
 from subscribers.presets.doubtful import DOUBTFUL, in_doubt
+from subscribers.presets.file_names import THEY_LEFT, status_in
 from subscribers.presets.mapping import Mapped
-from subscribers.presets.own import read_object
+from subscribers.presets.own import OWN, read_object
 from subscribers.presets.recognise import recognise
 from subscribers.zip_files import ZipOfTables, is_zip
 
@@ -122,6 +123,8 @@ class _Table:
         missing = self._preset.needs - header - self._said_by_name.keys()
         if missing:
             raise InputError(place, _not_said(self._preset, missing))
+        if self._preset is OWN and "status" not in header and status_in(name) in THEY_LEFT:
+            raise InputError(place, _said_by_name_alone(name))
         for column in sorted((DOUBTFUL & header) - self._preset.understood):
             raise InputError(place, in_doubt(column))
 
@@ -142,6 +145,13 @@ class _Table:
                 }
                 address = _address_in(cells, self._preset.email)
                 yield Bad(name, row.line, problem, written, "", address)
+
+
+def _said_by_name_alone(name: str) -> str:
+    return (
+        f"expected a column `status`, as the file's name says {status_in(name)}; "
+        "name the file otherwise if that says nothing of the people in it"
+    )
 
 
 def _check_same(cells: Cells, said_by_name: Cells) -> None:

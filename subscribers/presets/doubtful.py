@@ -4,7 +4,10 @@ DOUBTFUL = frozenset(
     (
         *("subscribed", "unsubscribed", "subscription_status", "email_status", "state"),
         *("opt_in", "optin", "opt_out", "optout", "opted_in", "opted_out", "email_disabled"),
-        *("bounced", "complained", "blocked", "blocklisted", "blacklisted"),
+        *("bounced", "complained", "blocked", "blocklist", "blocklisted", "blacklisted"),
+        *("subscribed_to_emails", "is_subscribed", "is_active", "active_subscription"),
+        *("email_marketing", "accepts_marketing", "unsub_time", "unsub_reason", "clean_time"),
+        *("unsubscription_date", "unsubscribe_date", "unsubscribed_on", "deleted_at"),
     )
 )
 

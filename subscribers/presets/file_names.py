@@ -6,6 +6,7 @@ from pathlib import PurePath
 from newsletter.core.errors import InputError
 
 STATUSES = ("subscribed", "unsubscribed", "cleaned", "nonsubscribed")
+THEY_LEFT = frozenset(STATUSES) - {"subscribed"}
 _TURNED_ROUND = frozenset(("un", "non", "not", "no", "never", "ex", "former", "formerly"))
 _WORD = re.compile(r"[a-z]+")
 

@@ -167,3 +167,33 @@ def test_a_column_status_that_contradicts_the_files_name_is_a_bad_row(tmp_path: 
     assert [row.line for row in good if isinstance(row, Good)] == [3, 4]
     file.write_text(f"{MAILCHIMP},Status\nada@example.org,,,VIP\n")
     assert statuses_of(file, columns={"Status": "rank"}) == ["unsubscribed"]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *("subscribed_to_emails", "deleted_at", "UNSUB_TIME", "UNSUB_REASON", "CLEAN_TIME"),
+        *("unsubscription_date", "Unsubscribe Date", "Unsubscribed on", "Is subscribed"),
+        *("is_active", "active_subscription", "blocklist", "email_marketing", "Accepts Marketing"),
+    ],
+)
+def test_another_systems_file_read_as_ours_makes_nobody_active_who_left(
+    tmp_path: Path, column: str
+) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(f"Mail,{column}\nada@example.org,x\n")
+    with pytest.raises(InputError, match="may say who left"):
+        people_of(file, columns={"Mail": "email"}, preset="own")
+    assert statuses_of(file, columns={"Mail": "email", column: "-"}) == ["active"]
+
+
+@pytest.mark.parametrize("word", ["unsubscribed", "cleaned", "nonsubscribed", "non-subscribed"])
+def test_a_file_whose_name_says_that_they_left_is_not_read_as_active(
+    tmp_path: Path, word: str
+) -> None:
+    file = tmp_path / f"{word}_members_export.csv"
+    file.write_text("Email Address,Notes\nada@example.org,\n")
+    with pytest.raises(InputError, match=r"expected a .*name"):
+        people_of(file, columns={"Email Address": "email"}, preset="own")
+    file.write_text("email,status\nada@example.org,unsubscribed\n")
+    assert statuses_of(file) == ["unsubscribed"]
