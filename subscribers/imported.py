@@ -105,7 +105,7 @@ class Preset:
 
     Attributes:
         known_by: columns that only this system's files have; all of one of these sets are there.
-        email: the column of the address.
+        emails: where the address is: the first of these columns that the file has.
         read: a row -> ImportedSubscriber, or InputError whose place is the column.
         needs: columns without which such a file would be misunderstood.
         understood: columns whose meaning is known; any other is an attribute, unless it may say
@@ -115,7 +115,7 @@ class Preset:
 
     name: str
     known_by: tuple[frozenset[str], ...]
-    email: str
+    emails: tuple[str, ...]
     read: Callable[[Cells], ImportedSubscriber]
     understood: frozenset[str]
     needs: frozenset[str] = frozenset()

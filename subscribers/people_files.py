@@ -143,7 +143,7 @@ class _Table:
                     **self._said_by_name,
                     **dict(zip(self._csv.columns, row.raw, strict=False)),
                 }
-                address = _address_in(cells, self._preset.email)
+                address = _address_in(cells, self._preset.emails)
                 yield Bad(name, row.line, problem, written, "", address)
 
 
@@ -186,12 +186,12 @@ def _address_of(person: Any) -> Address | None:
     if not isinstance(person, dict):
         return None
     emails = [value for name, value in person.items() if normalised(name) == "email"]
-    return _address_in({"email": str(emails[0])}, "email") if emails else None
+    return _address_in({"email": str(emails[0])}, OWN.emails) if emails else None
 
 
-def _address_in(cells: Cells, column: str) -> Address | None:
+def _address_in(cells: Cells, columns: Sequence[str]) -> Address | None:
     try:
-        return of.mailbox(cells, column)[1]
+        return of.mailbox(cells, next(column for column in columns if column in cells))[1]
     except AddressError:
         return None
 

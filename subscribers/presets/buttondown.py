@@ -44,7 +44,7 @@ def _read(row: Cells) -> ImportedSubscriber:
 BUTTONDOWN = Preset(
     "buttondown",
     (frozenset(("email_address", "type", "creation_date")),),
-    "email_address",
+    ("email_address",),
     _read,
     _USED,
 )

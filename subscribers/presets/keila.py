@@ -22,7 +22,7 @@ def _read(row: Cells) -> ImportedSubscriber:
 KEILA = Preset(
     "keila",
     (frozenset(("email", "first_name", "last_name", "data", "status")),),
-    "email",
+    ("email",),
     _read,
     _USED,
 )

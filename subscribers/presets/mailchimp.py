@@ -60,7 +60,7 @@ def _status_in(file_name: str) -> Cells:
 MAILCHIMP = Preset(
     "mailchimp",
     (frozenset(("email_address", "optin_time", "confirm_time")),),
-    "email_address",
+    ("email_address",),
     _read,
     _USED | {"unsub_reason"},
     needs=frozenset({"status"}),

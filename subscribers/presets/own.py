@@ -119,7 +119,7 @@ def _list_name(text: str) -> str:
     return text
 
 
-OWN = Preset("own", (frozenset({"email"}),), "email", _read, UNDERSTOOD)
+OWN = Preset("own", (frozenset({"email"}),), ("email",), _read, UNDERSTOOD)
 
 
 def read_object(person: Mapping[str, Any]) -> list[ImportedSubscriber]:

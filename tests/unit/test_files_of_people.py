@@ -197,3 +197,17 @@ def test_a_file_whose_name_says_that_they_left_is_not_read_as_active(
         people_of(file, columns={"Email Address": "email"}, preset="own")
     file.write_text("email,status\nada@example.org,unsubscribed\n")
     assert statuses_of(file) == ["unsubscribed"]
+
+
+@pytest.mark.parametrize(("email", "status"), [("email", "status"), ("email_address", "state")])
+def test_whose_bad_row_it_is_is_known_for_both_of_kits_headers(
+    tmp_path: Path, email: str, status: str
+) -> None:
+    """Of whom was erased no bad row is kept."""
+    file = tmp_path / "people.csv"
+    file.write_text(f"first_name,{email},created_at,{status}\nAda,ada@example.org,,nonsense\n")
+    with opened(file, Reading()) as people:
+        (bad,) = people.rows()
+    assert isinstance(bad, Bad)
+    assert bad.address
+    assert bad.address.key == "ada@example.org"
