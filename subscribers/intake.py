@@ -278,11 +278,12 @@ def _changes(
     """(change, when if the file says, IP address, wording): how it came to stand as it does."""
     left = standing.status is SubscriptionStatus.UNSUBSCRIBED
     wording = STATEMENTS[standing.status]
-    if standing.opt_in_at or not (left or standing.confirmed_at):
-        asked = standing.status is SubscriptionStatus.PENDING or standing.confirmed_at
-        change = ConsentChange.REQUESTED if asked else ConsentChange.SUBSCRIBED
+    is_pending = standing.status is SubscriptionStatus.PENDING
+    confirmed = standing.confirmed_at or (standing.confirm_ip and not is_pending)
+    if standing.opt_in_at or standing.opt_in_ip or not (left or confirmed):
+        change = ConsentChange.REQUESTED if is_pending or confirmed else ConsentChange.SUBSCRIBED
         yield change, standing.opt_in_at, standing.opt_in_ip, wording
-    if standing.confirmed_at:
+    if confirmed:
         yield ConsentChange.CONFIRMED, standing.confirmed_at, standing.confirm_ip, wording
     if left:
         yield ConsentChange.UNSUBSCRIBED, standing.unsubscribed_at, "", wording

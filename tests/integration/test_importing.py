@@ -451,6 +451,22 @@ def test_evidence_says_no_more_than_the_file_does(desk: Desk) -> None:
     ]
 
 
+def test_from_where_somebody_agreed_is_kept_without_its_time(desk: Desk) -> None:
+    desk.run(
+        "email,status,opt_in_ip,confirm_ip\nada@example.org,active,192.0.2.1,192.0.2.2\n"
+        "bob@example.org,unsubscribed,192.0.2.3,\ncyd@example.org,pending,192.0.2.4,192.0.2.5\n"
+    )
+    with desk.sessions.reading() as session:
+        events = session.scalars(select(ConsentEvent).order_by(ConsentEvent.id)).all()
+    assert [(str(event.change), event.ip) for event in events] == [
+        ("requested", "192.0.2.1"),
+        ("confirmed", "192.0.2.2"),
+        ("subscribed", "192.0.2.3"),
+        ("unsubscribed", ""),
+        ("requested", "192.0.2.4"),
+    ]
+
+
 def test_who_refuses_tracking_on_another_list_is_not_known_by_it_any_more(desk: Desk) -> None:
     with desk.sessions.writing() as session:
         first = factories.a_list(session, "First", factories.stored_issue(session))
