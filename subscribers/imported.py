@@ -54,6 +54,7 @@ class ImportedSubscription:
         opt_in_ip: from where they agreed.
         confirm_ip: from where they confirmed, at `confirmed_at`.
         evidence: the file's own words on how consent was given.
+        answers: what they typed into the sign-up form; becomes theirs once they confirm.
         history: all evidence there is, word for word; then nothing is made up from the above.
     """
 
@@ -68,6 +69,7 @@ class ImportedSubscription:
     opt_in_ip: str = ""
     confirm_ip: str = ""
     evidence: str = ""
+    answers: Mapping[str, str] = field(default_factory=dict)
     history: tuple[ImportedEvent, ...] = ()
 
 

@@ -191,14 +191,14 @@ class _Part:
     def _subscription(
         self, subscriber_id: int, list_id: int, standing: ImportedSubscription
     ) -> Values:
-        left = standing.status is SubscriptionStatus.UNSUBSCRIBED
         time = self._bulk.time
         return (
             *(subscriber_id, list_id, standing.status.value, standing.tracking_consent.value),
             self._time(standing.subscribed_at),
             time(standing.confirmed_at),
-            self._time(standing.unsubscribed_at) if left else None,
+            self._left_at(standing),
             time(standing.paused_until),
+            as_json(standing.answers),
         )
 
     def _evidence(self, standing: ImportedSubscription, source: str) -> Iterator[Values]:
@@ -213,6 +213,12 @@ class _Part:
         for change, at, ip, wording in _changes(standing):
             words = ("import", source[:300], "", ip[:45], "", standing.evidence or wording)
             yield (change.value, self._time(at), *words, None, "")
+
+    def _left_at(self, standing: ImportedSubscription) -> Any:
+        """Also of whoever came back: when they had left before."""
+        if standing.status is SubscriptionStatus.UNSUBSCRIBED:
+            return self._time(standing.unsubscribed_at)
+        return self._bulk.time(standing.unsubscribed_at)
 
     def _time(self, moment: datetime | None) -> Any:
         """A value for the database; what the file does not say is now."""

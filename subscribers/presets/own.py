@@ -27,6 +27,7 @@ from subscribers.models import (
 )
 from subscribers.presets import cells as of
 from subscribers.presets.doubtful import DOUBTFUL, STATUSES
+from subscribers.sign_up_fields import MAX_ANSWER_CHARACTERS, NAME
 from subscribers.subscriptions import Evidence
 
 EXPORTED = (
@@ -46,6 +47,7 @@ EXPORTED = (
     "suppressed",
     "evidence",
     "history",
+    "answers",
 )
 UNDERSTOOD = frozenset(
     (
@@ -105,8 +107,20 @@ def _subscription(row: Cells) -> ImportedSubscription | None:
         opt_in_ip=row.get("opt_in_ip", ""),
         confirm_ip=row.get("confirm_ip", ""),
         evidence=row.get("evidence", ""),
+        answers=_answers(row.get("answers", "")),
         history=_history(row.get("history", "")),
     )
+
+
+def _answers(text: str) -> dict[str, str]:
+    answers = of.json_object("answers", text)
+    for key, answer in answers.items():
+        most = MAX_NAME_CHARACTERS if key == NAME else MAX_ANSWER_CHARACTERS
+        if not isinstance(answer, str) or len(answer) > most:
+            raise InputError(
+                "answers", f"expected a JSON object, `{key}` a text of at most {most} characters"
+            )
+    return answers
 
 
 @lru_cache(1_000)
@@ -153,17 +167,18 @@ _called = lru_cache(1_000)(normalised)
 
 
 def _as_row(members: Mapping[str, Any]) -> dict[str, str]:
-    return {name: _as_cell(name, value) for name, value in members.items()}
+    """A line's members as the CSV file has them: without blanks around."""
+    return {name: _as_text(name, value).strip() for name, value in members.items()}
 
 
-def _as_cell(name: str, value: object) -> str:
-    """A member of a JSON object as the CSV file has it."""
+def _as_text(name: str, value: object) -> str:
+    """A member of a JSON object, word for word."""
     if value is None:
         return ""
     if isinstance(value, str):
         if "\0" in value:
             raise InputError(name, "a NUL character: this is not text")
-        return value.strip()
+        return value
     return json.dumps(value)
 
 
@@ -227,4 +242,4 @@ def _objects(column: str, text: str) -> list[dict[str, str]]:
     value = of.json_value(text)
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
         raise InputError(column, "expected a JSON list of objects")
-    return [{name: _as_cell(name, member) for name, member in each.items()} for each in value]
+    return [{name: _as_text(name, member) for name, member in each.items()} for each in value]
