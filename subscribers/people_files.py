@@ -19,6 +19,8 @@ from subscribers.presets.own import OWN, read_object
 from subscribers.presets.recognise import recognise
 from subscribers.zip_files import ZipOfTables, is_zip
 
+_MAX_LEVELS = of.MAX_LEVELS + 5
+"""Of a line: attributes stand in a person, those of evidence in a subscription."""
 _JSON_STARTS = (b"{", b"\xef\xbb\xbf{")
 
 
@@ -173,7 +175,7 @@ def _json_rows(stream: ByteLines, name: str) -> Iterator[Good | Bad]:
         text = line.strip()
         if not text:
             continue
-        person: Any = of.json_value(text)
+        person: Any = of.json_value(text, _MAX_LEVELS)
         try:
             if not isinstance(person, dict):
                 raise InputError("line", "expected a JSON object for one person")  # noqa: TRY301

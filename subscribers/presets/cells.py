@@ -34,6 +34,8 @@ GONE = _suppressed(SuppressionReason.GONE)
 COMPLAINED = _suppressed(SuppressionReason.COMPLAINT)
 BLOCKED = _suppressed(SuppressionReason.MANUAL)
 
+MAX_LEVELS = 50
+"""Of JSON, one inside the other."""
 _GO_TIME = re.compile(r" ?(?:UTC|\+0000 UTC|\+0000)$")
 
 
@@ -110,12 +112,17 @@ def json_object(column: str, text: str) -> dict[str, Any]:
         return {}
     value = json_value(text)
     if not isinstance(value, dict):
-        raise InputError(column, 'expected a JSON object, such as {"plan": "pro"}')
+        raise InputError(
+            column,
+            f'expected a JSON object of at most {MAX_LEVELS} levels, such as {{"plan": "pro"}}',
+        )
     return value
 
 
-def json_value(text: str) -> Any:
+def json_value(text: str, most_levels: int = MAX_LEVELS) -> Any:
     """A JSON value that every database takes, else None."""
+    if _is_deeper(text, most_levels):
+        return None
     try:
         value = _JSON.decode(text)
         if "\\u" in text:
@@ -123,6 +130,22 @@ def json_value(text: str) -> Any:
     except (ValueError, RecursionError):
         return None
     return None if "\\u0000" in text else value
+
+
+def _is_deeper(text: str, most_levels: int) -> bool:
+    """What is read without an end of the stack may still meet it when it is written."""
+    if text.count("{") + text.count("[") <= most_levels:
+        return False
+    level = 0
+    for bracket in _BRACKETS.findall(_STRING.sub("", text)):
+        level += 1 if bracket in "{[" else -1
+        if level > most_levels:
+            return True
+    return False
+
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?')
+_BRACKETS = re.compile(r"[{}\[\]]")
 
 
 def _refuse(constant: str) -> NoReturn:

@@ -211,3 +211,25 @@ def test_whose_bad_row_it_is_is_known_for_both_of_kits_headers(
     assert isinstance(bad, Bad)
     assert bad.address
     assert bad.address.key == "ada@example.org"
+
+
+def _nested(levels: int) -> str:
+    return '{"a": ' * (levels - 1) + '{"[": "{[{[\\"{["}' + "}" * (levels - 1)
+
+
+@pytest.mark.parametrize("levels", [51, 600, 5_000, 50_000])
+def test_attributes_nested_deeper_than_can_be_exported_are_a_bad_row(
+    tmp_path: Path, levels: int
+) -> None:
+    file = tmp_path / "people.jsonl"
+    file.write_text(f'{{"email": "ada@example.org", "attributes": {_nested(levels)}}}')
+    (problem,) = problems_of(file)
+    assert problem.startswith(("attributes: expected a JSON", "line: expected a JSON"))
+    file.write_text(f'{{"email": "ada@example.org", "attributes": {_nested(50)}}}')
+    assert len(people_of(file)) == 1
+    cell = _nested(levels).replace('"', '""')
+    file = tmp_path / "people.csv"
+    file.write_text(f'email,attributes\nada@example.org,"{cell}"\n')
+    assert problems_of(file) == [
+        'attributes: expected a JSON object of at most 50 levels, such as {"plan": "pro"}'
+    ]
