@@ -127,6 +127,19 @@ def test_answers_of_a_sign_up_are_texts_of_no_great_length(
     assert "answers: expected a JSON object" in report.first_problems[0]
 
 
+def test_words_longer_than_there_is_room_for_are_cut(sessions: Sessions, tmp_path: Path) -> None:
+    file = tmp_path / "people.jsonl"
+    words = ("method", "source", "form", "ip", "user_agent", "wording", "remark")
+    event = {"change": "unsubscribed", "at": "2025-01-02"} | dict.fromkeys(words, "x" * 1_000)
+    suppressed = [{"reason": "gone", "source": "x" * 1_000}]
+    person = {"email": "ada@example.org", "list": "One", "history": [event]}
+    file.write_text(json.dumps(person | {"suppressed": suppressed}))
+    assert _import(sessions, file).counts == {Fate.SUPPRESSED: 1}
+    with sessions.reading() as session:
+        (kept,) = session.scalars(select(ConsentEvent))
+    assert (len(kept.method), len(kept.source), len(kept.wording)) == (40, 300, 1_000)
+
+
 def test_a_row_that_names_no_list_needs_one(sessions: Sessions, tmp_path: Path) -> None:
     file = tmp_path / "people.csv"
     file.write_text("email\nada@example.org\n")
