@@ -99,11 +99,20 @@ def moment(place: str, text: str) -> datetime:
     """A time in ISO 8601, or as Go and Ruby print it."""
     try:
         found = datetime.fromisoformat(_GO_TIME.sub("+00:00", text) if text[-1] in "C0" else text)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        in_utc = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, IndexError):
+        in_utc = None
+    if in_utc is None or not _FIRST_YEAR <= in_utc.year <= _LAST_YEAR:
         raise InputError(
-            place, f"expected a time such as 2026-06-17T08:00:00+00:00, found {text!r}"
-        ) from None
+            place,
+            "expected a time such as 2026-06-17T08:00:00+00:00 "
+            f"in the years {_FIRST_YEAR} to {_LAST_YEAR}, found {text!r}",
+        )
+    return in_utc
+
+
+_FIRST_YEAR, _LAST_YEAR = 1900, 2199
+"""Others are a slip of the finger, and some day one too many is added to them."""
 
 
 def json_object(column: str, text: str) -> dict[str, Any]:

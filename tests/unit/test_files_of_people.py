@@ -233,3 +233,12 @@ def test_attributes_nested_deeper_than_can_be_exported_are_a_bad_row(
     assert problems_of(file) == [
         'attributes: expected a JSON object of at most 50 levels, such as {"plan": "pro"}'
     ]
+
+
+@pytest.mark.parametrize("year", ["0001", "1899", "2200", "9999"])
+def test_a_time_that_nobody_can_mean_is_a_bad_row(tmp_path: Path, year: str) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(f"email,paused_until\nada@example.org,{year}-06-17\n")
+    (problem,) = problems_of(file)
+    assert problem.startswith("paused_until: expected a time such as 2026-06-17T08:00:00+00:00")
+    assert problem.endswith(f"in the years 1900 to 2199, found '{year}-06-17'")
