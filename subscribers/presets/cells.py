@@ -180,10 +180,14 @@ def tags(text: str) -> list[str]:
 
 
 def attributes(cells: Cells, used: frozenset[str], tagged: str = "") -> dict[str, Any]:
-    """What other columns hold, by their names, and the tags of the column called `tagged`."""
+    """What other columns hold, by their names, and the tags of the column called `tagged`.
+
+    Why a row was bad, in the file of those, is nothing about its person.
+    """
     found: dict[str, Any] = {
         column: text for column, text in cells.items() if text and column and column not in used
     }
+    found.pop("error", None)
     if tagged and (words := tags(cells.get(tagged, ""))):
         found["tags"] = words
     return found

@@ -20,7 +20,7 @@ _BOOKKEEPING = (
 _USED = frozenset(
     (
         *_BOOKKEEPING,
-        *("email_address", "first_name", "last_name", "status", "tags", "timezone", "error"),
+        *("email_address", "first_name", "last_name", "status", "tags", "timezone"),
         *("optin_time", "optin_ip", "confirm_time", "confirm_ip", "unsub_time"),
     )
 )

@@ -65,7 +65,6 @@ OURS_ALONE = frozenset(
     )
 )
 """Of these, those that tell our file from another system's with a column `email`."""
-_NO_ATTRIBUTES = UNDERSTOOD | {"error"}
 _SUBSCRIPTION = frozenset(
     ("status", "tracking_consent", "subscribed_at", "confirmed_at", "unsubscribed_at")
 )
@@ -74,7 +73,7 @@ _SUBSCRIPTION = frozenset(
 def _read(row: Cells) -> ImportedSubscriber:
     shown_name, address = of.mailbox(row, "email")
     name = row.get("name") or of.full_name(row, "first_name", "last_name") or shown_name
-    attributes = of.attributes(row, _NO_ATTRIBUTES, "tags")
+    attributes = of.attributes(row, UNDERSTOOD, "tags")
     return ImportedSubscriber(
         address=address,
         subscription=_subscription(row),

@@ -242,3 +242,25 @@ def test_a_time_that_nobody_can_mean_is_a_bad_row(tmp_path: Path, year: str) -> 
     (problem,) = problems_of(file)
     assert problem.startswith("paused_until: expected a time such as 2026-06-17T08:00:00+00:00")
     assert problem.endswith(f"in the years 1900 to 2199, found '{year}-06-17'")
+
+
+@pytest.mark.parametrize(
+    ("header", "cells"),
+    [
+        ("uuid,email,attributes,status", "u,ada@example.org,,enabled"),
+        ("email,subscribed_to_emails", "ada@example.org,true"),
+        ("email,first_name,last_name,data,status", "ada@example.org,,,,active"),
+        ("email,active_subscription,email_disabled", "ada@example.org,false,false"),
+        ("first_name,email,created_at,status", ",ada@example.org,,active"),
+        ("email_address,type,creation_date", "ada@example.org,regular,"),
+        ("email_address,optin_time,confirm_time,status", "ada@example.org,,,subscribed"),
+        ("email", "ada@example.org"),
+    ],
+)
+def test_why_a_row_was_bad_is_no_attribute_of_its_person(
+    tmp_path: Path, header: str, cells: str
+) -> None:
+    file = tmp_path / "people.csv.bad.csv"
+    file.write_text(f"{header},error\n{cells},status: expected one of these\n")
+    (ada,) = people_of(file)
+    assert ada.attributes == {}
