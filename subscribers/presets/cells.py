@@ -1,5 +1,6 @@
 """What the cells of a file mean: addresses, names, times, choices, JSON, tags."""
 
+import csv
 import json
 import math
 import re
@@ -8,6 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parseaddr
 from enum import StrEnum
 from functools import cache
+from itertools import chain
 from typing import Any, NoReturn, TypeVar
 
 from newsletter.core.errors import InputError
@@ -174,9 +176,18 @@ def tags(text: str) -> list[str]:
     if not text:
         return []
     given = json_value(text) if text.startswith("[") else None
-    words = given if isinstance(given, list) else text.split(",")
+    words = given if isinstance(given, list) else _between_commas(text)
     named = (word["name"] if isinstance(word, dict) and "name" in word else word for word in words)
-    return list(dict.fromkeys(filter(None, (str(word).strip().strip('"') for word in named))))
+    return list(dict.fromkeys(filter(None, (str(word).strip() for word in named))))
+
+
+def _between_commas(text: str) -> list[str]:
+    if '"' not in text:
+        return text.split(",")
+    try:
+        return list(chain(*csv.reader(text.splitlines(), skipinitialspace=True)))
+    except csv.Error:  # a tag of a hundred thousand characters, in JSON lines
+        return text.split(",")
 
 
 def attributes(cells: Cells, used: frozenset[str], tagged: str = "") -> dict[str, Any]:

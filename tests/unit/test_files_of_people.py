@@ -7,6 +7,7 @@ import pytest
 from newsletter.core.errors import InputError
 from subscribers.imported import ImportedSubscriber
 from subscribers.people_files import Bad, Good, Reading, opened
+from subscribers.presets import cells
 
 
 def people_of(file: Path, **reading: object) -> list[ImportedSubscriber]:
@@ -245,7 +246,7 @@ def test_a_time_that_nobody_can_mean_is_a_bad_row(tmp_path: Path, year: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("header", "cells"),
+    ("header", "row"),
     [
         ("uuid,email,attributes,status", "u,ada@example.org,,enabled"),
         ("email,subscribed_to_emails", "ada@example.org,true"),
@@ -258,9 +259,30 @@ def test_a_time_that_nobody_can_mean_is_a_bad_row(tmp_path: Path, year: str) -> 
     ],
 )
 def test_why_a_row_was_bad_is_no_attribute_of_its_person(
-    tmp_path: Path, header: str, cells: str
+    tmp_path: Path, header: str, row: str
 ) -> None:
     file = tmp_path / "people.csv.bad.csv"
-    file.write_text(f"{header},error\n{cells},status: expected one of these\n")
+    file.write_text(f"{header},error\n{row},status: expected one of these\n")
     (ada,) = people_of(file)
     assert ada.attributes == {}
+
+
+@pytest.mark.parametrize(
+    ("cell", "tags"),
+    [
+        ('"early", "Berlin, Germany","a ""b"" c"', ["early", "Berlin, Germany", 'a "b" c']),
+        ("a, b,,a", ["a", "b"]),
+        ('"b",c\nd', ["b", "c", "d"]),
+        ('"open, b', ["open, b"]),
+        ('["a,b", {"name": "c"}]', ["a,b", "c"]),
+        (",", []),
+    ],
+)
+def test_tags_are_words_between_commas_or_in_quotes(cell: str, tags: list[str]) -> None:
+    assert cells.tags(cell) == tags
+
+
+def test_a_tag_of_any_length_is_read() -> None:
+    """How long a cell of a CSV file may be is set only once such a file is opened."""
+    (tag,) = cells.tags('"' + "x" * 200_000)
+    assert tag.strip('"') == "x" * 200_000
