@@ -50,7 +50,7 @@ class Bad:
     """A row or line that was not.
 
     Attributes:
-        cells: by column as written; a line of JSON has none.
+        cells: as they stood, by normalised column; a line of JSON has none.
         text: the line, of a file of JSON lines.
         address: its owner's, if that much could be read.
     """
@@ -68,7 +68,7 @@ class PeopleFile:
 
     Attributes:
         is_json: JSON lines, not CSV.
-        columns: of bad rows, as written; none for JSON lines.
+        columns: of bad rows, normalised -> as written first; none for JSON lines.
     """
 
     def __init__(self, stream: BufferedReader, name: str, reading: Reading) -> None:
@@ -82,8 +82,9 @@ class PeopleFile:
         if self.is_json and (reading.preset not in ("", "own") or reading.columns):
             raise InputError(name, "expected a CSV file for --preset and --map, found JSON lines")
         # A file that is none of ours is refused before anything of it is stored.
-        columns = [column for table in self._tables() for column in table.bad_columns]
-        self.columns = tuple(dict.fromkeys(columns))
+        self.columns: dict[str, str] = {}
+        for table in self._tables():
+            self.columns |= table.bad_columns | self.columns
 
     @property
     def bytes_read(self) -> int:
@@ -120,8 +121,10 @@ class _Table:
         self._preset = recognise(header, place, reading.preset)
         self._said_by_name = self._preset.from_name(name)
         self._is_said_twice = not header.isdisjoint(self._said_by_name)
-        columns = (column for column in self._said_by_name if column not in header)
-        self.bad_columns = (*self._csv.columns, *columns)
+        written = dict(zip(self._csv.header, self._csv.columns, strict=True))
+        self.bad_columns = written | {
+            column: column for column in self._said_by_name if column not in written
+        }
         missing = self._preset.needs - header - self._said_by_name.keys()
         if missing:
             raise InputError(place, _not_said(self._preset, missing))
@@ -141,10 +144,8 @@ class _Table:
                     cells = {**cells, **self._said_by_name}
                 yield Good(name, row.line, (read(cells),))
             except InputError as problem:
-                written = {
-                    **self._said_by_name,
-                    **dict(zip(self._csv.columns, row.raw, strict=False)),
-                }
+                cells_written = dict(zip(self._csv.header, row.raw, strict=False))
+                written = {**self._said_by_name, **cells_written}
                 address = _address_in(cells, self._preset.emails)
                 yield Bad(name, row.line, problem, written, "", address)
 
