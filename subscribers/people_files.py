@@ -1,5 +1,6 @@
 """A file of people, whatever its form: CSV, a ZIP of CSV files, or our JSON lines."""
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from subscribers.zip_files import ZipOfTables, is_zip
 
 _MAX_LEVELS = of.MAX_LEVELS + 5
 """Of a line: attributes stand in a person, those of evidence in a subscription."""
-_JSON_STARTS = (b"{", b"\xef\xbb\xbf{")
+_ENOUGH_BYTES = 100
+"""To see what a file is, also behind an empty line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +77,9 @@ class PeopleFile:
         self._stream = stream
         self._name = name
         self._reading = reading
-        start = stream.peek(4)
+        start = stream.peek(_ENOUGH_BYTES)
         self._zip = ZipOfTables(stream, name) if is_zip(start) else None
-        self.is_json = start.startswith(_JSON_STARTS)
+        self.is_json = start.removeprefix(BOM_UTF8).lstrip().startswith(b"{")
         self._table = None if self._zip or self.is_json else _Table(stream, name, reading)
         if self.is_json and (reading.preset not in ("", "own") or reading.columns):
             raise InputError(name, "expected a CSV file for --preset and --map, found JSON lines")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -139,15 +140,36 @@ def read_object(person: Mapping[str, Any]) -> list[ImportedSubscriber]:
     """A line of our JSON lines: a person once for each subscription, or once with none."""
     members = _members(person)
     subscriptions = members.pop("subscriptions", None)
-    row = _as_row(members)
     if subscriptions is None:
-        return [_read(row)]
+        return [_read_members(members)]
     if not isinstance(subscriptions, list) or not all(isinstance(s, dict) for s in subscriptions):
         raise InputError("subscriptions", "expected a list of JSON objects")
-    rows = [row | _as_row(_members(subscription)) for subscription in subscriptions]
-    for each in rows:
-        each.pop("subscriptions", None)
-    return [_read(each) for each in rows or [row | {"list": ""}]]
+    each = [members | _members(subscription) for subscription in subscriptions]
+    return [_read_members(found) for found in each or [members | {"list": ""}]]
+
+
+def _read_members(members: Mapping[str, Any]) -> ImportedSubscriber:
+    """As a CSV file's row without blanks around; what is unknown is an attribute of its type."""
+    row, others = {}, {}
+    for name, value in members.items():
+        if name in UNDERSTOOD:
+            row[name] = _as_text(name, value).strip()
+        elif name not in _NO_ATTRIBUTES:
+            others[name] = _as_attribute(name, value)
+    person = _read(row)
+    others = {name: value for name, value in others.items() if value not in (None, "")}
+    return replace(person, attributes={**others, **person.attributes}) if others else person
+
+
+_NO_ATTRIBUTES = ("error", "subscriptions")
+
+
+def _as_attribute(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, (dict, list)) and of.json_value(json.dumps(value)) is None:
+        raise InputError(name, f"expected a JSON value of at most {of.MAX_LEVELS} levels")
+    return value
 
 
 def _members(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,11 +185,6 @@ def _members(found: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _called = lru_cache(1_000)(normalised)
-
-
-def _as_row(members: Mapping[str, Any]) -> dict[str, str]:
-    """A line's members as the CSV file has them: without blanks around."""
-    return {name: _as_text(name, value).strip() for name, value in members.items()}
 
 
 def _as_text(name: str, value: object) -> str:

@@ -286,3 +286,15 @@ def test_a_tag_of_any_length_is_read() -> None:
     """How long a cell of a CSV file may be is set only once such a file is opened."""
     (tag,) = cells.tags('"' + "x" * 200_000)
     assert tag.strip('"') == "x" * 200_000
+
+
+def test_members_of_json_that_nobody_knows_keep_their_type(tmp_path: Path) -> None:
+    file = tmp_path / "people.jsonl"
+    file.write_text(
+        '\n {"email": "ada@example.org", "age": 5, "vip": false, "pets": ["cat"], "city": " Rom ",'
+        ' "none": null, "error": "was bad", "attributes": {"vip": true}}\n'
+    )
+    (ada,) = people_of(file)
+    assert ada.attributes == {"age": 5, "vip": True, "pets": ["cat"], "city": "Rom"}
+    file.write_text(f'{{"email": "ada@example.org", "deep": {_nested(51)}}}')
+    assert problems_of(file) == ["deep: expected a JSON value of at most 50 levels"]
