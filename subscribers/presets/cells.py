@@ -4,16 +4,20 @@ import csv
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parseaddr
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from typing import Any, NoReturn, TypeVar
+from zoneinfo import available_timezones
 
 from newsletter.core.errors import InputError
 from newsletter.mail.address import Address
+from subscribers import details
+from subscribers.details import BREAKING
 from subscribers.imported import Cells, ImportedSuppression
 from subscribers.models import MAX_NAME_CHARACTERS, SubscriptionStatus, SuppressionReason
 
@@ -49,7 +53,24 @@ def mailbox(cells: Cells, column: str) -> tuple[str, Address]:
 
 
 def shortened(name: str) -> str:
-    return name[:MAX_NAME_CHARACTERS]
+    """The name, not too long, and without line breaks and other control characters."""
+    if not name.isprintable():
+        breaking = (" " if unicodedata.category(c) in BREAKING else c for c in name)
+        name = " ".join("".join(breaking).split())
+    return name[:MAX_NAME_CHARACTERS].strip()
+
+
+locale = lru_cache(1_000)(details.locale)
+
+
+@lru_cache(1_000)
+def time_zone(text: str) -> str:
+    """A time zone's name in its usual spelling; other systems write `Europe/london`."""
+    return details.time_zone(ZONES.get(text.lower(), text))
+
+
+ZONES = {zone.lower(): zone for zone in available_timezones()}
+"""Time zones by their names in small letters."""
 
 
 def full_name(cells: Cells, *columns: str) -> str:

@@ -1,7 +1,5 @@
 """Mailchimp: three files in a ZIP; which of them a row stands in is its status."""
 
-from zoneinfo import available_timezones
-
 from subscribers.imported import Cells, ImportedSubscriber, ImportedSubscription, Preset
 from subscribers.presets import cells as of
 from subscribers.presets.file_names import status_in
@@ -42,14 +40,10 @@ def _read(row: Cells) -> ImportedSubscriber:
             confirm_ip=row.get("confirm_ip", ""),
         ),
         name=of.full_name(row, "first_name", "last_name") or of.shortened(shown_name),
-        time_zone=_ZONES.get(row.get("timezone", "").lower(), ""),
+        time_zone=of.ZONES.get(row.get("timezone", "").lower(), ""),
         attributes=of.attributes(row, _USED, "tags"),
         suppressions=suppressions,
     )
-
-
-_ZONES = {zone.lower(): zone for zone in available_timezones()}
-"""Mailchimp writes `Europe/London` as `Europe/london`."""
 
 
 def _status_in(file_name: str) -> Cells:

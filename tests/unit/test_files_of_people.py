@@ -298,3 +298,30 @@ def test_members_of_json_that_nobody_knows_keep_their_type(tmp_path: Path) -> No
     assert ada.attributes == {"age": 5, "vip": True, "pets": ["cat"], "city": "Rom"}
     file.write_text(f'{{"email": "ada@example.org", "deep": {_nested(51)}}}')
     assert problems_of(file) == ["deep: expected a JSON value of at most 50 levels"]
+
+
+def test_names_are_tidied_and_languages_and_time_zones_are_spelt_as_usual(tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(
+        "email,name,locale,time_zone\n"
+        'ada@example.org,"Ada\r\n\x07 Reader\u2028",pt_br,europe/london\n'
+        f"bob@example.org,{'x' * 199} y,,\n"
+    )
+    ada, bob = people_of(file)
+    assert (ada.name, ada.locale, ada.time_zone) == ("Ada Reader", "pt-BR", "Europe/London")
+    assert bob.name == "x" * 199
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ("locale", "locale: expected a language such as en, pt-BR or zh-Hant"),
+        ("time_zone", "time_zone: expected a time zone such as Europe/London"),
+    ],
+)
+def test_a_language_or_time_zone_that_is_none_is_a_bad_row(
+    tmp_path: Path, column: str, expected: str
+) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(f"email,{column}\nada@example.org,The Moon\n")
+    assert problems_of(file) == [expected]
