@@ -27,7 +27,7 @@ class BadRows:
 
     def __init__(self, file: PeopleFile, path: Path) -> None:
         self.path = path
-        self._columns = tuple(column for column in file.columns if column != "error")
+        self._columns = {name: text for name, text in file.columns.items() if name != "error"}
         self._lines: JsonLinesWriter | None = None
         self._table: CsvWriter | None = None
         self._is_json = file.is_json
@@ -37,7 +37,7 @@ class BadRows:
             self._add_line(row)
             return
         if self._table is None:
-            self._table = CsvWriter(self.path, (*self._columns, "error"))
+            self._table = CsvWriter(self.path, (*self._columns.values(), "error"))
         cells = [row.cells.get(column, "") for column in self._columns]
         self._table.write([*cells, str(row.problem)])
 

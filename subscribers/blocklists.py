@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from io import BufferedReader, BytesIO
 from itertools import islice
@@ -20,6 +20,7 @@ from newsletter.core.errors import InputError
 from subscribers.csv_files import MAX_ROW_BYTES, CsvFile, Row
 from subscribers.lists import slugs_of_lists
 from subscribers.models import EVERYWHERE, SuppressionReason
+from subscribers.presets.cells import moment
 from subscribers.suppressions import SuppressionRow, each_suppression, parse_key, suppress_all
 from subscribers.whole_files import CsvWriter
 
@@ -208,11 +209,4 @@ def _reason(text: str) -> SuppressionReason:
 
 def _time(cells: Mapping[str, str]) -> datetime:
     column = next((name for name in _TIME_COLUMNS if cells.get(name)), None)
-    if column is None:
-        return now()
-    try:
-        moment = datetime.fromisoformat(cells[column])
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
-        expected = "expected a time such as 2026-06-17T08:00:00+00:00"
-        raise InputError(column, f"{expected}, found {cells[column][:60]!r}") from None
+    return moment(column, cells[column]) if column else now()

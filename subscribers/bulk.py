@@ -17,7 +17,7 @@ PEOPLE = (
 )
 SUBSCRIPTIONS = (
     *("subscriber_id", "list_id", "status", "tracking_consent"),
-    *("subscribed_at", "confirmed_at", "unsubscribed_at", "paused_until"),
+    *("subscribed_at", "confirmed_at", "unsubscribed_at", "paused_until", "answers"),
 )
 EVENTS = (
     *("subscriber_id", "list_id", "change", "at", "method", "source"),

@@ -16,7 +16,7 @@ _LANGUAGE = re.compile(
 """Language, script, region, variants (RFC 5646 section 2.1); what nobody reads mail in is out."""
 
 _LONGEST_LANGUAGE = 35
-_BREAKING = ("Cc", "Cs", "Zl", "Zp")
+BREAKING = ("Cc", "Cs", "Zl", "Zp")
 """Categories of characters that break a line or are none."""
 
 _NO_PLACES = ("Etc/", "SystemV/", "posix/", "right/", "US/")
@@ -50,7 +50,7 @@ def name(text: str) -> str:
     shown = " ".join(text.split())
     if len(shown) > MAX_NAME_CHARACTERS:
         raise InputError("name", f"expected at most {MAX_NAME_CHARACTERS} characters")
-    if any(unicodedata.category(character) in _BREAKING for character in shown):
+    if any(unicodedata.category(character) in BREAKING for character in shown):
         raise InputError("name", "expected letters, not control characters")
     return shown
 

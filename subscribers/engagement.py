@@ -1,6 +1,6 @@
 """What readers who agreed did last: the one stored projection, written by tracking."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -55,6 +55,18 @@ def forget(session: Session, subscriber_id: int, list_id: int) -> None:
             Engagement.subscriber_id == subscriber_id,
             Engagement.newsletter_id == newsletter.scalar_subquery(),
         )
+    )
+
+
+def forget_all(session: Session, subscriber_ids: Collection[int], list_id: int) -> None:
+    """As `forget`, of many at once."""
+    newsletter = select(SubscriberList.newsletter_id).where(SubscriberList.id == list_id)
+    session.execute(
+        delete(Engagement).where(
+            Engagement.subscriber_id.in_(subscriber_ids),
+            Engagement.newsletter_id == newsletter.scalar_subquery(),
+        ),
+        execution_options={"synchronize_session": False},
     )
 
 

@@ -110,6 +110,7 @@ class _Standing:
             "paused_until": row.paused_until,
             "evidence": self.events[0].wording if self.events else "",
             "history": [_event(each) for each in self.events],
+            "answers": row.answers,
         }
 
     def _suppression(self, found: Any) -> dict[str, Any]:
@@ -151,7 +152,7 @@ def _rows(chosen: Selection) -> Select[Any]:
         *(Subscriber.locale, Subscriber.time_zone, Subscriber.attributes, Subscriber.created_at),
         *(Subscription.list_id, Subscription.status, Subscription.tracking_consent),
         *(Subscription.subscribed_at, Subscription.confirmed_at),
-        *(Subscription.unsubscribed_at, Subscription.paused_until),
+        *(Subscription.unsubscribed_at, Subscription.paused_until, Subscription.answers),
     ).join(Subscription, Subscription.subscriber_id == Subscriber.id, isouter=everybody)
     if chosen.list_id is not None:
         rows = rows.where(Subscription.list_id == chosen.list_id)

@@ -54,6 +54,7 @@ class ImportedSubscription:
         opt_in_ip: from where they agreed.
         confirm_ip: from where they confirmed, at `confirmed_at`.
         evidence: the file's own words on how consent was given.
+        answers: what they typed into the sign-up form; becomes theirs once they confirm.
         history: all evidence there is, word for word; then nothing is made up from the above.
     """
 
@@ -68,6 +69,7 @@ class ImportedSubscription:
     opt_in_ip: str = ""
     confirm_ip: str = ""
     evidence: str = ""
+    answers: Mapping[str, str] = field(default_factory=dict)
     history: tuple[ImportedEvent, ...] = ()
 
 
@@ -105,17 +107,18 @@ class Preset:
 
     Attributes:
         known_by: columns that only this system's files have; all of one of these sets are there.
-        email: the column of the address.
+        emails: where the address is: the first of these columns that the file has.
         read: a row -> ImportedSubscriber, or InputError whose place is the column.
         needs: columns without which such a file would be misunderstood.
+        understood: columns whose meaning is known; any other is an attribute, unless it may say
+            who left.
         from_name: cells that the file's name stands for.
-        doubtful: columns that may say who left, in words that are not known here.
     """
 
     name: str
     known_by: tuple[frozenset[str], ...]
-    email: str
+    emails: tuple[str, ...]
     read: Callable[[Cells], ImportedSubscriber]
+    understood: frozenset[str]
     needs: frozenset[str] = frozenset()
     from_name: Callable[[str], Cells] = _says_nothing
-    doubtful: frozenset[str] = frozenset()

@@ -25,7 +25,7 @@ from subscribers.imported import (
     ImportedSuppression,
 )
 from subscribers.intake import take_in
-from subscribers.models import EVERYWHERE, SubscriptionStatus
+from subscribers.models import EVERYWHERE, SubscriptionStatus, TrackingConsent
 from subscribers.pace import Pace
 from subscribers.people_files import Bad, Good, PeopleFile, Reading, opened
 from subscribers.suppressions import SuppressionRow
@@ -289,6 +289,8 @@ class _Importing:
 
 def _pending(standing: ImportedSubscription) -> ImportedSubscription:
     """Their owner still has to confirm; what the file says of consent is not taken for it."""
+    if standing.tracking_consent is TrackingConsent.GRANTED:
+        standing = replace(standing, tracking_consent=TrackingConsent.UNKNOWN)
     if standing.status is not SubscriptionStatus.ACTIVE:
         return standing
     pending = SubscriptionStatus.PENDING

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
 from newsletter.core.given_rows import any_of
-from subscribers import subscriptions, suppressions
+from subscribers import engagement, subscriptions, suppressions
 from subscribers.bulk import Bulk, Values, as_json, bulk
 from subscribers.fates import Fate, Fates, Incoming
 from subscribers.imported import ImportedSubscriber, ImportedSubscription
@@ -22,9 +22,25 @@ from subscribers.models import (
     SubscriptionStatus,
     TrackingConsent,
 )
+from subscribers.subscriptions import Evidence
 from subscribers.suppressions import SuppressionRow
 
-STATEMENT = "The operator states that these people agreed to be mailed."
+STATEMENTS = {
+    SubscriptionStatus.ACTIVE: "The operator states that these people agreed to be mailed.",
+    SubscriptionStatus.PENDING: "The file says that they asked and have not confirmed.",
+    SubscriptionStatus.UNSUBSCRIBED: "The file says that they left.",
+}
+"""What evidence says where the file has no words of its own."""
+_OF_TRACKING = {
+    TrackingConsent.GRANTED: (
+        ConsentChange.TRACKING_GRANTED,
+        "The file says that they agreed to be measured.",
+    ),
+    TrackingConsent.DENIED: (
+        ConsentChange.TRACKING_DENIED,
+        "The file says that they refused to be measured.",
+    ),
+}
 
 
 def take_in(session: Session, rows: Iterable[Incoming], fates: Fates) -> None:
@@ -153,19 +169,36 @@ class _Part:
             if (person_id, list_id) in added
             for event in self._evidence(standing, row.source)
         )
+        self._forget_engagement(rows, added)
         return added
+
+    def _forget_engagement(
+        self,
+        rows: Iterable[tuple[int, Incoming, int, ImportedSubscription]],
+        added: Collection[tuple[int, int]],
+    ) -> None:
+        """Of those who refuse: they may have agreed on another list of the newsletter."""
+        denied: dict[int, list[int]] = {}
+        for person_id, _, list_id, standing in rows:
+            if (
+                standing.tracking_consent is TrackingConsent.DENIED
+                and (person_id, list_id) in added
+            ):
+                denied.setdefault(list_id, []).append(person_id)
+        for list_id, people in denied.items():
+            engagement.forget_all(self._session, people, list_id)
 
     def _subscription(
         self, subscriber_id: int, list_id: int, standing: ImportedSubscription
     ) -> Values:
-        left = standing.status is SubscriptionStatus.UNSUBSCRIBED
         time = self._bulk.time
         return (
             *(subscriber_id, list_id, standing.status.value, standing.tracking_consent.value),
             self._time(standing.subscribed_at),
             time(standing.confirmed_at),
-            self._time(standing.unsubscribed_at) if left else None,
+            self._left_at(standing),
             time(standing.paused_until),
+            as_json(standing.answers),
         )
 
     def _evidence(self, standing: ImportedSubscription, source: str) -> Iterator[Values]:
@@ -175,22 +208,17 @@ class _Part:
             words = ("method", "source", "form", "ip", "user_agent", "wording")
             said = (columns[word] for word in words)
             yield (event.change.value, self._time(event.at), *said, event.reason, event.remark)
-        if not standing.history:
-            wording = standing.evidence or STATEMENT
-            for change, at, ip in _changes(standing):
-                moment = self._time(at)
-                yield (
-                    change.value,
-                    moment,
-                    "import",
-                    source[:300],
-                    "",
-                    ip[:45],
-                    "",
-                    wording,
-                    None,
-                    "",
-                )
+        if standing.history:
+            return
+        for change, at, ip, wording in _changes(standing):
+            words = ("import", source[:300], "", ip[:45], "", standing.evidence or wording)
+            yield (change.value, self._time(at), *words, None, "")
+
+    def _left_at(self, standing: ImportedSubscription) -> Any:
+        """Also of whoever came back: when they had left before."""
+        if standing.status is SubscriptionStatus.UNSUBSCRIBED:
+            return self._time(standing.unsubscribed_at)
+        return self._bulk.time(standing.unsubscribed_at)
 
     def _time(self, moment: datetime | None) -> Any:
         """A value for the database; what the file does not say is now."""
@@ -202,7 +230,8 @@ class _Part:
         assert standing
         if standing.tracking_consent is TrackingConsent.DENIED is not known.tracking_consent:
             subscription = self._session.get_one(Subscription, known.id)
-            evidence = _statement(row, standing)
+            _, wording = _OF_TRACKING[TrackingConsent.DENIED]
+            evidence = _statement(row.source, standing, wording)
             subscriptions.set_tracking_consent(
                 self._session, subscription, TrackingConsent.DENIED, evidence
             )
@@ -211,7 +240,8 @@ class _Part:
             return Fate.PRESENT if same else Fate.KEPT_UNSUBSCRIBED
         if standing.status is SubscriptionStatus.UNSUBSCRIBED:
             subscription = self._session.get_one(Subscription, known.id)
-            subscriptions.end(self._session, subscription, _statement(row, standing))
+            evidence = _statement(row.source, standing, STATEMENTS[standing.status])
+            subscriptions.end(self._session, subscription, evidence)
             return Fate.ENDED
         return Fate.PRESENT
 
@@ -250,20 +280,23 @@ class _Covered:
 
 def _changes(
     standing: ImportedSubscription,
-) -> Iterator[tuple[ConsentChange, datetime | None, str]]:
-    """(change, when if the file says, IP address): how it came to stand as it does."""
+) -> Iterator[tuple[ConsentChange, datetime | None, str, str]]:
+    """(change, when if the file says, IP address, wording): how it came to stand as it does."""
     left = standing.status is SubscriptionStatus.UNSUBSCRIBED
-    if standing.opt_in_at or not (left or standing.confirmed_at):
-        asked = standing.status is SubscriptionStatus.PENDING or standing.confirmed_at
-        change = ConsentChange.REQUESTED if asked else ConsentChange.SUBSCRIBED
-        yield change, standing.opt_in_at, standing.opt_in_ip
-    if standing.confirmed_at:
-        yield ConsentChange.CONFIRMED, standing.confirmed_at, standing.confirm_ip
+    wording = STATEMENTS[standing.status]
+    is_pending = standing.status is SubscriptionStatus.PENDING
+    confirmed = standing.confirmed_at or (standing.confirm_ip and not is_pending)
+    if standing.opt_in_at or standing.opt_in_ip or not (left or confirmed):
+        change = ConsentChange.REQUESTED if is_pending or confirmed else ConsentChange.SUBSCRIBED
+        yield change, standing.opt_in_at, standing.opt_in_ip, wording
+    if confirmed:
+        yield ConsentChange.CONFIRMED, standing.confirmed_at, standing.confirm_ip, wording
     if left:
-        yield ConsentChange.UNSUBSCRIBED, standing.unsubscribed_at, ""
+        yield ConsentChange.UNSUBSCRIBED, standing.unsubscribed_at, "", wording
+    if standing.tracking_consent in _OF_TRACKING:
+        change, wording = _OF_TRACKING[standing.tracking_consent]
+        yield change, None, "", wording
 
 
-def _statement(row: Incoming, standing: ImportedSubscription) -> subscriptions.Evidence:
-    return subscriptions.Evidence(
-        method="import", source=row.source, wording=standing.evidence or STATEMENT
-    )
+def _statement(source: str, standing: ImportedSubscription, wording: str) -> Evidence:
+    return Evidence(method="import", source=source, wording=standing.evidence or wording)

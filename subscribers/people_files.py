@@ -1,5 +1,6 @@
 """A file of people, whatever its form: CSV, a ZIP of CSV files, or our JSON lines."""
 
+from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,15 +10,20 @@ from typing import Any, NamedTuple
 
 from newsletter.core.errors import InputError
 from newsletter.mail.address import Address, AddressError
-from subscribers.csv_files import ByteLines, CsvFile, text_lines
+from subscribers.csv_files import ByteLines, CsvFile, normalised, text_lines
 from subscribers.imported import Cells, ImportedSubscriber, Preset
 from subscribers.presets import cells as of
+from subscribers.presets.doubtful import DOUBTFUL, in_doubt
+from subscribers.presets.file_names import THEY_LEFT, status_in
 from subscribers.presets.mapping import Mapped
-from subscribers.presets.own import read_object
+from subscribers.presets.own import OWN, read_object
 from subscribers.presets.recognise import recognise
 from subscribers.zip_files import ZipOfTables, is_zip
 
-_JSON_STARTS = (b"{", b"\xef\xbb\xbf{")
+_MAX_LEVELS = of.MAX_LEVELS + 5
+"""Of a line: attributes stand in a person, those of evidence in a subscription."""
+_ENOUGH_BYTES = 100
+"""To see what a file is, also behind an empty line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,7 @@ class Bad:
     """A row or line that was not.
 
     Attributes:
-        cells: by column as written; a line of JSON has none.
+        cells: as they stood, by normalised column; a line of JSON has none.
         text: the line, of a file of JSON lines.
         address: its owner's, if that much could be read.
     """
@@ -64,22 +70,23 @@ class PeopleFile:
 
     Attributes:
         is_json: JSON lines, not CSV.
-        columns: of bad rows, as written; none for JSON lines.
+        columns: of bad rows, normalised -> as written first; none for JSON lines.
     """
 
     def __init__(self, stream: BufferedReader, name: str, reading: Reading) -> None:
         self._stream = stream
         self._name = name
         self._reading = reading
-        start = stream.peek(4)
+        start = stream.peek(_ENOUGH_BYTES)
         self._zip = ZipOfTables(stream, name) if is_zip(start) else None
-        self.is_json = start.startswith(_JSON_STARTS)
+        self.is_json = start.removeprefix(BOM_UTF8).lstrip().startswith(b"{")
         self._table = None if self._zip or self.is_json else _Table(stream, name, reading)
         if self.is_json and (reading.preset not in ("", "own") or reading.columns):
             raise InputError(name, "expected a CSV file for --preset and --map, found JSON lines")
         # A file that is none of ours is refused before anything of it is stored.
-        columns = [column for table in self._tables() for column in table.bad_columns]
-        self.columns = tuple(dict.fromkeys(columns))
+        self.columns: dict[str, str] = {}
+        for table in self._tables():
+            self.columns |= table.bad_columns | self.columns
 
     @property
     def bytes_read(self) -> int:
@@ -114,32 +121,49 @@ class _Table:
         self._mapped = Mapped(self._csv, reading.columns or {})
         header = frozenset(self._mapped.header)
         self._preset = recognise(header, place, reading.preset)
-        self._said_by_name = _said_by_name(self._preset, name, header)
-        self.bad_columns = (*self._csv.columns, *self._said_by_name)
+        self._said_by_name = self._preset.from_name(name)
+        self._is_said_twice = not header.isdisjoint(self._said_by_name)
+        written = dict(zip(self._csv.header, self._csv.columns, strict=True))
+        self.bad_columns = written | {
+            column: column for column in self._said_by_name if column not in written
+        }
         missing = self._preset.needs - header - self._said_by_name.keys()
         if missing:
             raise InputError(place, _not_said(self._preset, missing))
-        for column in sorted(self._preset.doubtful & header):
-            raise InputError(place, _in_doubt(column))
+        if self._preset is OWN and "status" not in header and status_in(name) in THEY_LEFT:
+            raise InputError(place, _said_by_name_alone(name))
+        for column in sorted((DOUBTFUL & header) - self._preset.understood):
+            raise InputError(place, in_doubt(column))
 
     def rows(self) -> Iterator[Good | Bad]:
         name, read, cells_of = self._csv.name, self._preset.read, self._mapped.cells
         for row in self._csv.rows():
             cells = cells_of(row.cells)
-            if self._said_by_name:
-                cells = {**cells, **self._said_by_name}
             try:
+                if self._is_said_twice:
+                    _check_same(cells, self._said_by_name)
+                if self._said_by_name:
+                    cells = {**cells, **self._said_by_name}
                 yield Good(name, row.line, (read(cells),))
             except InputError as problem:
-                written = dict(zip(self._csv.columns, row.raw, strict=False)) | self._said_by_name
-                address = _address_in(cells, self._preset.email)
+                cells_written = dict(zip(self._csv.header, row.raw, strict=False))
+                written = {**self._said_by_name, **cells_written}
+                address = _address_in(cells, self._preset.emails)
                 yield Bad(name, row.line, problem, written, "", address)
 
 
-def _said_by_name(preset: Preset, name: str, header: frozenset[str]) -> dict[str, str]:
-    return {
-        column: value for column, value in preset.from_name(name).items() if column not in header
-    }
+def _said_by_name_alone(name: str) -> str:
+    return (
+        f"expected a column `status`, as the file's name says {status_in(name)}; "
+        "name the file otherwise if that says nothing of the people in it"
+    )
+
+
+def _check_same(cells: Cells, said_by_name: Cells) -> None:
+    """A row's own word is not overruled, and neither is that of the file's name."""
+    for column, value in said_by_name.items():
+        if cells[column].lower() not in ("", value):
+            raise InputError(column, f"{cells[column]!r}, but the file's name says {value}")
 
 
 def _not_said(preset: Preset, missing: frozenset[str]) -> str:
@@ -149,33 +173,30 @@ def _not_said(preset: Preset, missing: frozenset[str]) -> str:
     return expected
 
 
-def _in_doubt(column: str) -> str:
-    """As an attribute it would be read by nobody, and people who left would be mailed."""
-    return (
-        f"column `{column}` may say who left: make it a column `status` of pending, active and "
-        f"unsubscribed, or leave it out by --map '{column}=-'"
-    )
-
-
 def _json_rows(stream: ByteLines, name: str) -> Iterator[Good | Bad]:
     for number, line in text_lines(stream, name):
         text = line.strip()
         if not text:
             continue
-        person: Any = of.json_value(text)
+        person: Any = of.json_value(text, _MAX_LEVELS)
         try:
             if not isinstance(person, dict):
                 raise InputError("line", "expected a JSON object for one person")  # noqa: TRY301
             yield Good(name, number, read_object(person))
         except InputError as problem:
-            email = person.get("email") if isinstance(person, dict) else None
-            address = _address_in({"email": str(email or "")}, "email")
-            yield Bad(name, number, problem, {}, text, address)
+            yield Bad(name, number, problem, {}, text, _address_of(person))
 
 
-def _address_in(cells: Cells, column: str) -> Address | None:
+def _address_of(person: Any) -> Address | None:
+    if not isinstance(person, dict):
+        return None
+    emails = [value for name, value in person.items() if normalised(name) == "email"]
+    return _address_in({"email": str(emails[0])}, OWN.emails) if emails else None
+
+
+def _address_in(cells: Cells, columns: Sequence[str]) -> Address | None:
     try:
-        return of.mailbox(cells, column)[1]
+        return of.mailbox(cells, next(column for column in columns if column in cells))[1]
     except AddressError:
         return None
 

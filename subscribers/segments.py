@@ -165,23 +165,22 @@ def _saved(session: Session, lists: Sequence[SubscriberList], slug: str) -> Sequ
     return session.scalars(found.order_by(Segment.list_id)).all()
 
 
-def _slug_or_nothing(text: str) -> str:
-    try:
-        return slugify(text)
-    except InputError:
-        return ""
-
-
 def _by_name(
     session: Session, lists: Sequence[SubscriberList], text: str, mistake: SegmentError
 ) -> Filter:
-    """What a text means that is no filter, for the reason that is raised unless it is a name."""
-    saved = {segment.text for segment in _saved(session, lists, _slug_or_nothing(text))}
+    """What a text means that is no filter, for the reason that is raised unless it is a name.
+
+    A name counts as it is written, or its slug: `!paying` is no other spelling of `paying`.
+    """
+    named = text.strip().casefold()
+    there = [found for each in lists for found in list_segments(session, each)]
+    saved = {found.text for found in there if named in (found.slug, found.name.casefold())}
     if len(saved) > 1:
         raise RefusedError(f"the lists have different segments named {text!r}: write out one")
     if saved:
         return parse(saved.pop())
-    if text.translate(str.maketrans("-_ ", "aaa")).isalnum():
+    began_well = bool(text[: mistake.offset].strip())
+    if not began_well and text.translate(str.maketrans("-_ ", "aaa")).isalnum():
         raise _not_found(session, lists, text) from None
     raise mistake
 

@@ -52,7 +52,7 @@ class Evidence:
     def to_columns(self) -> dict[str, str]:
         """As the columns of a ConsentEvent, none longer than there is room."""
         return {
-            "method": self.method,
+            "method": self.method[:40],
             "source": self.source[:300],
             "wording": self.wording,
             "form": self.form[:80],

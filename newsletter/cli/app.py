@@ -74,6 +74,7 @@ def _options(
 def main() -> None:
     """Run the command; a person's mistake ends in one sentence and exit code 1 or 2."""
     output.show_everything()
+    _check_arguments()
     try:
         app()
     except ConfigurationError as error:
@@ -88,6 +89,14 @@ def main() -> None:
         if error.filename is None:
             raise
         _end(f"{str(error.filename)[:_LONGEST_NAME]}: {error.strerror}", 1)
+
+
+def _check_arguments() -> None:
+    """Before anything is done with them: bytes that are no text can be neither kept nor shown."""
+    try:
+        "".join(sys.argv[1:]).encode()
+    except UnicodeEncodeError:
+        _end("arguments: expected UTF-8", 2)
 
 
 def _end(problem: object, code: int) -> NoReturn:

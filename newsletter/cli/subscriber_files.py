@@ -35,7 +35,11 @@ def import_(
     *,
     list_name: Annotated[
         str,
-        typer.Option("--list", help="The list; made if it is new. For rows that name none."),
+        typer.Option(
+            "--list",
+            help="The list; made if it is new. For rows that name none; "
+            "an empty cell `list` without a status means no list at all.",
+        ),
     ] = "",
     preset: Annotated[
         str,

@@ -15,7 +15,7 @@ _TYPE = {
 _USED = frozenset(
     (
         *("id", "email_address", "type", "tags", "metadata", "creation_date", "last_open_date"),
-        *("last_click_date", "unsubscription_date", "ip_address", "secondary_id", "error"),
+        *("last_click_date", "unsubscription_date", "ip_address", "secondary_id"),
     )
 )
 
@@ -44,6 +44,7 @@ def _read(row: Cells) -> ImportedSubscriber:
 BUTTONDOWN = Preset(
     "buttondown",
     (frozenset(("email_address", "type", "creation_date")),),
-    "email_address",
+    ("email_address",),
     _read,
+    _USED,
 )

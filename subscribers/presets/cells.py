@@ -1,17 +1,23 @@
 """What the cells of a file mean: addresses, names, times, choices, JSON, tags."""
 
+import csv
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parseaddr
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
+from itertools import chain
 from typing import Any, NoReturn, TypeVar
+from zoneinfo import available_timezones
 
 from newsletter.core.errors import InputError
 from newsletter.mail.address import Address
+from subscribers import details
+from subscribers.details import BREAKING
 from subscribers.imported import Cells, ImportedSuppression
 from subscribers.models import MAX_NAME_CHARACTERS, SubscriptionStatus, SuppressionReason
 
@@ -34,6 +40,8 @@ GONE = _suppressed(SuppressionReason.GONE)
 COMPLAINED = _suppressed(SuppressionReason.COMPLAINT)
 BLOCKED = _suppressed(SuppressionReason.MANUAL)
 
+MAX_LEVELS = 50
+"""Of JSON, one inside the other."""
 _GO_TIME = re.compile(r" ?(?:UTC|\+0000 UTC|\+0000)$")
 
 
@@ -45,7 +53,24 @@ def mailbox(cells: Cells, column: str) -> tuple[str, Address]:
 
 
 def shortened(name: str) -> str:
-    return name[:MAX_NAME_CHARACTERS]
+    """The name, not too long, and without line breaks and other control characters."""
+    if not name.isprintable():
+        breaking = (" " if unicodedata.category(c) in BREAKING else c for c in name)
+        name = " ".join("".join(breaking).split())
+    return name[:MAX_NAME_CHARACTERS].strip()
+
+
+locale = lru_cache(1_000)(details.locale)
+
+
+@lru_cache(1_000)
+def time_zone(text: str) -> str:
+    """A time zone's name in its usual spelling; other systems write `Europe/london`."""
+    return details.time_zone(ZONES.get(text.lower(), text))
+
+
+ZONES = {zone.lower(): zone for zone in available_timezones()}
+"""Time zones by their names in small letters."""
 
 
 def full_name(cells: Cells, *columns: str) -> str:
@@ -97,11 +122,20 @@ def moment(place: str, text: str) -> datetime:
     """A time in ISO 8601, or as Go and Ruby print it."""
     try:
         found = datetime.fromisoformat(_GO_TIME.sub("+00:00", text) if text[-1] in "C0" else text)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        in_utc = (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError, IndexError):
+        in_utc = None
+    if in_utc is None or not _FIRST_YEAR <= in_utc.year <= _LAST_YEAR:
         raise InputError(
-            place, f"expected a time such as 2026-06-17T08:00:00+00:00, found {text!r}"
-        ) from None
+            place,
+            "expected a time such as 2026-06-17T08:00:00+00:00 "
+            f"in the years {_FIRST_YEAR} to {_LAST_YEAR}, found {text!r}",
+        )
+    return in_utc
+
+
+_FIRST_YEAR, _LAST_YEAR = 1900, 2199
+"""Others are a slip of the finger, and some day one too many is added to them."""
 
 
 def json_object(column: str, text: str) -> dict[str, Any]:
@@ -110,12 +144,17 @@ def json_object(column: str, text: str) -> dict[str, Any]:
         return {}
     value = json_value(text)
     if not isinstance(value, dict):
-        raise InputError(column, 'expected a JSON object, such as {"plan": "pro"}')
+        raise InputError(
+            column,
+            f'expected a JSON object of at most {MAX_LEVELS} levels, such as {{"plan": "pro"}}',
+        )
     return value
 
 
-def json_value(text: str) -> Any:
+def json_value(text: str, most_levels: int = MAX_LEVELS) -> Any:
     """A JSON value that every database takes, else None."""
+    if _is_deeper(text, most_levels):
+        return None
     try:
         value = _JSON.decode(text)
         if "\\u" in text:
@@ -123,6 +162,22 @@ def json_value(text: str) -> Any:
     except (ValueError, RecursionError):
         return None
     return None if "\\u0000" in text else value
+
+
+def _is_deeper(text: str, most_levels: int) -> bool:
+    """What is read without an end of the stack may still meet it when it is written."""
+    if text.count("{") + text.count("[") <= most_levels:
+        return False
+    level = 0
+    for bracket in _BRACKETS.findall(_STRING.sub("", text)):
+        level += 1 if bracket in "{[" else -1
+        if level > most_levels:
+            return True
+    return False
+
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*+"?')
+_BRACKETS = re.compile(r"[{}\[\]]")
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -142,16 +197,29 @@ def tags(text: str) -> list[str]:
     if not text:
         return []
     given = json_value(text) if text.startswith("[") else None
-    words = given if isinstance(given, list) else text.split(",")
+    words = given if isinstance(given, list) else _between_commas(text)
     named = (word["name"] if isinstance(word, dict) and "name" in word else word for word in words)
-    return list(dict.fromkeys(filter(None, (str(word).strip().strip('"') for word in named))))
+    return list(dict.fromkeys(filter(None, (str(word).strip() for word in named))))
+
+
+def _between_commas(text: str) -> list[str]:
+    if '"' not in text:
+        return text.split(",")
+    try:
+        return list(chain(*csv.reader(text.splitlines(), skipinitialspace=True)))
+    except csv.Error:  # a tag of a hundred thousand characters, in JSON lines
+        return text.split(",")
 
 
 def attributes(cells: Cells, used: frozenset[str], tagged: str = "") -> dict[str, Any]:
-    """What other columns hold, by their names, and the tags of the column called `tagged`."""
+    """What other columns hold, by their names, and the tags of the column called `tagged`.
+
+    Why a row was bad, in the file of those, is nothing about its person.
+    """
     found: dict[str, Any] = {
         column: text for column, text in cells.items() if text and column and column not in used
     }
+    found.pop("error", None)
     if tagged and (words := tags(cells.get(tagged, ""))):
         found["tags"] = words
     return found

@@ -27,4 +27,4 @@ def _read(row: Cells) -> ImportedSubscriber:
     )
 
 
-GHOST = Preset("ghost", (frozenset(("email", "subscribed_to_emails")),), "email", _read)
+GHOST = Preset("ghost", (frozenset(("email", "subscribed_to_emails")),), ("email",), _read, _USED)

@@ -20,5 +20,9 @@ def _read(row: Cells) -> ImportedSubscriber:
 
 
 KEILA = Preset(
-    "keila", (frozenset(("email", "first_name", "last_name", "data", "status")),), "email", _read
+    "keila",
+    (frozenset(("email", "first_name", "last_name", "data", "status")),),
+    ("email",),
+    _read,
+    _USED,
 )

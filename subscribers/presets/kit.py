@@ -36,6 +36,7 @@ KIT = Preset(
         frozenset(("first_name", "email", "created_at", "status")),
         frozenset(("first_name", "email_address", "created_at", "state")),
     ),
-    "email",
+    ("email", "email_address"),
     _read,
+    _USED,
 )

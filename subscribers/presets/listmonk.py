@@ -21,5 +21,5 @@ def _read(row: Cells) -> ImportedSubscriber:
 
 
 LISTMONK = Preset(
-    "listmonk", (frozenset(("uuid", "email", "attributes", "status")),), "email", _read
+    "listmonk", (frozenset(("uuid", "email", "attributes", "status")),), ("email",), _read, _USED
 )

@@ -1,11 +1,8 @@
 """Mailchimp: three files in a ZIP; which of them a row stands in is its status."""
 
-import re
-from pathlib import PurePath
-from zoneinfo import available_timezones
-
 from subscribers.imported import Cells, ImportedSubscriber, ImportedSubscription, Preset
 from subscribers.presets import cells as of
+from subscribers.presets.file_names import status_in
 
 _STATUS = {
     "subscribed": of.ACTIVE,
@@ -13,7 +10,6 @@ _STATUS = {
     "cleaned": of.GONE,
     "nonsubscribed": of.UNSUBSCRIBED,
 }
-_WORD = re.compile(rf"(?<![a-z])({'|'.join(_STATUS)})(?![a-z])", re.IGNORECASE)
 _BOOKKEEPING = (
     *("member_rating", "latitude", "longitude", "gmtoff", "dstoff", "cc", "region"),
     *("last_changed", "leid", "euid", "clean_time", "clean_campaign_title", "clean_campaign_id"),
@@ -22,7 +18,7 @@ _BOOKKEEPING = (
 _USED = frozenset(
     (
         *_BOOKKEEPING,
-        *("email_address", "first_name", "last_name", "status", "tags", "timezone", "error"),
+        *("email_address", "first_name", "last_name", "status", "tags", "timezone"),
         *("optin_time", "optin_ip", "confirm_time", "confirm_ip", "unsub_time"),
     )
 )
@@ -44,26 +40,23 @@ def _read(row: Cells) -> ImportedSubscriber:
             confirm_ip=row.get("confirm_ip", ""),
         ),
         name=of.full_name(row, "first_name", "last_name") or of.shortened(shown_name),
-        time_zone=_ZONES.get(row.get("timezone", "").lower(), ""),
+        time_zone=of.ZONES.get(row.get("timezone", "").lower(), ""),
         attributes=of.attributes(row, _USED, "tags"),
         suppressions=suppressions,
     )
 
 
-_ZONES = {zone.lower(): zone for zone in available_timezones()}
-"""Mailchimp writes `Europe/London` as `Europe/london`."""
-
-
 def _status_in(file_name: str) -> Cells:
-    found = _WORD.search(PurePath(file_name).name.replace("_", " "))
-    return {"status": found[1].lower()} if found else {}
+    status = status_in(file_name)
+    return {"status": status} if status else {}
 
 
 MAILCHIMP = Preset(
     "mailchimp",
     (frozenset(("email_address", "optin_time", "confirm_time")),),
-    "email_address",
+    ("email_address",),
     _read,
+    _USED | {"unsub_reason"},
     needs=frozenset({"status"}),
     from_name=_status_in,
 )

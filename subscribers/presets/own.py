@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 from newsletter.core.errors import InputError
 from newsletter.core.slug import slugify
+from subscribers.csv_files import normalised
 from subscribers.imported import (
     Cells,
     ImportedEvent,
@@ -25,6 +27,8 @@ from subscribers.models import (
     TrackingConsent,
 )
 from subscribers.presets import cells as of
+from subscribers.presets.doubtful import DOUBTFUL, STATUSES
+from subscribers.sign_up_fields import MAX_ANSWER_CHARACTERS, NAME
 from subscribers.subscriptions import Evidence
 
 EXPORTED = (
@@ -44,6 +48,7 @@ EXPORTED = (
     "suppressed",
     "evidence",
     "history",
+    "answers",
 )
 UNDERSTOOD = frozenset(
     (
@@ -53,14 +58,14 @@ UNDERSTOOD = frozenset(
     )
 )
 """The fields that `--map` can name; a column called otherwise becomes an attribute."""
-_NO_ATTRIBUTES = UNDERSTOOD | {"error"}
-_DOUBTFUL = frozenset(
+OURS_ALONE = frozenset(
     (
-        *("subscribed", "unsubscribed", "subscription_status", "email_status", "state"),
-        *("opt_in", "optin", "opt_out", "optout", "opted_in", "opted_out", "email_disabled"),
-        *("bounced", "complained", "blocked", "blocklisted", "blacklisted"),
+        *("list", "tracking_consent", "subscribed_at", "confirmed_at", "unsubscribed_at"),
+        *("paused_until", "suppressed", "evidence", "history"),
+        *("opt_in_at", "opt_in_ip", "confirm_ip"),
     )
 )
+"""Of these, those that tell our file from another system's with a column `email`."""
 _SUBSCRIPTION = frozenset(
     ("status", "tracking_consent", "subscribed_at", "confirmed_at", "unsubscribed_at")
 )
@@ -69,13 +74,13 @@ _SUBSCRIPTION = frozenset(
 def _read(row: Cells) -> ImportedSubscriber:
     shown_name, address = of.mailbox(row, "email")
     name = row.get("name") or of.full_name(row, "first_name", "last_name") or shown_name
-    attributes = of.attributes(row, _NO_ATTRIBUTES, "tags")
+    attributes = of.attributes(row, UNDERSTOOD, "tags")
     return ImportedSubscriber(
         address=address,
         subscription=_subscription(row),
         name=of.shortened(name),
-        locale=row.get("locale", "")[:35],
-        time_zone=row.get("time_zone", "")[:64],
+        locale=of.locale(row.get("locale", "")),
+        time_zone=of.time_zone(row.get("time_zone", "")),
         attributes=attributes | of.json_object("attributes", row.get("attributes", "")),
         created_at=of.time(row, "created_at"),
         suppressions=_suppressions(row.get("suppressed", "")),
@@ -102,8 +107,20 @@ def _subscription(row: Cells) -> ImportedSubscription | None:
         opt_in_ip=row.get("opt_in_ip", ""),
         confirm_ip=row.get("confirm_ip", ""),
         evidence=row.get("evidence", ""),
+        answers=_answers(row.get("answers", "")),
         history=_history(row.get("history", "")),
     )
+
+
+def _answers(text: str) -> dict[str, str]:
+    answers = of.json_object("answers", text)
+    for key, answer in answers.items():
+        most = MAX_NAME_CHARACTERS if key == NAME else MAX_ANSWER_CHARACTERS
+        if not isinstance(answer, str) or len(answer) > most:
+            raise InputError(
+                "answers", f"expected a JSON object, `{key}` a text of at most {most} characters"
+            )
+    return answers
 
 
 @lru_cache(1_000)
@@ -116,35 +133,68 @@ def _list_name(text: str) -> str:
     return text
 
 
-OWN = Preset("own", (frozenset({"email"}),), "email", _read, doubtful=_DOUBTFUL)
+OWN = Preset("own", (frozenset({"email"}),), ("email",), _read, UNDERSTOOD)
 
 
 def read_object(person: Mapping[str, Any]) -> list[ImportedSubscriber]:
     """A line of our JSON lines: a person once for each subscription, or once with none."""
-    row = {name: _as_cell(name, value) for name, value in person.items()}
-    subscriptions = person.get("subscriptions")
+    members = _members(person)
+    subscriptions = members.pop("subscriptions", None)
     if subscriptions is None:
-        return [_read(row)]
+        return [_read_members(members)]
     if not isinstance(subscriptions, list) or not all(isinstance(s, dict) for s in subscriptions):
         raise InputError("subscriptions", "expected a list of JSON objects")
-    rows = [
-        row | {name: _as_cell(name, value) for name, value in subscription.items()}
-        for subscription in subscriptions
-    ]
-    del row["subscriptions"]
-    for each in rows:
-        each.pop("subscriptions", None)
-    return [_read(each) for each in rows or [row | {"list": ""}]]
+    each = [members | _members(subscription) for subscription in subscriptions]
+    return [_read_members(found) for found in each or [members | {"list": ""}]]
 
 
-def _as_cell(name: str, value: object) -> str:
-    """A member of a JSON object as the CSV file has it."""
+def _read_members(members: Mapping[str, Any]) -> ImportedSubscriber:
+    """As a CSV file's row without blanks around; what is unknown is an attribute of its type."""
+    row, others = {}, {}
+    for name, value in members.items():
+        if name in UNDERSTOOD:
+            row[name] = _as_text(name, value).strip()
+        elif name not in _NO_ATTRIBUTES:
+            others[name] = _as_attribute(name, value)
+    person = _read(row)
+    others = {name: value for name, value in others.items() if value not in (None, "")}
+    return replace(person, attributes={**others, **person.attributes}) if others else person
+
+
+_NO_ATTRIBUTES = ("error", "subscriptions")
+
+
+def _as_attribute(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, (dict, list)) and of.json_value(json.dumps(value)) is None:
+        raise InputError(name, f"expected a JSON value of at most {of.MAX_LEVELS} levels")
+    return value
+
+
+def _members(found: Mapping[str, Any]) -> dict[str, Any]:
+    """An object's members, called as a CSV file's columns are."""
+    members = {_called(name): value for name, value in found.items()}
+    if len(members) < len(found):
+        names = [_called(name) for name in found]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InputError("line", f"`{twice}` stands there twice")
+    for name in sorted(DOUBTFUL & members.keys()):
+        raise InputError(name, f"may say who left: say it as `status` {STATUSES}, or leave it out")
+    return members
+
+
+_called = lru_cache(1_000)(normalised)
+
+
+def _as_text(name: str, value: object) -> str:
+    """A member of a JSON object, word for word."""
     if value is None:
         return ""
     if isinstance(value, str):
         if "\0" in value:
             raise InputError(name, "a NUL character: this is not text")
-        return value.strip()
+        return value
     return json.dumps(value)
 
 
@@ -208,4 +258,4 @@ def _objects(column: str, text: str) -> list[dict[str, str]]:
     value = of.json_value(text)
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
         raise InputError(column, "expected a JSON list of objects")
-    return [{name: _as_cell(name, member) for name, member in each.items()} for each in value]
+    return [{name: _as_text(name, member) for name, member in each.items()} for each in value]

@@ -8,7 +8,7 @@ from subscribers.presets.keila import KEILA
 from subscribers.presets.kit import KIT
 from subscribers.presets.listmonk import LISTMONK
 from subscribers.presets.mailchimp import MAILCHIMP
-from subscribers.presets.own import OWN
+from subscribers.presets.own import OURS_ALONE, OWN
 from subscribers.presets.substack import SUBSTACK
 
 PRESETS = (LISTMONK, KEILA, GHOST, MAILCHIMP, SUBSTACK, KIT, BUTTONDOWN, OWN)
@@ -40,7 +40,9 @@ def _named(name: str) -> Preset:
 
 
 def _by_header(header: frozenset[str], place: str) -> Preset:
-    for preset in PRESETS:
+    # Kit's columns are all ours as well; to it, what we say of consent would be attributes.
+    is_ours = "email" in header and not header.isdisjoint(OURS_ALONE)
+    for preset in (OWN,) if is_ours else PRESETS:
         if any(known <= header for known in preset.known_by):
             return preset
     raise InputError(

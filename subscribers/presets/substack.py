@@ -28,7 +28,8 @@ def _read(row: Cells) -> ImportedSubscriber:
 SUBSTACK = Preset(
     "substack",
     (frozenset(("email", "active_subscription")),),
-    "email",
+    ("email",),
     _read,
+    _USED,
     needs=frozenset({"email_disabled"}),
 )

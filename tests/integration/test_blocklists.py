@@ -98,6 +98,14 @@ def test_a_date_is_kept_and_the_first_reason_stays(sessions: Sessions, tmp_path:
     assert str(created_at) == "2024-02-29 00:00:00+00:00"
 
 
+def test_times_are_read_as_in_files_of_people(sessions: Sessions, tmp_path: Path) -> None:
+    rows = "ada@example.org,2024-02-29 08:00:00 UTC\nbob@example.org,9999-01-01\n"
+    report = imported(sessions, tmp_path, f"email,date\n{rows}")
+    ((key, *_, created_at),) = kept(sessions)
+    assert (key, str(created_at)) == ("ada@example.org", "2024-02-29 08:00:00+00:00")
+    assert "in the years 1900 to 2199" in report.first_problems[0]
+
+
 def test_bad_rows_are_named_with_line_and_reason_and_stop_nothing(
     sessions: Sessions, tmp_path: Path
 ) -> None:

@@ -270,6 +270,29 @@ def test_of_whom_was_erased_nothing_enters_again(sessions: Sessions, tmp_path: P
     assert b"ada@example.org" not in _dump(sessions).lower()
 
 
+def test_the_bad_rows_of_a_zip_import_again_however_its_headers_are_spelt(
+    sessions: Sessions, tmp_path: Path
+) -> None:
+    with sessions.writing() as session:
+        readers = factories.a_list(session)
+    rows = b"Email Address,OPTIN_TIME,CONFIRM_TIME,First Name\nbad,,,Ada\n"
+    others = b"EMAIL ADDRESS,Optin_Time,CONFIRM_TIME,Status\nworse,,,unsubscribed\n"
+    file, bad = tmp_path / "a.zip", tmp_path / "bad.csv"
+    zipped(file, ("subscribed.csv", rows), ("unsubscribed.csv", others))
+    options = ImportOptions(bad_rows=bad)
+    assert import_file(sessions, file, lambda _: readers.id, options).counts == {Fate.BAD: 2}
+    text = bad.read_text().replace("worse", "bob@example.org").replace("bad", "ada@example.org")
+    mended = tmp_path / "mended.csv"
+    mended.write_text(text)
+    assert import_file(sessions, mended, lambda _: readers.id).counts == {Fate.ADDED: 2}
+    with sessions.reading() as session:
+        found = select(Subscriber.address_key, Subscription.status).join(Subscription)
+        assert dict(session.execute(found).all()) == {
+            "ada@example.org": "active",
+            "bob@example.org": "unsubscribed",
+        }
+
+
 def test_who_is_suppressed_by_domain_or_for_the_list_is_counted_so(
     sessions: Sessions, tmp_path: Path
 ) -> None:

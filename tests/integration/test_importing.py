@@ -10,16 +10,20 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from newsletter.core.clock import now
 from newsletter.core.db import Sessions, connect
 from newsletter.core.errors import InputError
-from subscribers import csv_files, importing, intake, subscriptions
+from subscribers import csv_files, engagement, importing, intake, subscriptions
 from subscribers.audience import count_audience
 from subscribers.bulk import Others
+from subscribers.engagement import Note
 from subscribers.exporting import Selection, export
 from subscribers.fates import Fate
 from subscribers.importing import CHUNK_ROWS, ImportOptions, ImportReport, import_file
 from subscribers.models import (
+    ConsentChange,
     ConsentEvent,
+    Engagement,
     Subscriber,
     SubscriberList,
     Subscription,
@@ -88,13 +92,14 @@ def test_every_column_is_kept_with_its_evidence(desk: Desk) -> None:
     with desk.sessions.reading() as session:
         person = session.scalars(select(Subscriber)).one()
         subscription = session.scalars(select(Subscription)).one()
-        (event,) = session.scalars(select(ConsentEvent)).all()
+        event, tracking = session.scalars(select(ConsentEvent).order_by(ConsentEvent.id)).all()
     assert (person.email, person.name, person.locale) == ("Ada@example.org", "Ada", "de")
     assert (person.time_zone, person.attributes) == ("Europe/Berlin", {"plan": "pro"})
     assert subscription.subscribed_at.isoformat() == "2025-01-02T03:04:05+00:00"
     assert subscription.tracking_consent is TrackingConsent.GRANTED
     assert (event.method, event.source) == ("import", "people.csv:2")
-    assert event.wording == "Signed up at the fair"
+    assert event.wording == tracking.wording == "Signed up at the fair"
+    assert tracking.change is ConsentChange.TRACKING_GRANTED
 
 
 def test_twice_is_as_once(desk: Desk) -> None:
@@ -407,6 +412,79 @@ def test_unconfirmed_people_still_have_to_confirm(desk: Desk) -> None:
         "ada@example.org": ("pending", "unknown"),
         "bob@example.org": ("unsubscribed", "unknown"),
     }
+
+
+def test_who_still_has_to_confirm_has_not_agreed_to_be_tracked(desk: Desk) -> None:
+    desk.run(
+        "email,status,tracking_consent\nada@example.org,active,granted\n"
+        "bob@example.org,active,denied\ncyd@example.org,pending,granted\n",
+        unconfirmed=True,
+    )
+    assert desk.standing() == {
+        "ada@example.org": ("pending", "unknown"),
+        "bob@example.org": ("pending", "denied"),
+        "cyd@example.org": ("pending", "unknown"),
+    }
+
+
+def test_evidence_says_no_more_than_the_file_does(desk: Desk) -> None:
+    desk.run(
+        "email,status,opt_in_at,tracking_consent\nada@example.org,active,,granted\n"
+        "bob@example.org,unsubscribed,2025-01-02,\ncyd@example.org,pending,,denied\n"
+    )
+    desk.run("email,status\nada@example.org,unsubscribed\n")
+    with desk.sessions.reading() as session:
+        said = session.execute(
+            select(Subscriber.address_key, ConsentEvent.change, ConsentEvent.wording)
+            .join(Subscriber)
+            .order_by(ConsentEvent.id)
+        ).all()
+    left = "The file says that they left."
+    assert [(key[:3], str(change), wording) for key, change, wording in said] == [
+        ("ada", "subscribed", "The operator states that these people agreed to be mailed."),
+        ("ada", "tracking_granted", "The file says that they agreed to be measured."),
+        ("bob", "subscribed", left),
+        ("bob", "unsubscribed", left),
+        ("cyd", "requested", "The file says that they asked and have not confirmed."),
+        ("cyd", "tracking_denied", "The file says that they refused to be measured."),
+        ("ada", "unsubscribed", left),
+    ]
+
+
+def test_from_where_somebody_agreed_is_kept_without_its_time(desk: Desk) -> None:
+    desk.run(
+        "email,status,opt_in_ip,confirm_ip\nada@example.org,active,192.0.2.1,192.0.2.2\n"
+        "bob@example.org,unsubscribed,192.0.2.3,\ncyd@example.org,pending,192.0.2.4,192.0.2.5\n"
+    )
+    with desk.sessions.reading() as session:
+        events = session.scalars(select(ConsentEvent).order_by(ConsentEvent.id)).all()
+    assert [(str(event.change), event.ip) for event in events] == [
+        ("requested", "192.0.2.1"),
+        ("confirmed", "192.0.2.2"),
+        ("subscribed", "192.0.2.3"),
+        ("unsubscribed", ""),
+        ("requested", "192.0.2.4"),
+    ]
+
+
+def test_who_refuses_tracking_on_another_list_is_not_known_by_it_any_more(desk: Desk) -> None:
+    with desk.sessions.writing() as session:
+        first = factories.a_list(session, "First", factories.stored_issue(session))
+        readers = session.get_one(SubscriberList, desk.list_id)
+        readers.newsletter_id = first.newsletter_id
+        assert first.newsletter_id
+        for address in ("ada@example.org", "bob@example.org"):
+            (one,) = factories.subscribed(session, first, [address], TrackingConsent.GRANTED)
+            note = Note(first.newsletter_id, one.subscriber_id, opened_at=now())
+            engagement.noted(session, [note])
+    desk.run("email,tracking_consent\nada@example.org,denied\nbob@example.org,granted\n")
+    with desk.sessions.reading() as session:
+        known = session.scalars(
+            select(Subscriber.address_key).join(
+                Engagement, Engagement.subscriber_id == Subscriber.id
+            )
+        ).all()
+    assert known == ["bob@example.org"]
 
 
 def test_bad_rows_go_to_a_file_that_imports_once_mended(desk: Desk) -> None:

@@ -102,7 +102,9 @@ def expect(desk: Path, said: str, expected: str) -> None:
         (f"{INIT} --base-url foo", "2 .*site.base_url"),
         (f"{INIT} --relay smtp://u:SECRET@h:xx", "2 error: --relay: expected smtp"),
         (f"{INIT} --relay nonsense", "2 error: --relay: expected smtp"),
-        (f"{INIT} --name \udcff", "1 error: .*expected text in UTF-8"),
+        (f"{INIT} --name \udcff", "2 error: arguments: expected UTF-8"),
+        ("subscribers add \udce9@example.org --list a", "2 error: arguments: expected UTF-8"),
+        ("segments count --list a \udcff", "2 error: arguments: expected UTF-8"),
     ],
 )
 def test_no_traceback_for_a_mistake_on_the_command_line(

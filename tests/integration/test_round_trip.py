@@ -17,6 +17,7 @@ from subscribers.fates import Fate
 from subscribers.importing import ImportOptions, ImportReport, import_file
 from subscribers.models import (
     ConsentEvent,
+    LeaveReason,
     Subscriber,
     SubscriberList,
     Subscription,
@@ -40,13 +41,13 @@ def test_everything_about_people_travels(sessions: Sessions, tmp_path: Path) -> 
             _crowd(session)
         before = _state(sessions)
         with sessions.reading() as session:
-            assert export(session, Selection(), file, form) == 7
-            assert count_rows(session, Selection()) == 7
+            assert export(session, Selection(), file, form) == 9
+            assert count_rows(session, Selection()) == 9
         _wipe(sessions)
         assert _state(sessions) == {}
         assert _import(sessions, file).counts[Fate.BAD] == 0
         assert _state(sessions) == before, form
-        assert _import(sessions, file).counts == {Fate.PRESENT: 7}
+        assert _import(sessions, file).counts == {Fate.PRESENT: 9}
         assert _state(sessions) == before, form
         _wipe(sessions)
 
@@ -59,7 +60,7 @@ def test_one_list_travels_to_another(sessions: Sessions, tmp_path: Path, form: F
         readers = lists.find_list(session, "mornings")
     file = tmp_path / f"one.{form}"
     with sessions.reading() as session:
-        assert export(session, Selection(readers.id), file, form) == 4
+        assert export(session, Selection(readers.id), file, form) == 6
     assert "evenings" not in file.read_text()
     import_file(sessions, file, lambda _: other.id, ImportOptions(list_named=_list_named))
     state = _state(sessions)
@@ -114,6 +115,31 @@ def test_a_line_of_json_that_is_no_person_is_a_bad_row_kept_for_mending(
     assert _import(sessions, file).counts == {Fate.ADDED: 1}
 
 
+@pytest.mark.parametrize("answers", ['["x"]', '{"a": 1}', '{"name": "LONG"}'])
+def test_answers_of_a_sign_up_are_texts_of_no_great_length(
+    sessions: Sessions, tmp_path: Path, answers: str
+) -> None:
+    file = tmp_path / "people.jsonl"
+    told = answers.replace("LONG", "x" * 201)
+    file.write_text(f'{{"email": "ada@example.org", "list": "One", "answers": {told}}}')
+    report = _import(sessions, file)
+    assert report.counts == {Fate.BAD: 1}
+    assert "answers: expected a JSON object" in report.first_problems[0]
+
+
+def test_words_longer_than_there_is_room_for_are_cut(sessions: Sessions, tmp_path: Path) -> None:
+    file = tmp_path / "people.jsonl"
+    words = ("method", "source", "form", "ip", "user_agent", "wording", "remark")
+    event = {"change": "unsubscribed", "at": "2025-01-02"} | dict.fromkeys(words, "x" * 1_000)
+    suppressed = [{"reason": "gone", "source": "x" * 1_000}]
+    person = {"email": "ada@example.org", "list": "One", "history": [event]}
+    file.write_text(json.dumps(person | {"suppressed": suppressed}))
+    assert _import(sessions, file).counts == {Fate.SUPPRESSED: 1}
+    with sessions.reading() as session:
+        (kept,) = session.scalars(select(ConsentEvent))
+    assert (len(kept.method), len(kept.source), len(kept.wording)) == (40, 300, 1_000)
+
+
 def test_a_row_that_names_no_list_needs_one(sessions: Sessions, tmp_path: Path) -> None:
     file = tmp_path / "people.csv"
     file.write_text("email\nada@example.org\n")
@@ -148,6 +174,15 @@ def _crowd(session: Session) -> None:
         list_id=evenings.id,
     )
     factories.person(session, "dee@example.org", "On no list")
+    eve, fay = (factories.person(session, f"{name}@example.org") for name in ("eve", "fay"))
+    back = subscriptions.subscribe(session, eve, mornings, factories.EVIDENCE)
+    subscriptions.end(session, back, Evidence("page", wording=" \n word for word "))
+    (event,) = session.scalars(select(ConsentEvent).where(ConsentEvent.method == "page"))
+    event.reason, event.remark = LeaveReason.OTHER, "  so many\n"
+    subscriptions.request(session, eve, mornings, FORM)
+    subscriptions.confirm(session, back, FORM)
+    asking = subscriptions.request(session, fay, mornings, FORM)
+    asking.answers = {"name": "Fay", "company": '=sum(), "Ltd"'}
     (known_long,) = factories.subscribed(session, mornings, ["jürgen@bücher.org"])
     known_long.subscribed_at -= timedelta(days=300)
     session.flush()

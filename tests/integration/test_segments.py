@@ -125,6 +125,27 @@ def test_a_segment_is_read_by_name_or_as_a_filter(
             segments.read(session, [readers], 'list = "nowhere"')
 
 
+@pytest.mark.parametrize("text", ["!paying", "not paying", "-paying-people", "paying & people"])
+def test_a_mistyped_filter_is_never_taken_for_a_name(
+    sessions: Sessions, readers: SubscriberList, text: str
+) -> None:
+    with sessions.writing() as session:
+        segments.save(session, readers, "Paying", PRO)
+        segments.save(session, readers, "Paying People!", PRO)
+        with pytest.raises((SegmentError, NotFoundError)):
+            segments.read(session, [readers], text)
+        for name in ("PAYING", "paying people!", "paying-people", " Paying "):
+            assert segments.read(session, [readers], name) == parse(PRO)
+
+
+@pytest.mark.parametrize("text", ["name exist", "status", "not name", "tag vip"])
+def test_a_mistake_of_words_alone_is_shown_at_its_place(
+    sessions: Sessions, readers: SubscriberList, text: str
+) -> None:
+    with sessions.reading() as session, pytest.raises(SegmentError, match=r"segment:1:\d: exp"):
+        segments.read(session, [readers], text)
+
+
 def test_a_broadcast_goes_to_those_inside_and_the_equation_says_who_was_not(
     sessions: Sessions, readers: SubscriberList
 ) -> None:

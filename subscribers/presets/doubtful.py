@@ -1,0 +1,22 @@
+"""Columns that may say who left, in words that nobody knows here."""
+
+DOUBTFUL = frozenset(
+    (
+        *("subscribed", "unsubscribed", "subscription_status", "email_status", "state"),
+        *("opt_in", "optin", "opt_out", "optout", "opted_in", "opted_out", "email_disabled"),
+        *("bounced", "complained", "blocked", "blocklist", "blocklisted", "blacklisted"),
+        *("subscribed_to_emails", "is_subscribed", "is_active", "active_subscription"),
+        *("email_marketing", "accepts_marketing", "unsub_time", "unsub_reason", "clean_time"),
+        *("unsubscription_date", "unsubscribe_date", "unsubscribed_on", "deleted_at"),
+    )
+)
+
+STATUSES = "of pending, active and unsubscribed"
+
+
+def in_doubt(column: str) -> str:
+    """Why such a column is refused: as an attribute nobody would read it, and mail would go out."""
+    return (
+        f"column `{column}` may say who left: make it a column `status` {STATUSES}, "
+        f"or leave it out by --map '{column}=-'"
+    )

@@ -1,0 +1,327 @@
+"""What a file says about people, read without a database: whoever left is never read as there."""
+
+from pathlib import Path
+
+import pytest
+
+from newsletter.core.errors import InputError
+from subscribers.imported import ImportedSubscriber
+from subscribers.people_files import Bad, Good, Reading, opened
+from subscribers.presets import cells
+
+
+def people_of(file: Path, **reading: object) -> list[ImportedSubscriber]:
+    """Everybody in a file without bad rows."""
+    rows = _rows(file, **reading)
+    assert all(isinstance(row, Good) for row in rows), rows
+    return [person for row in rows if isinstance(row, Good) for person in row.people]
+
+
+def problems_of(file: Path, **reading: object) -> list[str]:
+    """What is said about the bad rows of a file."""
+    return [str(row.problem) for row in _rows(file, **reading) if isinstance(row, Bad)]
+
+
+def _rows(file: Path, **reading: object) -> list[Good | Bad]:
+    with opened(file, Reading(**reading)) as people:  # type: ignore[arg-type]
+        return list(people.rows())
+
+
+def statuses_of(file: Path, **reading: object) -> list[str]:
+    return [str(p.subscription and p.subscription.status) for p in people_of(file, **reading)]
+
+
+@pytest.mark.parametrize("ours", ["suppressed", "tracking_consent", "history", "list"])
+def test_our_own_columns_are_never_taken_for_another_systems(tmp_path: Path, ours: str) -> None:
+    """`first_name,email,created_at,status` alone are Kit's."""
+    columns = {
+        "suppressed": "complaint",
+        "tracking_consent": "denied",
+        "history": '"[{""change"": ""unsubscribed"", ""at"": ""2025-01-02""}]"',
+        "list": "readers",
+    }
+    file = tmp_path / "people.csv"
+    file.write_text(
+        f"first_name,email,created_at,status,{ours}\nAda,ada@example.org,,active,{columns[ours]}\n"
+    )
+    (ada,) = people_of(file)
+    assert ada.attributes == {}
+    assert ada.subscription
+    assert {
+        "suppressed": bool(ada.suppressions),
+        "tracking_consent": ada.subscription.tracking_consent == "denied",
+        "history": bool(ada.subscription.history),
+        "list": ada.subscription.list_name == "readers",
+    }[ours]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "uuid,email,attributes,status",
+        "email,subscribed_to_emails",
+        "email,first_name,last_name,data,status",
+        "email,active_subscription,email_disabled",
+        "first_name,email,created_at,status",
+        "email_address,type,creation_date",
+        "email_address,optin_time,confirm_time,status",
+    ],
+)
+def test_a_column_that_may_say_who_left_is_refused_in_every_systems_file(
+    tmp_path: Path, header: str
+) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(f"{header},Opt-Out\n")
+    with pytest.raises(InputError, match="column `opt_out` may say who left"):
+        people_of(file)
+    assert people_of(file, columns={"Opt-Out": "-"}) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"email": "ada@example.org", "unsubscribed": true}',
+        '{"email": "ada@example.org", "Opt-Out": "yes", "subscriptions": []}',
+        '{"email": "ada@example.org", "subscriptions": [{"list": "one", "bounced": 1}]}',
+    ],
+)
+def test_a_member_of_json_that_may_say_who_left_is_a_bad_row(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "people.jsonl"
+    file.write_text(line)
+    (problem,) = problems_of(file)
+    assert "may say who left: say it as `status`" in problem
+
+
+def test_members_of_json_are_called_as_columns_are(tmp_path: Path) -> None:
+    file = tmp_path / "people.jsonl"
+    file.write_text(
+        '{"Email": "ada@example.org", "First Name": "Ada", "STATUS": "unsubscribed"}\n'
+        '{"email": "bob@example.org", "Subscriptions": [{"List": "a", "Status": "pending"}]}\n'
+    )
+    ada, bob = people_of(file)
+    assert (ada.name, statuses_of(file)) == ("Ada", ["unsubscribed", "pending"])
+    assert bob.subscription
+    assert bob.subscription.list_name == "a"
+    file.write_text('{"Email": "ada@example.org", "status": "active", "Status": "unsubscribed"}\n')
+    assert problems_of(file) == ["line: `status` stands there twice"]
+    with opened(file, Reading()) as people:
+        (bad,) = people.rows()
+    assert isinstance(bad, Bad)
+    assert bad.address
+    assert bad.address.key == "ada@example.org"
+
+
+MAILCHIMP = "Email Address,OPTIN_TIME,CONFIRM_TIME"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "non-subscribed.csv",
+        "un-subscribed_members.csv",
+        "not_subscribed.csv",
+        "No longer subscribed.csv",
+        "subscribed_and_unsubscribed.csv",
+        "cleaned (subscribed).csv",
+        "2024unsubscribed_subscribed.csv",
+    ],
+)
+def test_a_file_whose_name_can_be_read_in_two_ways_is_refused(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_text(f"{MAILCHIMP}\nada@example.org,,\n")
+    with pytest.raises(InputError, match=r"\.csv: expected a file name with one of subscribed, un"):
+        people_of(file)
+
+
+@pytest.mark.parametrize(
+    ("name", "status"),
+    [
+        ("subscribed_members_export_5d1f.csv", "active"),
+        ("Subscribed_Members_export (1).csv", "active"),
+        ("un/subscribed_members_export.csv", "active"),
+        ("unsubscribed_members_export_ab12.csv", "unsubscribed"),
+        ("nonsubscribed.csv", "unsubscribed"),
+        ("unsubscribed_unsubscribed.csv", "unsubscribed"),
+    ],
+)
+def test_a_file_whose_name_says_one_thing_is_read_so(
+    tmp_path: Path, name: str, status: str
+) -> None:
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"{MAILCHIMP}\nada@example.org,,\n")
+    assert statuses_of(file) == [status]
+
+
+def test_a_column_status_that_contradicts_the_files_name_is_a_bad_row(tmp_path: Path) -> None:
+    file = tmp_path / "unsubscribed_members_export.csv"
+    file.write_text(
+        f"{MAILCHIMP},Status\n"
+        "ada@example.org,,,subscribed\n"
+        "bob@example.org,,,Unsubscribed\n"
+        "cyd@example.org,,,\n"
+    )
+    with opened(file, Reading()) as people:
+        bad, *good = people.rows()
+    assert isinstance(bad, Bad)
+    assert str(bad.problem) == "status: 'subscribed', but the file's name says unsubscribed"
+    assert [row.line for row in good if isinstance(row, Good)] == [3, 4]
+    file.write_text(f"{MAILCHIMP},Status\nada@example.org,,,VIP\n")
+    assert statuses_of(file, columns={"Status": "rank"}) == ["unsubscribed"]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        *("subscribed_to_emails", "deleted_at", "UNSUB_TIME", "UNSUB_REASON", "CLEAN_TIME"),
+        *("unsubscription_date", "Unsubscribe Date", "Unsubscribed on", "Is subscribed"),
+        *("is_active", "active_subscription", "blocklist", "email_marketing", "Accepts Marketing"),
+    ],
+)
+def test_another_systems_file_read_as_ours_makes_nobody_active_who_left(
+    tmp_path: Path, column: str
+) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(f"Mail,{column}\nada@example.org,x\n")
+    with pytest.raises(InputError, match="may say who left"):
+        people_of(file, columns={"Mail": "email"}, preset="own")
+    assert statuses_of(file, columns={"Mail": "email", column: "-"}) == ["active"]
+
+
+@pytest.mark.parametrize("word", ["unsubscribed", "cleaned", "nonsubscribed", "non-subscribed"])
+def test_a_file_whose_name_says_that_they_left_is_not_read_as_active(
+    tmp_path: Path, word: str
+) -> None:
+    file = tmp_path / f"{word}_members_export.csv"
+    file.write_text("Email Address,Notes\nada@example.org,\n")
+    with pytest.raises(InputError, match=r"expected a .*name"):
+        people_of(file, columns={"Email Address": "email"}, preset="own")
+    file.write_text("email,status\nada@example.org,unsubscribed\n")
+    assert statuses_of(file) == ["unsubscribed"]
+
+
+@pytest.mark.parametrize(("email", "status"), [("email", "status"), ("email_address", "state")])
+def test_whose_bad_row_it_is_is_known_for_both_of_kits_headers(
+    tmp_path: Path, email: str, status: str
+) -> None:
+    """Of whom was erased no bad row is kept."""
+    file = tmp_path / "people.csv"
+    file.write_text(f"first_name,{email},created_at,{status}\nAda,ada@example.org,,nonsense\n")
+    with opened(file, Reading()) as people:
+        (bad,) = people.rows()
+    assert isinstance(bad, Bad)
+    assert bad.address
+    assert bad.address.key == "ada@example.org"
+
+
+def _nested(levels: int) -> str:
+    return '{"a": ' * (levels - 1) + '{"[": "{[{[\\"{["}' + "}" * (levels - 1)
+
+
+@pytest.mark.parametrize("levels", [51, 600, 5_000, 50_000])
+def test_attributes_nested_deeper_than_can_be_exported_are_a_bad_row(
+    tmp_path: Path, levels: int
+) -> None:
+    file = tmp_path / "people.jsonl"
+    file.write_text(f'{{"email": "ada@example.org", "attributes": {_nested(levels)}}}')
+    (problem,) = problems_of(file)
+    assert problem.startswith(("attributes: expected a JSON", "line: expected a JSON"))
+    file.write_text(f'{{"email": "ada@example.org", "attributes": {_nested(50)}}}')
+    assert len(people_of(file)) == 1
+    cell = _nested(levels).replace('"', '""')
+    file = tmp_path / "people.csv"
+    file.write_text(f'email,attributes\nada@example.org,"{cell}"\n')
+    assert problems_of(file) == [
+        'attributes: expected a JSON object of at most 50 levels, such as {"plan": "pro"}'
+    ]
+
+
+@pytest.mark.parametrize("year", ["0001", "1899", "2200", "9999"])
+def test_a_time_that_nobody_can_mean_is_a_bad_row(tmp_path: Path, year: str) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(f"email,paused_until\nada@example.org,{year}-06-17\n")
+    (problem,) = problems_of(file)
+    assert problem.startswith("paused_until: expected a time such as 2026-06-17T08:00:00+00:00")
+    assert problem.endswith(f"in the years 1900 to 2199, found '{year}-06-17'")
+
+
+@pytest.mark.parametrize(
+    ("header", "row"),
+    [
+        ("uuid,email,attributes,status", "u,ada@example.org,,enabled"),
+        ("email,subscribed_to_emails", "ada@example.org,true"),
+        ("email,first_name,last_name,data,status", "ada@example.org,,,,active"),
+        ("email,active_subscription,email_disabled", "ada@example.org,false,false"),
+        ("first_name,email,created_at,status", ",ada@example.org,,active"),
+        ("email_address,type,creation_date", "ada@example.org,regular,"),
+        ("email_address,optin_time,confirm_time,status", "ada@example.org,,,subscribed"),
+        ("email", "ada@example.org"),
+    ],
+)
+def test_why_a_row_was_bad_is_no_attribute_of_its_person(
+    tmp_path: Path, header: str, row: str
+) -> None:
+    file = tmp_path / "people.csv.bad.csv"
+    file.write_text(f"{header},error\n{row},status: expected one of these\n")
+    (ada,) = people_of(file)
+    assert ada.attributes == {}
+
+
+@pytest.mark.parametrize(
+    ("cell", "tags"),
+    [
+        ('"early", "Berlin, Germany","a ""b"" c"', ["early", "Berlin, Germany", 'a "b" c']),
+        ("a, b,,a", ["a", "b"]),
+        ('"b",c\nd', ["b", "c", "d"]),
+        ('"open, b', ["open, b"]),
+        ('["a,b", {"name": "c"}]', ["a,b", "c"]),
+        (",", []),
+    ],
+)
+def test_tags_are_words_between_commas_or_in_quotes(cell: str, tags: list[str]) -> None:
+    assert cells.tags(cell) == tags
+
+
+def test_a_tag_of_any_length_is_read() -> None:
+    """How long a cell of a CSV file may be is set only once such a file is opened."""
+    (tag,) = cells.tags('"' + "x" * 200_000)
+    assert tag.strip('"') == "x" * 200_000
+
+
+def test_members_of_json_that_nobody_knows_keep_their_type(tmp_path: Path) -> None:
+    file = tmp_path / "people.jsonl"
+    file.write_text(
+        '\n {"email": "ada@example.org", "age": 5, "vip": false, "pets": ["cat"], "city": " Rom ",'
+        ' "none": null, "error": "was bad", "attributes": {"vip": true}}\n'
+    )
+    (ada,) = people_of(file)
+    assert ada.attributes == {"age": 5, "vip": True, "pets": ["cat"], "city": "Rom"}
+    file.write_text(f'{{"email": "ada@example.org", "deep": {_nested(51)}}}')
+    assert problems_of(file) == ["deep: expected a JSON value of at most 50 levels"]
+
+
+def test_names_are_tidied_and_languages_and_time_zones_are_spelt_as_usual(tmp_path: Path) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(
+        "email,name,locale,time_zone\n"
+        'ada@example.org,"Ada\r\n\x07 Reader\u2028",pt_br,europe/london\n'
+        f"bob@example.org,{'x' * 199} y,,\n"
+    )
+    ada, bob = people_of(file)
+    assert (ada.name, ada.locale, ada.time_zone) == ("Ada Reader", "pt-BR", "Europe/London")
+    assert bob.name == "x" * 199
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ("locale", "locale: expected a language such as en, pt-BR or zh-Hant"),
+        ("time_zone", "time_zone: expected a time zone such as Europe/London"),
+    ],
+)
+def test_a_language_or_time_zone_that_is_none_is_a_bad_row(
+    tmp_path: Path, column: str, expected: str
+) -> None:
+    file = tmp_path / "people.csv"
+    file.write_text(f"email,{column}\nada@example.org,The Moon\n")
+    assert problems_of(file) == [expected]
