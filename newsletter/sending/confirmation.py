@@ -1,7 +1,7 @@
 """Letters about a sign-up: each in the transaction of its cause, none more often than is decent."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -77,10 +77,10 @@ def confirm(
 ) -> Subscription | None:
     """The owner confirms and is welcomed, once; the subscription as it stands now, if it is there.
 
-    The link does not confirm once its time is over.
+    The link does not confirm once its time is over, or from before they left.
     """
     subscription = signing_up.waiting(session, token.subscriber_id, token.list_id)
-    if subscription is None or is_over(token):
+    if subscription is None or is_over(token, subscription):
         return subscription
     if signing_up.confirm(session, subscription, evidence, runtime.erasure_key):
         person = subscription.subscriber
@@ -89,9 +89,19 @@ def confirm(
     return subscription
 
 
-def is_over(token: ConfirmToken) -> bool:
-    """The link is too old to confirm by."""
-    return token.until < now().timestamp()
+def is_over(token: ConfirmToken, subscription: Subscription) -> bool:
+    """The link is too old to confirm by, or older than their leaving.
+
+    Whoever left has used their links up: else a stranger asks for them, and an old one says yes.
+    """
+    left_at = subscription.unsubscribed_at
+    has_left_since = left_at is not None and token.until < _good_until(left_at)
+    return has_left_since or token.until < now().timestamp()
+
+
+def _good_until(asked_at: datetime) -> int:
+    """Until when a link of that moment confirms, in the seconds of its token."""
+    return int((asked_at + CONFIRM_WITHIN).timestamp())
 
 
 def _post_welcome(
@@ -139,8 +149,7 @@ def _welcome(
 def _confirmation(
     runtime: Runtime, newsletter: Newsletter, person: Subscriber, to: SubscriberList
 ) -> Letter:
-    until = int((now() + CONFIRM_WITHIN).timestamp())
-    token = ConfirmToken(person.id, to.id, until).mint(runtime.keys)
+    token = ConfirmToken(person.id, to.id, _good_until(now())).mint(runtime.keys)
     return Letter(
         "confirmation",
         _key("confirm", person, to),

@@ -85,7 +85,7 @@ def _page(
         return about.show(request, "confirmed.html")
     if found is None or found.status is SubscriptionStatus.UNSUBSCRIBED:
         return about.show(request, "withdrawn.html", status=410)
-    if confirmation.is_over(read):
+    if confirmation.is_over(read, found):
         return about.show(request, "confirm_too_late.html", status=410, token=token)
     return None
 
