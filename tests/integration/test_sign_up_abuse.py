@@ -193,6 +193,26 @@ def test_a_network_a_machine_and_a_recipient_domain_have_limits_behind_a_trusted
     assert elsewhere.status_code == 202
 
 
+@pytest.mark.parametrize(
+    ("limits", "neighbour"),
+    [
+        ({"domain_hard": 3, "ip_soft": 2, "ip_hard": 9}, "203.0.113.1"),
+        ({"domain_hard": 3, "ip_soft": 2, "ip_hard": 2}, "203.0.113.1"),
+        ({"network_soft": 3, "network_hard": 3, "ip_soft": 2, "ip_hard": 2}, "198.51.100.2"),
+    ],
+)
+def test_one_who_is_stopped_closes_no_domain_and_no_network_for_others(
+    sessions: Sessions, keys: TokenKeys, limits: dict[str, int], neighbour: str
+) -> None:
+    few = AT_EASE.model_copy(update=limits)
+    with open_desk(sessions, keys, site=PROXY, signup=few) as desk:
+        desk.headers["X-Forwarded-For"] = "198.51.100.1"
+        answers = [desk.json({"email": f"r{number}@example.org"}) for number in range(9)]
+        desk.headers["X-Forwarded-For"] = neighbour
+        assert [answer.status_code for answer in answers] == [202] * 2 + [429] * 7
+        assert desk.json({"email": ADA}).status_code == 202
+
+
 def test_a_header_of_a_stranger_is_no_way_around_the_limits(
     sessions: Sessions, keys: TokenKeys
 ) -> None:

@@ -5,6 +5,7 @@ A POST here subscribes nobody by itself where the list confirms: it puts a mail 
 
 import asyncio
 import time
+from functools import partial
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -31,7 +32,7 @@ from newsletter.web.public.sign_up_form import ADDRESS, Door, Form, Submission, 
 from newsletter.web.public.sign_up_proof import is_proved
 from subscribers.models import SubscriberList
 from subscribers.sign_up import Wish
-from subscribers.sign_up_limits import Passage, judge
+from subscribers.sign_up_limits import Origin, Passage, judge
 from subscribers.subscriptions import Evidence
 
 ANSWER_SECONDS = 0.25
@@ -170,14 +171,14 @@ class _Reception:
         """The answer to those who do not get through: too many, or a domain without mail."""
         sessions, keys = self._runtime.sessions, self._runtime.keys
         limits = self._runtime.settings.signup
+        proof = partial(is_proved, sessions, keys, sent.proof)
+        origin = Origin.of(self._visit.ip)
         judgement = await run_in_threadpool(
-            judge, sessions, keys, limits, self._visit.ip, address.domain
+            judge, sessions, keys, limits, origin, address.domain, proof
         )
         if judgement.passage is Passage.CLOSED:
             return answers.closed(judgement)
-        if judgement.passage is Passage.PROOF and not await run_in_threadpool(
-            is_proved, sessions, keys, sent.proof
-        ):
+        if judgement.passage is Passage.PROOF:
             return answers.unproved(judgement)
         objection = await self._domains.objection(address.domain)
         return answers.wrong({ADDRESS: objection}) if objection else None
