@@ -80,12 +80,14 @@ def sign_up(
     person = _locked(session, wish.address)
     if not to.confirms and _may_just_join(session, person, to, erased):
         subscriptions.subscribe(session, person, to, wish.evidence)
-        _make_own(person, wish.answers, over=False)
+        _make_own(person, wish.answers)
         return person, Standing.JOINED
     subscription = subscriptions.request(session, person, to, wish.evidence)
     if subscription.status is SubscriptionStatus.ACTIVE:
         return person, Standing.KNOWN
-    subscription.answers = dict(wish.answers)
+    # Whoever types last may be a stranger, and the owner confirms without seeing it.
+    if not any(subscription.answers.values()):
+        subscription.answers = dict(wish.answers)
     return person, Standing.ASKED
 
 
@@ -110,7 +112,7 @@ def confirm(
     if not subscriptions.confirm(session, subscription, evidence):
         return False
     person = subscription.subscriber
-    _make_own(person, subscription.answers, over=True)
+    _make_own(person, subscription.answers)
     subscription.answers = {}
     if erased:
         suppressions.lift(session, suppressions.erased_suppression(erased, person.address_key))
@@ -173,11 +175,9 @@ def _may_just_join(
     return not (erased and suppressions.covering(session, address, erased=erased))
 
 
-def _make_own(person: Subscriber, answers: Mapping[str, str], *, over: bool) -> None:
-    """Answers become name and attributes; `over` what is there, or only where nothing is."""
+def _make_own(person: Subscriber, answers: Mapping[str, str]) -> None:
+    """Answers become name and attributes where there are none: nobody saw what a stranger typed."""
     given = {key: text for key, text in answers.items() if text}
     name = given.pop(NAME, "")
-    if name and (over or not person.name):
-        person.name = name
-    known = person.attributes
-    person.attributes = {**known, **given} if over else {**given, **known}
+    person.name = person.name or name
+    person.attributes = {**given, **person.attributes}

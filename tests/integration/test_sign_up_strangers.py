@@ -1,0 +1,39 @@
+"""What a stranger does with somebody's address, and what is left of it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from newsletter.core.db import Sessions
+from newsletter.core.tokens import TokenKeys
+from newsletter.web.public import sign_up
+from tests import factories
+from tests.sign_up import AT_EASE, Desk, open_desk
+
+ADA = "ada@example.org"
+NAME = {"key": "name", "label": "Your name", "required": False}
+COMPANY = {"key": "company", "label": "Company", "required": False}
+
+
+@pytest.fixture
+def desk(sessions: Sessions, keys: TokenKeys, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    monkeypatch.setattr(sign_up, "ANSWER_SECONDS", 0)
+    with open_desk(sessions, keys, signup=AT_EASE) as opened:
+        opened.change(fields=[NAME, COMPANY])
+        yield opened
+
+
+def test_what_is_typed_stays_behind_what_is_known_also_when_they_confirm(desk: Desk) -> None:
+    with desk.runtime.sessions.writing() as session:
+        factories.person(session, ADA, "Ada").attributes = {"plan": "pro"}
+    desk.send(ADA, field_name="Mallory", field_company="Engines")
+    desk.client.post(desk.confirm_path())
+    assert desk.person().name == "Ada"
+    assert desk.person().attributes == {"plan": "pro", "company": "Engines"}
+
+
+def test_who_types_after_them_changes_no_answer_that_waits(desk: Desk) -> None:
+    desk.send(ADA, field_name="Ada", field_company="Engines")
+    desk.send(ADA, field_name="Mallory", field_company="Elsewhere")
+    desk.client.post(desk.confirm_path())
+    assert (desk.person().name, desk.person().attributes) == ("Ada", {"company": "Engines"})
