@@ -35,6 +35,8 @@ class Standing(StrEnum):
     """They have to confirm."""
     JOINED = "joined"
     """They are on the list from now on: it asks for no confirmation."""
+    WAITING = "waiting"
+    """They were asked before, and have not confirmed."""
     KNOWN = "known"
     """They were on the list already."""
 
@@ -82,13 +84,20 @@ def sign_up(
         subscriptions.subscribe(session, person, to, wish.evidence)
         _make_own(person, wish.answers)
         return person, Standing.JOINED
+    standing = Standing.WAITING if is_asked(session, person, to) else Standing.ASKED
     subscription = subscriptions.request(session, person, to, wish.evidence)
     if subscription.status is SubscriptionStatus.ACTIVE:
         return person, Standing.KNOWN
     # Whoever types last may be a stranger, and the owner confirms without seeing it.
     if not any(subscription.answers.values()):
         subscription.answers = dict(wish.answers)
-    return person, Standing.ASKED
+    return person, standing
+
+
+def is_asked(session: Session, person: Subscriber, to: SubscriberList) -> bool:
+    """They are to confirm already."""
+    subscription = subscriptions.find_subscription(session, person.id, to.id)
+    return subscription is not None and subscription.status is SubscriptionStatus.PENDING
 
 
 def waiting(session: Session, subscriber_id: int, list_id: int) -> Subscription | None:

@@ -120,6 +120,15 @@ def request(
     return subscription
 
 
+def request_again(
+    session: Session, person: Subscriber, to: SubscriberList, evidence: Evidence
+) -> None:
+    """A letter goes to who was asked before: the evidence of it, and they have time anew."""
+    subscription = find_subscription(session, person.id, to.id)
+    assert subscription, "a letter to nobody"
+    _witness(session, subscription, ConsentChange.REQUESTED, evidence)
+
+
 def confirm(session: Session, subscription: Subscription, evidence: Evidence) -> bool:
     """The owner confirms; False when there was nothing to confirm (any more)."""
     if subscription.status is not SubscriptionStatus.PENDING:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from sqlalchemy import Select, delete, exists, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ScalarSelect, Select, delete, exists, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from newsletter.broadcasts.models import DeliveryState
 from newsletter.core.clock import now
@@ -23,6 +24,7 @@ from subscribers.sign_up_counts import forget_past_windows
 
 CHUNK_ROWS = 200
 _IMPORT = "import"
+_Value = TypeVar("_Value")
 
 
 def forget_unconfirmed(
@@ -60,23 +62,34 @@ def count_unconfirmed(session: Session, settings: Settings) -> int:
 def _over(asked_before: datetime, after: int) -> Select[int]:
     """Ids of pending subscriptions that were asked for too long ago, behind that one, in order.
 
-    An operator who imports people as pending has a reason to keep them; no clock runs for these.
+    The last request counts: a letter went with it. An operator who imports people as pending has a
+    reason to keep them; no clock runs for these, until somebody else asks for them.
     """
-    asked = exists().where(
-        ConsentEvent.subscriber_id == Subscription.subscriber_id,
-        ConsentEvent.list_id == Subscription.list_id,
-        ConsentEvent.change == ConsentChange.REQUESTED,
-    )
     return (
         select(Subscription.id)
         .where(
             Subscription.status == SubscriptionStatus.PENDING,
             Subscription.id > after,
-            asked,
-            ~asked.where(ConsentEvent.at >= asked_before),
-            ~asked.where(ConsentEvent.method == _IMPORT),
+            _of_last_request(ConsentEvent.at) < asked_before,
+            _of_last_request(ConsentEvent.method) != _IMPORT,
         )
         .order_by(Subscription.id)
+    )
+
+
+def _of_last_request(column: InstrumentedAttribute[_Value]) -> ScalarSelect[_Value]:
+    """Nothing where nobody asked."""
+    return (
+        select(column)
+        .where(
+            ConsentEvent.subscriber_id == Subscription.subscriber_id,
+            ConsentEvent.list_id == Subscription.list_id,
+            ConsentEvent.change == ConsentChange.REQUESTED,
+        )
+        .order_by(ConsentEvent.id.desc())
+        .limit(1)
+        .correlate(Subscription)
+        .scalar_subquery()
     )
 
 

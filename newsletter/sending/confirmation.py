@@ -39,9 +39,11 @@ def sign_up(session: Session, runtime: Runtime, to: SubscriberList, wish: Wish) 
     person, standing = taken
     if standing is Standing.JOINED:
         _post_welcome(session, runtime, person, to)
-    else:
-        write = _confirmation if standing is Standing.ASKED else _known
-        _post_if_due(session, runtime, person, to, write)
+        return
+    write = _known if standing is Standing.KNOWN else _confirmation
+    is_posted = _post_if_due(session, runtime, person, to, write)
+    if is_posted and standing is Standing.WAITING:
+        subscriptions.request_again(session, person, to, wish.evidence)
 
 
 def ask_to_confirm(
@@ -58,18 +60,24 @@ def ask_to_confirm(
     """
     _newsletter(session, to)
     session.get(Subscriber, person.id, with_for_update=True)
+    was_asked = signing_up.is_asked(session, person, to)
     subscription = subscriptions.request(session, person, to, evidence)
     if subscription.status is not SubscriptionStatus.PENDING:
         return False
-    return _post_if_due(session, runtime, person, to, _confirmation)
+    is_posted = _post_if_due(session, runtime, person, to, _confirmation)
+    if is_posted and was_asked:
+        subscriptions.request_again(session, person, to, evidence)
+    return is_posted
 
 
-def ask_again(session: Session, runtime: Runtime, token: ConfirmToken) -> None:
+def ask_again(session: Session, runtime: Runtime, token: ConfirmToken, evidence: Evidence) -> None:
     """A new link for an old one: under the same limits, and only while it is waited for."""
     subscription = signing_up.waiting(session, token.subscriber_id, token.list_id)
     if subscription is None or subscription.status is not SubscriptionStatus.PENDING:
         return
-    _post_if_due(session, runtime, subscription.subscriber, subscription.list, _confirmation)
+    person, to = subscription.subscriber, subscription.list
+    if _post_if_due(session, runtime, person, to, _confirmation):
+        subscriptions.request_again(session, person, to, evidence)
 
 
 def confirm(

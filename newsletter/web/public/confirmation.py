@@ -48,12 +48,18 @@ def confirm(token: str, request: Request, runtime: Running, visit: Visiting) -> 
 
 
 @router.post("/confirm/{token}/again")
-def again(token: str, request: Request, runtime: Running) -> Response:
+def again(token: str, request: Request, runtime: Running, visit: Visiting) -> Response:
     """A new link for an old one; the same answer whatever became of it."""
     read = _read(token, runtime)
     with runtime.sessions.writing() as session:
         about = _About.of(session, read)
-        confirmation.ask_again(session, runtime, read)
+        evidence = Evidence(
+            "confirmation",
+            ip=visit.ip,
+            user_agent=visit.user_agent,
+            wording=f"Send me a new link to confirm {about.list_name}.",
+        )
+        confirmation.ask_again(session, runtime, read, evidence)
     return about.show(request, "asked_again.html")
 
 
