@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -147,6 +148,33 @@ def test_who_is_on_another_list_loses_the_request_alone(desk: Desk) -> None:
     assert days_later(desk, 31) == 1
     assert (addresses(desk.runtime.sessions), desk.status()) == ([ADA], None)
     assert [event.list_id for event in desk.evidence()] == [other.id]
+
+
+@pytest.mark.parametrize(
+    "known",
+    [{"name": "Ada"}, {"attributes": {"plan": "pro"}}, {"locale": "en"}, {"time_zone": "UTC"}, {}],
+)
+def test_who_was_known_before_a_stranger_asked_stays(desk: Desk, known: dict[str, Any]) -> None:
+    with desk.runtime.sessions.writing() as session:
+        ada = factories.person(session, ADA)
+        ada.created_at = now() - timedelta(days=0 if known else 1)
+        for column, value in known.items():
+            setattr(ada, column, value)
+    desk.send(ADA)
+    assert days_later(desk, 31) == 1
+    assert (addresses(desk.runtime.sessions), desk.status()) == ([ADA], None)
+
+
+def test_who_was_asked_for_two_lists_is_gone_with_the_second(desk: Desk) -> None:
+    with desk.runtime.sessions.writing() as session:
+        factories.a_list(session, "Evenings").newsletter_id = desk.newsletter_id
+    desk.send(ADA)
+    with time_machine.travel(now() + timedelta(days=10), tick=False):
+        desk.post({"email": ADA}, "/s/evenings/embed")
+    assert days_later(desk, 31) == 1
+    assert addresses(desk.runtime.sessions) == [ADA]
+    assert days_later(desk, 41) == 1
+    assert addresses(desk.runtime.sessions) == []
 
 
 def test_many_go_in_chunks(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
