@@ -118,11 +118,11 @@ def confirm(
 
     What they typed is theirs from now on, and who was erased may be known again.
     """
+    answers = subscription.answers
     if not subscriptions.confirm(session, subscription, evidence):
         return False
     person = subscription.subscriber
-    _make_own(person, subscription.answers)
-    subscription.answers = {}
+    _make_own(person, answers)
     if erased:
         suppressions.lift(session, suppressions.erased_suppression(erased, person.address_key))
     return True

@@ -130,11 +130,17 @@ def request_again(
 
 
 def confirm(session: Session, subscription: Subscription, evidence: Evidence) -> bool:
-    """The owner confirms; False when there was nothing to confirm (any more)."""
+    """The owner confirms; False when there was nothing to confirm (any more).
+
+    Nothing is left of an earlier leaving, nor of what a visitor typed: whoever wants that takes it
+    before.
+    """
     if subscription.status is not SubscriptionStatus.PENDING:
         return False
     _move(subscription, SubscriptionStatus.ACTIVE)
     subscription.confirmed_at = now()
+    subscription.unsubscribed_at = None
+    subscription.answers = {}
     _witness(session, subscription, ConsentChange.CONFIRMED, evidence)
     return True
 

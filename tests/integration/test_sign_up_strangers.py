@@ -3,10 +3,15 @@
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import select
 
+from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.tokens import TokenKeys
+from newsletter.rendering.mail_tokens import OwnerToken
 from newsletter.web.public import sign_up
+from subscribers import subscriptions
+from subscribers.models import SubscriberList, Subscription, SubscriptionStatus
 from tests import factories
 from tests.sign_up import AT_EASE, Desk, open_desk
 
@@ -37,3 +42,23 @@ def test_who_types_after_them_changes_no_answer_that_waits(desk: Desk) -> None:
     desk.send(ADA, field_name="Mallory", field_company="Elsewhere")
     desk.client.post(desk.confirm_path())
     assert (desk.person().name, desk.person().attributes) == ("Ada", {"company": "Engines"})
+
+
+@pytest.mark.parametrize("way", ["letter", "preferences"])
+def test_whoever_comes_back_has_not_left_and_nothing_typed_waits(desk: Desk, way: str) -> None:
+    with desk.runtime.sessions.writing() as session:
+        readers = session.get_one(SubscriberList, desk.list_id)
+        (subscription,) = factories.subscribed(session, readers, [ADA])
+        subscriptions.end(session, subscription, factories.EVIDENCE)
+    desk.send(ADA, field_name="Ada")
+    if way == "letter":
+        desk.client.post(desk.confirm_path())
+    else:
+        until = int(now().timestamp()) + 60
+        token = OwnerToken(desk.newsletter_id, desk.person().id, until).mint(desk.runtime.keys)
+        chosen = {"list": str(desk.list_id), "shown": str(desk.list_id)}
+        assert desk.client.post(f"/p/{token}", data=chosen).status_code == 200
+    with desk.runtime.sessions.reading() as session:
+        (found,) = session.scalars(select(Subscription))
+    assert found.status is SubscriptionStatus.ACTIVE
+    assert (found.unsubscribed_at, found.answers) == (None, {})
