@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core import logs
 from newsletter.core.clock import now
-from newsletter.core.errors import NewsletterError
+from newsletter.core.errors import InputError, NewsletterError
 from newsletter.core.runtime import Runtime
 from newsletter.issues.models import Newsletter
 from newsletter.rendering.mail_tokens import LeaveToken, OwnerToken
@@ -65,7 +65,11 @@ def tell_of_leaving(
     try:
         return _post(session, runtime, newsletter, person, ("left", subject, about))
     except NewsletterError as error:
-        log.warning("notice.failed", subscriber_id=person.id, error=type(error).__name__)
+        # No words of the error: an expression of a template may quote what it was given.
+        place = error.place if isinstance(error, InputError) else ""
+        log.warning(
+            "notice.failed", subscriber_id=person.id, error=type(error).__name__, place=place
+        )
         return False
 
 

@@ -4,12 +4,13 @@ import re
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from html import unescape
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from newsletter.core.sections import SenderSettings
+from newsletter.core.sections import SenderSettings, TemplateSettings
 from newsletter.rendering.mail_tokens import Door, LeaveToken
 from newsletter.sending.models import SystemMail
 from newsletter.web.app import create_app
@@ -72,6 +73,23 @@ def test_a_notice_that_cannot_be_made_keeps_nobody_from_leaving(
     assert ["unsubscribed" in status for status in mailed.standing()[0]] == [True, False]
     assert "notice.failed" in capsys.readouterr().out
     assert letters(mailed) == []
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    ["{{ hours + 'x' }}", "{{ 1 // 0 }}", "{{ hours.x }}", "{{ [].index(1) }}", "{{"],
+)
+def test_a_mistake_in_an_operators_template_keeps_nobody_from_leaving(
+    mailed: Mailed, capsys: pytest.CaptureFixture[str], tmp_path: Path, mistake: str
+) -> None:
+    (tmp_path / "system").mkdir()
+    (tmp_path / "system" / "left.txt").write_text(mistake)
+    own = TemplateSettings(dir=tmp_path)
+    runtime = factories.runtime(mailed.runtime.sessions, mailed.runtime.keys, templates=own)
+    with TestClient(create_app(runtime)) as client:
+        assert client.post(mailed.body_link).status_code == 200
+    assert ["unsubscribed" in status for status in mailed.standing()[0]] == [True, False]
+    assert "system/left.txt" in capsys.readouterr().out, "the log names the file"
 
 
 def test_a_pause_is_offered_behind_the_button_and_is_one_post(mailed: Mailed) -> None:
