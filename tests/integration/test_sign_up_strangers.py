@@ -1,8 +1,10 @@
 """What a stranger does with somebody's address, and what is left of it."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
+import time_machine
 from sqlalchemy import select
 
 from newsletter.core.clock import now
@@ -54,11 +56,27 @@ def test_whoever_comes_back_has_not_left_and_nothing_typed_waits(desk: Desk, way
     if way == "letter":
         desk.client.post(desk.confirm_path())
     else:
-        until = int(now().timestamp()) + 60
-        token = OwnerToken(desk.newsletter_id, desk.person().id, until).mint(desk.runtime.keys)
         chosen = {"list": str(desk.list_id), "shown": str(desk.list_id)}
-        assert desk.client.post(f"/p/{token}", data=chosen).status_code == 200
+        assert desk.client.post(_own_link(desk), data=chosen).status_code == 200
     with desk.runtime.sessions.reading() as session:
         (found,) = session.scalars(select(Subscription))
     assert found.status is SubscriptionStatus.ACTIVE
     assert (found.unsubscribed_at, found.answers) == (None, {})
+
+
+def test_who_was_erased_after_three_letters_can_come_back(desk: Desk) -> None:
+    for day in range(3):
+        with time_machine.travel(now() + timedelta(days=1.1 * day), tick=False):
+            desk.send(ADA)
+    assert desk.client.post(f"{_own_link(desk)}/erase").status_code == 200
+    assert desk.mails() == []
+    with time_machine.travel(now() + timedelta(days=4), tick=False):
+        desk.send(ADA)
+        assert desk.mails() == [("confirmation", ADA)]
+        desk.client.post(desk.confirm_path())
+    assert desk.status() is SubscriptionStatus.ACTIVE
+
+
+def _own_link(desk: Desk) -> str:
+    until = int(now().timestamp()) + 60
+    return f"/p/{OwnerToken(desk.newsletter_id, desk.person().id, until).mint(desk.runtime.keys)}"
