@@ -49,6 +49,20 @@ def test_the_owner_is_told_once_when_the_link_of_the_body_was_used(mailed: Maile
     assert len(letters(mailed)) == 2, "one for each leaving"
 
 
+def test_an_undo_that_undid_nothing_does_not_say_that_it_did(mailed: Mailed) -> None:
+    (undo,) = {
+        action
+        for action in re.findall(r'action="([^"]+)"', mailed.client.post(mailed.body_link).text)
+        if "undo" in action
+    }
+    assert "As if nothing had happened" in mailed.client.post(undo).text
+    before = mailed.standing()
+    again = mailed.client.post(undo)
+    assert (again.status_code, "There was nothing to undo" in again.text) == (200, True)
+    assert "As if nothing" not in again.text
+    assert mailed.standing() == before
+
+
 def test_leaving_to_and_fro_does_not_flood_the_owner(mailed: Mailed) -> None:
     for _ in range(6):
         mailed.client.post(mailed.body_link)
