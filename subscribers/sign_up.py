@@ -35,6 +35,8 @@ class Standing(StrEnum):
     """They have to confirm."""
     JOINED = "joined"
     """They are on the list from now on: it asks for no confirmation."""
+    WAITING = "waiting"
+    """They were asked before, and have not confirmed."""
     KNOWN = "known"
     """They were on the list already."""
 
@@ -80,13 +82,22 @@ def sign_up(
     person = _locked(session, wish.address)
     if not to.confirms and _may_just_join(session, person, to, erased):
         subscriptions.subscribe(session, person, to, wish.evidence)
-        _make_own(person, wish.answers, over=False)
+        _make_own(person, wish.answers)
         return person, Standing.JOINED
+    standing = Standing.WAITING if is_asked(session, person, to) else Standing.ASKED
     subscription = subscriptions.request(session, person, to, wish.evidence)
     if subscription.status is SubscriptionStatus.ACTIVE:
         return person, Standing.KNOWN
-    subscription.answers = dict(wish.answers)
-    return person, Standing.ASKED
+    # Whoever types last may be a stranger, and the owner confirms without seeing it.
+    if not any(subscription.answers.values()):
+        subscription.answers = dict(wish.answers)
+    return person, standing
+
+
+def is_asked(session: Session, person: Subscriber, to: SubscriberList) -> bool:
+    """They are to confirm already."""
+    subscription = subscriptions.find_subscription(session, person.id, to.id)
+    return subscription is not None and subscription.status is SubscriptionStatus.PENDING
 
 
 def waiting(session: Session, subscriber_id: int, list_id: int) -> Subscription | None:
@@ -107,11 +118,11 @@ def confirm(
 
     What they typed is theirs from now on, and who was erased may be known again.
     """
+    answers = subscription.answers
     if not subscriptions.confirm(session, subscription, evidence):
         return False
     person = subscription.subscriber
-    _make_own(person, subscription.answers, over=True)
-    subscription.answers = {}
+    _make_own(person, answers)
     if erased:
         suppressions.lift(session, suppressions.erased_suppression(erased, person.address_key))
     return True
@@ -173,11 +184,9 @@ def _may_just_join(
     return not (erased and suppressions.covering(session, address, erased=erased))
 
 
-def _make_own(person: Subscriber, answers: Mapping[str, str], *, over: bool) -> None:
-    """Answers become name and attributes; `over` what is there, or only where nothing is."""
+def _make_own(person: Subscriber, answers: Mapping[str, str]) -> None:
+    """Answers become name and attributes where there are none: nobody saw what a stranger typed."""
     given = {key: text for key, text in answers.items() if text}
     name = given.pop(NAME, "")
-    if name and (over or not person.name):
-        person.name = name
-    known = person.attributes
-    person.attributes = {**known, **given} if over else {**given, **known}
+    person.name = person.name or name
+    person.attributes = {**given, **person.attributes}

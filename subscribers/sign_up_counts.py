@@ -69,7 +69,7 @@ def letter_is_due(session: Session, keys: TokenKeys, address_key: str) -> bool:
 
 
 def forget_letters(session: Session, keys: TokenKeys, address_key: str) -> None:
-    """The person has confirmed: what comes later starts a count of its own; a day stays a day."""
+    """They have confirmed, or are erased: later letters are counted anew; a day stays a day."""
     _, in_all = _letter_keys(keys, address_key)
     session.execute(delete(SignUpCount).where(SignUpCount.key == in_all))
 

@@ -1,7 +1,8 @@
 """How many sign-ups an IP address, a network and a recipient domain may make in an hour."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -22,6 +23,9 @@ class Passage(StrEnum):
     """Over a soft limit: with a proof of work."""
     CLOSED = "closed"
     """Over a hard limit: not before the hour is over."""
+
+
+_STRICTNESS = list(Passage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +76,39 @@ class Judgement:
 
 
 def judge(
-    sessions: Sessions, keys: TokenKeys, limits: SignUpSettings, ip: str, domain: str
+    sessions: Sessions,
+    keys: TokenKeys,
+    limits: SignUpSettings,
+    origin: Origin,
+    domain: str,
+    is_proved: Callable[[], bool],
 ) -> Judgement:
-    """Count one more sign-up, in one short statement, and say what follows."""
-    origin, moment = Origin.of(ip), now()
+    """Count one more sign-up and say what follows; never PROOF for who has given it.
+
+    What others share is counted only for those who got so far: who is stopped by their own address
+    does not close its network, and who has proved nothing closes no domain.
+    """
+    moment = now()
     until = moment.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
-    by_key = {
-        count_key(keys, limit.kind, limit.thing): limit
-        for limit in (
-            _Limit("ip", origin.host, limits.ip_soft, limits.ip_hard),
-            _Limit("network", origin.network, limits.network_soft, limits.network_hard),
-            _Limit("domain", domain, limits.domain_hard, limits.domain_hard),
-        )
-    }
+    seconds_left = int((until - moment).total_seconds()) + 1
+    host = _Limit("ip", origin.host, limits.ip_soft, limits.ip_hard)
+    network = _Limit("network", origin.network, limits.network_soft, limits.network_hard)
+    to = _Limit("domain", domain, limits.domain_hard, limits.domain_hard)
+    passage = _passage(sessions, keys, host, until)
+    if passage is not Passage.CLOSED:
+        passage = max(passage, _passage(sessions, keys, network, until), key=_STRICTNESS.index)
+    if passage is Passage.PROOF and is_proved():
+        passage = Passage.FREE
+    if passage is Passage.FREE:
+        passage = _passage(sessions, keys, to, until)
+    return Judgement(passage, seconds_left)
+
+
+def _passage(sessions: Sessions, keys: TokenKeys, limit: _Limit, until: datetime) -> Passage:
+    """One more, in a transaction of its own: nobody waits for a second count with the first."""
+    key = count_key(keys, limit.kind, limit.thing)
     with sessions.at_once() as connection:
-        counts = count(connection, list(by_key), until)
-    passages = {limit.judge(counts[key]) for key, limit in by_key.items()}
-    strictest = next(one for one in reversed(Passage) if one in passages)
-    return Judgement(strictest, int((until - moment).total_seconds()) + 1)
+        return limit.judge(count(connection, [key], until)[key])
 
 
 def _around(ip: str, bits: int) -> str:

@@ -120,12 +120,27 @@ def request(
     return subscription
 
 
+def request_again(
+    session: Session, person: Subscriber, to: SubscriberList, evidence: Evidence
+) -> None:
+    """A letter goes to who was asked before: the evidence of it, and they have time anew."""
+    subscription = find_subscription(session, person.id, to.id)
+    assert subscription, "a letter to nobody"
+    _witness(session, subscription, ConsentChange.REQUESTED, evidence)
+
+
 def confirm(session: Session, subscription: Subscription, evidence: Evidence) -> bool:
-    """The owner confirms; False when there was nothing to confirm (any more)."""
+    """The owner confirms; False when there was nothing to confirm (any more).
+
+    Nothing is left of an earlier leaving, nor of what a visitor typed: whoever wants that takes it
+    before.
+    """
     if subscription.status is not SubscriptionStatus.PENDING:
         return False
     _move(subscription, SubscriptionStatus.ACTIVE)
     subscription.confirmed_at = now()
+    subscription.unsubscribed_at = None
+    subscription.answers = {}
     _witness(session, subscription, ConsentChange.CONFIRMED, evidence)
     return True
 

@@ -19,6 +19,7 @@ from newsletter.privacy.traces import Traces, find_traces
 from subscribers import subscriptions, suppressions
 from subscribers.lists import slugs_of_lists
 from subscribers.models import Subscriber, Subscription
+from subscribers.sign_up_counts import forget_letters
 
 _Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="Their address.")]
 
@@ -97,6 +98,8 @@ def erase(
             erasure.erase(session, found.id, key, actor)
         else:
             erasure.erase_address(session, parsed, key, actor)
+        # They may come back by signing up. Behind their row, as whoever counts takes it.
+        forget_letters(session, runtime.keys, parsed.key)
     output.say("Erased. Backups made before still hold it: see docs/privacy.md.")
     if runtime.sessions.dialect == "sqlite":
         output.say("`newsletter db compact` takes it out of the file's free space too.")

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
-from sqlalchemy import Select, delete, exists, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ScalarSelect, Select, delete, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from newsletter.broadcasts.models import DeliveryState
 from newsletter.core.clock import now
@@ -23,6 +24,9 @@ from subscribers.sign_up_counts import forget_past_windows
 
 CHUNK_ROWS = 200
 _IMPORT = "import"
+_IN_ONE_GO = timedelta(minutes=1)
+"""The person is made right before the request is written, by the same transaction."""
+_Value = TypeVar("_Value")
 
 
 def forget_unconfirmed(
@@ -60,23 +64,34 @@ def count_unconfirmed(session: Session, settings: Settings) -> int:
 def _over(asked_before: datetime, after: int) -> Select[int]:
     """Ids of pending subscriptions that were asked for too long ago, behind that one, in order.
 
-    An operator who imports people as pending has a reason to keep them; no clock runs for these.
+    The last request counts: a letter went with it. An operator who imports people as pending has a
+    reason to keep them; no clock runs for these, until somebody else asks for them.
     """
-    asked = exists().where(
-        ConsentEvent.subscriber_id == Subscription.subscriber_id,
-        ConsentEvent.list_id == Subscription.list_id,
-        ConsentEvent.change == ConsentChange.REQUESTED,
-    )
     return (
         select(Subscription.id)
         .where(
             Subscription.status == SubscriptionStatus.PENDING,
             Subscription.id > after,
-            asked,
-            ~asked.where(ConsentEvent.at >= asked_before),
-            ~asked.where(ConsentEvent.method == _IMPORT),
+            _of_last_request(ConsentEvent.at) < asked_before,
+            _of_last_request(ConsentEvent.method) != _IMPORT,
         )
         .order_by(Subscription.id)
+    )
+
+
+def _of_last_request(column: InstrumentedAttribute[_Value]) -> ScalarSelect[_Value]:
+    """Nothing where nobody asked."""
+    return (
+        select(column)
+        .where(
+            ConsentEvent.subscriber_id == Subscription.subscriber_id,
+            ConsentEvent.list_id == Subscription.list_id,
+            ConsentEvent.change == ConsentChange.REQUESTED,
+        )
+        .order_by(ConsentEvent.id.desc())
+        .limit(1)
+        .correlate(Subscription)
+        .scalar_subquery()
     )
 
 
@@ -86,15 +101,37 @@ def _forget(session: Session, subscription_id: int) -> bool:
     locked = sign_up.waiting(session, found.subscriber_id, found.list_id) if found else None
     if locked is None or locked.status is not SubscriptionStatus.PENDING:
         return False
-    subscriber_id = locked.subscriber_id
-    other = exists().where(Subscription.subscriber_id == subscriber_id)
-    if sign_up.give_up(session, locked) and not session.scalar(select(other)):
-        person = session.get_one(Subscriber, subscriber_id)
-        session.execute(
-            delete(SystemMail).where(
-                SystemMail.address == person.email,
-                SystemMail.state.not_in([DeliveryState.PENDING, DeliveryState.SENDING]),
-            )
-        )
-        session.delete(person)
+    person = locked.subscriber
+    is_unknown = _came_by_asking(session, person)
+    if sign_up.give_up(session, locked) and is_unknown:
+        _forget_person(session, person)
     return True
+
+
+def _came_by_asking(session: Session, person: Subscriber) -> bool:
+    """Nothing is known of them but that somebody typed their address."""
+    if person.name or person.attributes or person.locale or person.time_zone:
+        return False
+    first = session.scalar(
+        select(func.min(ConsentEvent.at)).where(
+            ConsentEvent.subscriber_id == person.id, ConsentEvent.change == ConsentChange.REQUESTED
+        )
+    )
+    return first is not None and person.created_at > first - _IN_ONE_GO
+
+
+def _forget_person(session: Session, person: Subscriber) -> None:
+    """Unless a list has them; then they are known since then, not since what is forgotten."""
+    since = session.scalar(
+        select(func.min(Subscription.subscribed_at)).where(Subscription.subscriber_id == person.id)
+    )
+    if since is not None:
+        person.created_at = max(since, person.created_at)
+        return
+    session.execute(
+        delete(SystemMail).where(
+            SystemMail.address == person.email,
+            SystemMail.state.not_in([DeliveryState.PENDING, DeliveryState.SENDING]),
+        )
+    )
+    session.delete(person)

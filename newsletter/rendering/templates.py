@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import jinja2
 from jinja2 import (
     Environment,
     FileSystemLoader,
@@ -24,6 +25,16 @@ from newsletter.rendering.compiled import ANY_PLACEHOLDER
 TEXT_WIDTH = 72
 _IN_WHEEL = Path(__file__).parents[1] / "templates" / "email"
 _IN_CHECKOUT = Path(__file__).parents[2] / "templates" / "email"
+_DESIGNERS_MISTAKES = (
+    jinja2.TemplateError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What an expression in a file may come to that is read without complaint: `{{ hours + "x" }}`."""
 
 
 class TemplateError(InputError):
@@ -64,6 +75,9 @@ class TemplateFolders:
             raise TemplateError(f"{error.name}:{error.lineno}", str(error.message)) from None
         except UndefinedError as error:
             raise TemplateError(f"{name}:{_line_of(error, self.folders)}", str(error)) from None
+        except _DESIGNERS_MISTAKES as error:
+            problem = f"{type(error).__name__}: {error}"
+            raise TemplateError(f"{name}:{_line_of(error, self.folders)}", problem) from None
 
     def source(self, name: str) -> str:
         """The text of a file that is no template, such as a style sheet."""
@@ -128,7 +142,7 @@ def fill(text: str, indent: str = "") -> str:
     )
 
 
-def _line_of(error: UndefinedError, folders: tuple[Path, ...]) -> int:
+def _line_of(error: Exception, folders: tuple[Path, ...]) -> int:
     """The line of the innermost template the error came through."""
     line = 0
     trace = error.__traceback__

@@ -1,7 +1,7 @@
 """Letters about a sign-up: each in the transaction of its cause, none more often than is decent."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
@@ -39,9 +39,11 @@ def sign_up(session: Session, runtime: Runtime, to: SubscriberList, wish: Wish) 
     person, standing = taken
     if standing is Standing.JOINED:
         _post_welcome(session, runtime, person, to)
-    else:
-        write = _confirmation if standing is Standing.ASKED else _known
-        _post_if_due(session, runtime, person, to, write)
+        return
+    write = _known if standing is Standing.KNOWN else _confirmation
+    is_posted = _post_if_due(session, runtime, person, to, write)
+    if is_posted and standing is Standing.WAITING:
+        subscriptions.request_again(session, person, to, wish.evidence)
 
 
 def ask_to_confirm(
@@ -58,18 +60,24 @@ def ask_to_confirm(
     """
     _newsletter(session, to)
     session.get(Subscriber, person.id, with_for_update=True)
+    was_asked = signing_up.is_asked(session, person, to)
     subscription = subscriptions.request(session, person, to, evidence)
     if subscription.status is not SubscriptionStatus.PENDING:
         return False
-    return _post_if_due(session, runtime, person, to, _confirmation)
+    is_posted = _post_if_due(session, runtime, person, to, _confirmation)
+    if is_posted and was_asked:
+        subscriptions.request_again(session, person, to, evidence)
+    return is_posted
 
 
-def ask_again(session: Session, runtime: Runtime, token: ConfirmToken) -> None:
+def ask_again(session: Session, runtime: Runtime, token: ConfirmToken, evidence: Evidence) -> None:
     """A new link for an old one: under the same limits, and only while it is waited for."""
     subscription = signing_up.waiting(session, token.subscriber_id, token.list_id)
     if subscription is None or subscription.status is not SubscriptionStatus.PENDING:
         return
-    _post_if_due(session, runtime, subscription.subscriber, subscription.list, _confirmation)
+    person, to = subscription.subscriber, subscription.list
+    if _post_if_due(session, runtime, person, to, _confirmation):
+        subscriptions.request_again(session, person, to, evidence)
 
 
 def confirm(
@@ -77,10 +85,10 @@ def confirm(
 ) -> Subscription | None:
     """The owner confirms and is welcomed, once; the subscription as it stands now, if it is there.
 
-    The link does not confirm once its time is over.
+    The link does not confirm once its time is over, or from before they left.
     """
     subscription = signing_up.waiting(session, token.subscriber_id, token.list_id)
-    if subscription is None or is_over(token):
+    if subscription is None or is_over(token, subscription):
         return subscription
     if signing_up.confirm(session, subscription, evidence, runtime.erasure_key):
         person = subscription.subscriber
@@ -89,9 +97,19 @@ def confirm(
     return subscription
 
 
-def is_over(token: ConfirmToken) -> bool:
-    """The link is too old to confirm by."""
-    return token.until < now().timestamp()
+def is_over(token: ConfirmToken, subscription: Subscription) -> bool:
+    """The link is too old to confirm by, or older than their leaving.
+
+    Whoever left has used their links up: else a stranger asks for them, and an old one says yes.
+    """
+    left_at = subscription.unsubscribed_at
+    has_left_since = left_at is not None and token.until < _good_until(left_at)
+    return has_left_since or token.until < now().timestamp()
+
+
+def _good_until(asked_at: datetime) -> int:
+    """Until when a link of that moment confirms, in the seconds of its token."""
+    return int((asked_at + CONFIRM_WITHIN).timestamp())
 
 
 def _post_welcome(
@@ -139,8 +157,7 @@ def _welcome(
 def _confirmation(
     runtime: Runtime, newsletter: Newsletter, person: Subscriber, to: SubscriberList
 ) -> Letter:
-    until = int((now() + CONFIRM_WITHIN).timestamp())
-    token = ConfirmToken(person.id, to.id, until).mint(runtime.keys)
+    token = ConfirmToken(person.id, to.id, _good_until(now())).mint(runtime.keys)
     return Letter(
         "confirmation",
         _key("confirm", person, to),

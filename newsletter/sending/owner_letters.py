@@ -1,25 +1,29 @@
 """Letters to the owner of a subscription: a link that proves the mailbox, a word when they left."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from newsletter.core import logs
 from newsletter.core.clock import now
-from newsletter.core.errors import NewsletterError
+from newsletter.core.errors import InputError, NewsletterError
 from newsletter.core.runtime import Runtime
 from newsletter.issues.models import Newsletter
 from newsletter.rendering.mail_tokens import LeaveToken, OwnerToken
 from newsletter.sending.letters import Letter, post
 from newsletter.sending.models import SystemMail
-from subscribers import suppressions
+from subscribers import preferences, suppressions
 from subscribers.models import Subscriber
 from subscribers.subscriptions import UNDO_WITHIN
 
 MOST_A_DAY = 3
-"""Of each kind, to one person, for one newsletter: anybody with a forwarded mail may ask."""
+"""Notices of leaving, to one person, for one newsletter: whoever has a mail of theirs may leave."""
 OWNER_HOURS = 24
+_MOST_TO_STRANGERS = 3
+_STRANGERS_WINDOW = timedelta(days=30)
+"""Whoever is on no list gets so many links within this time, whoever asks for them."""
 
 log = logs.get(__name__)
 
@@ -27,13 +31,15 @@ log = logs.get(__name__)
 def send_owner_link(
     session: Session, runtime: Runtime, newsletter: Newsletter, person: Subscriber
 ) -> bool:
-    """Mail them a link to the whole of their preferences; False when they had enough today.
+    """Mail them a link to the whole of their preferences; False when they have had enough.
 
     Raises:
         ConfigurationError: the newsletter has no sender address.
     """
-    # Two at once would both be the first today.
+    # Two at once would both be the first.
     session.refresh(person, with_for_update={"key_share": True})
+    if _had_enough(session, newsletter, person):
+        return False
     until = int(now().timestamp()) + OWNER_HOURS * 3600
     token = OwnerToken(newsletter.id, person.id, until).mint(runtime.keys)
     url = f"{runtime.settings.site.public_url}/p/{token}"
@@ -59,8 +65,27 @@ def tell_of_leaving(
     try:
         return _post(session, runtime, newsletter, person, ("left", subject, about))
     except NewsletterError as error:
-        log.warning("notice.failed", subscriber_id=person.id, error=type(error).__name__)
+        # No words of the error: an expression of a template may quote what it was given.
+        place = error.place if isinstance(error, InputError) else ""
+        log.warning(
+            "notice.failed", subscriber_id=person.id, error=type(error).__name__, place=place
+        )
         return False
+
+
+def _had_enough(session: Session, newsletter: Newsletter, person: Subscriber) -> bool:
+    """Their last link still works; or they are on no list, and old mails are no reason to write."""
+    key = f"preferences-{newsletter.id}-{person.id}-"
+    posted = session.scalars(
+        select(SystemMail.created_at).where(
+            SystemMail.idempotency_key.startswith(key, autoescape=True),
+            SystemMail.created_at > now() - _STRANGERS_WINDOW,
+        )
+    ).all()
+    if any(at > now() - timedelta(hours=OWNER_HOURS) for at in posted):
+        return True
+    standing = preferences.preferences(session, person.id, newsletter.id, by_owner=False)
+    return not standing.is_on_any and len(posted) >= _MOST_TO_STRANGERS
 
 
 def _post(

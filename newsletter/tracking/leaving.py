@@ -44,14 +44,13 @@ def leave(session: Session, token: LeaveToken, visit: Visit) -> int:
 
 
 def undo(session: Session, token: LeaveToken, visit: Visit) -> bool:
-    """Take the person's last leaving back; False when it is too late and they stay away."""
+    """Take the person's last leaving back; False when there is none that can be, or any more."""
     back = subscriptions.undo_leave(
         session, token.subscriber_id, token.newsletter_id, _evidence(token, visit)
     )
     if back:
         _record(session, EventKind.RESUBSCRIBE, token, visit)
-        return True
-    return subscriptions.has_any(session, token.subscriber_id, token.newsletter_id)
+    return bool(back)
 
 
 def pause(session: Session, token: LeaveToken, visit: Visit) -> date:

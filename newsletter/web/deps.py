@@ -6,7 +6,7 @@ the pool and need a second to go on, and forty requests that wait for the databa
 commit also comes before the answer, so no failed commit is ever answered with 200.
 """
 
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -63,15 +63,27 @@ Visiting = Annotated[Visit, Depends(visit)]
 
 
 def _client_ip(request: Request, runtime: Runtime) -> str:
-    """The visitor's address: of the hops behind us the first that is no trusted proxy's."""
+    """The visitor's address: of the hops behind us the first that is no trusted proxy's.
+
+    A proxy may add a line of its own instead of a word to the visitor's: all lines are one list.
+    """
     visitor = request.client.host if request.client else ""
-    forwarded = request.headers.get("x-forwarded-for", "").split(",")
+    forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
     for hop in (visitor, *(hop.strip() for hop in reversed(forwarded))):
         try:
-            address = ip_address(hop)
+            said = ip_address(hop)
         except ValueError:
             return visitor
-        visitor = hop
-        if not any(address in network for network in runtime.settings.site.trusted_proxies):
+        address = _unwrapped(said)
+        visitor = str(address)
+        if not any(
+            address in network or said in network
+            for network in runtime.settings.site.trusted_proxies
+        ):
             return visitor
     return visitor
+
+
+def _unwrapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
+    """IPv4 as itself, also where a socket of IPv6 has taken it."""
+    return getattr(address, "ipv4_mapped", None) or address

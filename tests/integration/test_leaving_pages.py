@@ -4,12 +4,13 @@ import re
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from html import unescape
+from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
-from newsletter.core.sections import SenderSettings
+from newsletter.core.sections import SenderSettings, TemplateSettings
 from newsletter.rendering.mail_tokens import Door, LeaveToken
 from newsletter.sending.models import SystemMail
 from newsletter.web.app import create_app
@@ -48,6 +49,20 @@ def test_the_owner_is_told_once_when_the_link_of_the_body_was_used(mailed: Maile
     assert len(letters(mailed)) == 2, "one for each leaving"
 
 
+def test_an_undo_that_undid_nothing_does_not_say_that_it_did(mailed: Mailed) -> None:
+    (undo,) = {
+        action
+        for action in re.findall(r'action="([^"]+)"', mailed.client.post(mailed.body_link).text)
+        if "undo" in action
+    }
+    assert "As if nothing had happened" in mailed.client.post(undo).text
+    before = mailed.standing()
+    again = mailed.client.post(undo)
+    assert (again.status_code, "There was nothing to undo" in again.text) == (200, True)
+    assert "As if nothing" not in again.text
+    assert mailed.standing() == before
+
+
 def test_leaving_to_and_fro_does_not_flood_the_owner(mailed: Mailed) -> None:
     for _ in range(6):
         mailed.client.post(mailed.body_link)
@@ -72,6 +87,23 @@ def test_a_notice_that_cannot_be_made_keeps_nobody_from_leaving(
     assert ["unsubscribed" in status for status in mailed.standing()[0]] == [True, False]
     assert "notice.failed" in capsys.readouterr().out
     assert letters(mailed) == []
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    ["{{ hours + 'x' }}", "{{ 1 // 0 }}", "{{ hours.x }}", "{{ [].index(1) }}", "{{"],
+)
+def test_a_mistake_in_an_operators_template_keeps_nobody_from_leaving(
+    mailed: Mailed, capsys: pytest.CaptureFixture[str], tmp_path: Path, mistake: str
+) -> None:
+    (tmp_path / "system").mkdir()
+    (tmp_path / "system" / "left.txt").write_text(mistake)
+    own = TemplateSettings(dir=tmp_path)
+    runtime = factories.runtime(mailed.runtime.sessions, mailed.runtime.keys, templates=own)
+    with TestClient(create_app(runtime)) as client:
+        assert client.post(mailed.body_link).status_code == 200
+    assert ["unsubscribed" in status for status in mailed.standing()[0]] == [True, False]
+    assert "system/left.txt" in capsys.readouterr().out, "the log names the file"
 
 
 def test_a_pause_is_offered_behind_the_button_and_is_one_post(mailed: Mailed) -> None:

@@ -293,19 +293,26 @@ def test_the_owners_link_comes_by_letter_and_works_for_a_day(reader: Reader) -> 
         assert reader.client.get(f"{path}/data").status_code == 403
 
 
-def test_letters_are_a_few_a_day_and_none_to_the_suppressed(reader: Reader) -> None:
-    for _ in range(5):
+def test_one_link_while_the_last_still_works_and_none_to_the_suppressed(reader: Reader) -> None:
+    midnight = (now() + timedelta(days=1)).replace(hour=0, minute=0)
+    for hours, expected in ((-0.1, 1), (0.1, 1), (23.8, 1), (24.1, 2), (48.2, 3), (72.3, 4)):
+        with time_machine.travel(midnight + timedelta(hours=hours), tick=False):
+            assert reader.client.post(f"{reader.link}/letter").status_code == 200
+        assert len(reader.letters()) == expected, hours
+    with reader.runtime.sessions.writing() as session:
+        why = SuppressionReason.COMPLAINT
+        suppressions.suppress(session, "ada@example.org", reason=why, source="test")
+    with time_machine.travel(midnight + timedelta(days=9), tick=False):
         assert reader.client.post(f"{reader.link}/letter").status_code == 200
-    assert len(reader.letters()) == 3
-    with time_machine.travel(now() + timedelta(days=1)):
-        reader.client.post(f"{reader.link}/letter")
-        assert len(reader.letters()) == 4
-        with reader.runtime.sessions.writing() as session:
-            suppressions.suppress(
-                session, "ada@example.org", reason=SuppressionReason.COMPLAINT, source="test"
-            )
-        assert reader.client.post(f"{reader.link}/letter").status_code == 200
-        assert len(reader.letters()) == 4
+    assert len(reader.letters()) == 4
+
+
+def test_who_has_left_is_written_to_three_times_a_month_at_most(reader: Reader) -> None:
+    reader.save(reader.own_link, list=[])
+    for day, expected in ((0, 1), (2, 2), (4, 3), (6, 3), (29, 3), (31, 4)):
+        with time_machine.travel(now() + timedelta(days=day), tick=False):
+            assert reader.client.post(f"{reader.link}/letter").status_code == 200
+        assert len(reader.letters()) == expected, day
 
 
 def test_who_left_by_a_forwarded_link_is_told_and_can_undo(reader: Reader) -> None:
@@ -325,7 +332,7 @@ def test_everything_that_is_kept_can_be_downloaded(reader: Reader) -> None:
     answer = reader.client.get(f"{reader.own_link}/data")
     assert answer.headers["content-disposition"] == 'attachment; filename="my-data.json"'
     assert "no-store" in answer.headers["cache-control"]
-    assert json.loads(answer.text)["email"] == "ada@example.org"
+    assert json.loads(answer.text)["subscriber"]["email"] == "ada@example.org"
 
 
 def test_erasing_asks_first_and_leaves_nothing(reader: Reader) -> None:

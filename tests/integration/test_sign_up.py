@@ -272,6 +272,26 @@ def test_a_link_whose_subscription_was_left_meanwhile_confirms_nothing(desk: Des
     assert desk.status() is UNSUBSCRIBED
 
 
+def test_a_link_from_before_they_left_does_not_confirm_what_a_stranger_asked_for(
+    desk: Desk,
+) -> None:
+    start = now()
+    with time_machine.travel(start, tick=False):
+        desk.send()
+        old = desk.confirm_path()
+        desk.client.post(old)
+    with time_machine.travel(start + timedelta(days=1.5), tick=False):
+        desk.client.post(path_of("u", desk.letter()))
+        desk.send()
+        assert desk.status() is PENDING
+        for method in ("GET", "HEAD", "POST"):
+            assert desk.client.request(method, old).status_code == 410
+        assert f'action="{old}/again"' in desk.client.get(old).text
+        assert desk.status() is PENDING
+        assert desk.client.post(desk.confirm_path()).status_code == 200
+        assert desk.status() is ACTIVE, "by the letter of now"
+
+
 def test_who_is_suppressed_meanwhile_gets_no_mail_by_confirming_or_asking_again(desk: Desk) -> None:
     start = now()
     with time_machine.travel(start, tick=False):

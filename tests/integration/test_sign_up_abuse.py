@@ -6,7 +6,7 @@ import statistics
 import time
 from base64 import b64decode
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -193,6 +193,26 @@ def test_a_network_a_machine_and_a_recipient_domain_have_limits_behind_a_trusted
     assert elsewhere.status_code == 202
 
 
+@pytest.mark.parametrize(
+    ("limits", "neighbour"),
+    [
+        ({"domain_hard": 3, "ip_soft": 2, "ip_hard": 9}, "203.0.113.1"),
+        ({"domain_hard": 3, "ip_soft": 2, "ip_hard": 2}, "203.0.113.1"),
+        ({"network_soft": 3, "network_hard": 3, "ip_soft": 2, "ip_hard": 2}, "198.51.100.2"),
+    ],
+)
+def test_one_who_is_stopped_closes_no_domain_and_no_network_for_others(
+    sessions: Sessions, keys: TokenKeys, limits: dict[str, int], neighbour: str
+) -> None:
+    few = AT_EASE.model_copy(update=limits)
+    with open_desk(sessions, keys, site=PROXY, signup=few) as desk:
+        desk.headers["X-Forwarded-For"] = "198.51.100.1"
+        answers = [desk.json({"email": f"r{number}@example.org"}) for number in range(9)]
+        desk.headers["X-Forwarded-For"] = neighbour
+        assert [answer.status_code for answer in answers] == [202] * 2 + [429] * 7
+        assert desk.json({"email": ADA}).status_code == 202
+
+
 def test_a_header_of_a_stranger_is_no_way_around_the_limits(
     sessions: Sessions, keys: TokenKeys
 ) -> None:
@@ -296,6 +316,34 @@ def test_answers_come_at_the_same_time_whoever_it_is(
     assert min(*took["known"], *took["unknown"]) >= 0.5
     known, unknown = (statistics.median(took[kind]) for kind in ("known", "unknown"))
     assert abs(known - unknown) < 0.25
+
+
+@pytest.mark.parametrize("trap", ["", "x"])
+def test_a_body_sent_slowly_does_not_use_up_the_time_that_hides_what_is_known(
+    sessions: Sessions, keys: TokenKeys, monkeypatch: pytest.MonkeyPatch, trap: str
+) -> None:
+    monkeypatch.setattr(sign_up, "ANSWER_SECONDS", 0.3)
+    with open_desk(sessions, keys) as desk:
+        sent = asyncio.run(_answered_after(desk, {"email": ADA, "homepage": trap}, pause=0.3))
+    assert sent >= 0.3
+
+
+async def _answered_after(desk: Desk, body: dict[str, str], pause: float) -> float:
+    """Seconds from the last byte of the body, which came after a pause, to the answer."""
+    ended = 0.0
+
+    async def slowly() -> AsyncIterator[bytes]:
+        nonlocal ended
+        await asyncio.sleep(pause)
+        ended = time.monotonic()
+        yield json.dumps(body).encode()
+
+    transport = httpx2.ASGITransport(app=create_app(desk.runtime))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        headers = {"Content-Type": "application/json"}
+        answer = await client.post("/s/mornings", content=slowly(), headers=headers)
+    assert answer.status_code == 202
+    return time.monotonic() - ended
 
 
 @pytest.mark.timeout(900)  # half a minute, on a machine that has nothing else to do

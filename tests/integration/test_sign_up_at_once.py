@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from newsletter.core.db import Sessions
 from newsletter.core.tokens import TokenKeys
 from subscribers.models import SignUpCount, Subscriber, SubscriptionStatus
-from subscribers.sign_up_limits import judge
+from subscribers.sign_up_limits import Origin, judge
 from tests.sign_up import AT_EASE, open_desk
 
 AT_ONCE = 8
@@ -60,7 +60,8 @@ def test_counting_at_once_loses_nothing(sessions: Sessions, keys: TokenKeys) -> 
     def many(number: int) -> None:
         start.wait()
         for _ in range(20):
-            judge(sessions, keys, AT_EASE, f"198.51.100.{number % 2}", "example.org")
+            origin = Origin.of(f"198.51.100.{number % 2}")
+            judge(sessions, keys, AT_EASE, origin, "example.org", lambda: False)
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(many, range(AT_ONCE)))

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -95,6 +96,35 @@ def test_who_confirmed_asked_again_lately_or_was_imported_stays(desk: Desk) -> N
     assert addresses(desk.runtime.sessions) == [ADA, BOB, "cyd@example.org"]
 
 
+@pytest.mark.parametrize("door", ["form", "old link"])
+def test_a_letter_to_who_was_asked_before_has_its_evidence_and_its_seven_days(
+    desk: Desk, door: str
+) -> None:
+    desk.send(ADA)
+    old = desk.confirm_path()
+    with time_machine.travel(now() + timedelta(days=27), tick=False):
+        for _ in range(3):
+            desk.send(ADA) if door == "form" else desk.client.post(f"{old}/again")
+    assert [event.change for event in desk.evidence()] == ["requested"] * 2, "one for each letter"
+    assert desk.evidence()[1].ip == "192.0.2.7"
+    assert days_later(desk, 33.9) == 0
+    with time_machine.travel(now() + timedelta(days=33.9), tick=False):
+        assert desk.client.post(desk.confirm_path()).status_code == 200
+    assert desk.status() is SubscriptionStatus.ACTIVE
+
+
+def test_an_imported_request_is_kept_until_somebody_else_asks(desk: Desk) -> None:
+    with desk.runtime.sessions.writing() as session:
+        readers = session.get_one(SubscriberList, desk.list_id)
+        ada = factories.person(session, ADA)
+        subscriptions.request(session, ada, readers, Evidence("import", "people.csv:2"))
+    assert days_later(desk, 40) == 0
+    with time_machine.travel(now() + timedelta(days=20), tick=False):
+        desk.send(ADA)
+    assert days_later(desk, 49) == 0
+    assert days_later(desk, 51) == 1
+
+
 def test_who_left_and_asked_again_has_left_still(desk: Desk) -> None:
     desk.send(ADA)
     desk.client.post(desk.confirm_path())
@@ -118,6 +148,33 @@ def test_who_is_on_another_list_loses_the_request_alone(desk: Desk) -> None:
     assert days_later(desk, 31) == 1
     assert (addresses(desk.runtime.sessions), desk.status()) == ([ADA], None)
     assert [event.list_id for event in desk.evidence()] == [other.id]
+
+
+@pytest.mark.parametrize(
+    "known",
+    [{"name": "Ada"}, {"attributes": {"plan": "pro"}}, {"locale": "en"}, {"time_zone": "UTC"}, {}],
+)
+def test_who_was_known_before_a_stranger_asked_stays(desk: Desk, known: dict[str, Any]) -> None:
+    with desk.runtime.sessions.writing() as session:
+        ada = factories.person(session, ADA)
+        ada.created_at = now() - timedelta(days=0 if known else 1)
+        for column, value in known.items():
+            setattr(ada, column, value)
+    desk.send(ADA)
+    assert days_later(desk, 31) == 1
+    assert (addresses(desk.runtime.sessions), desk.status()) == ([ADA], None)
+
+
+def test_who_was_asked_for_two_lists_is_gone_with_the_second(desk: Desk) -> None:
+    with desk.runtime.sessions.writing() as session:
+        factories.a_list(session, "Evenings").newsletter_id = desk.newsletter_id
+    desk.send(ADA)
+    with time_machine.travel(now() + timedelta(days=10), tick=False):
+        desk.post({"email": ADA}, "/s/evenings/embed")
+    assert days_later(desk, 31) == 1
+    assert addresses(desk.runtime.sessions) == [ADA]
+    assert days_later(desk, 41) == 1
+    assert addresses(desk.runtime.sessions) == []
 
 
 def test_many_go_in_chunks(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

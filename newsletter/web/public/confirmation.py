@@ -48,12 +48,18 @@ def confirm(token: str, request: Request, runtime: Running, visit: Visiting) -> 
 
 
 @router.post("/confirm/{token}/again")
-def again(token: str, request: Request, runtime: Running) -> Response:
+def again(token: str, request: Request, runtime: Running, visit: Visiting) -> Response:
     """A new link for an old one; the same answer whatever became of it."""
     read = _read(token, runtime)
     with runtime.sessions.writing() as session:
         about = _About.of(session, read)
-        confirmation.ask_again(session, runtime, read)
+        evidence = Evidence(
+            "confirmation",
+            ip=visit.ip,
+            user_agent=visit.user_agent,
+            wording=f"Send me a new link to confirm {about.list_name}.",
+        )
+        confirmation.ask_again(session, runtime, read, evidence)
     return about.show(request, "asked_again.html")
 
 
@@ -85,7 +91,7 @@ def _page(
         return about.show(request, "confirmed.html")
     if found is None or found.status is SubscriptionStatus.UNSUBSCRIBED:
         return about.show(request, "withdrawn.html", status=410)
-    if confirmation.is_over(read):
+    if confirmation.is_over(read, found):
         return about.show(request, "confirm_too_late.html", status=410, token=token)
     return None
 

@@ -11,6 +11,7 @@ from newsletter.tracking.leaving import Leaver
 from newsletter.web.deps import Running, Visiting
 from newsletter.web.forms import Sent
 from newsletter.web.pages import render
+from subscribers import subscriptions
 from subscribers.models import MAX_REMARK_CHARACTERS, LeaveReason
 from subscribers.reasons import SENTENCES
 
@@ -82,8 +83,10 @@ def undo(token: str, request: Request, runtime: Running, visit: Visiting) -> Res
     with runtime.sessions.writing() as session:
         read, leaver = _who(token, runtime, session)
         came_back = leaving.undo(session, read, visit)
+        has_any = subscriptions.has_any(session, read.subscriber_id, read.newsletter_id)
     if not came_back:
-        return render(request, "too_late.html", status=409, leaver=leaver)
+        page, status = ("nothing_to_undo.html", 200) if has_any else ("too_late.html", 409)
+        return render(request, page, status=status, leaver=leaver)
     return render(
         request, "back.html", leaver=leaver, token=token, preferences=_preferences(read, runtime)
     )

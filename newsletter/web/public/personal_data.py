@@ -9,6 +9,7 @@ from newsletter.tracking.leaving import masked
 from newsletter.web.deps import Running
 from newsletter.web.pages import render
 from newsletter.web.public.visitors import owner
+from subscribers.sign_up_counts import forget_letters
 
 router = APIRouter()
 
@@ -47,6 +48,8 @@ def erase(token: str, request: Request, runtime: Running) -> Response:
         raise HTTPException(404)
     with runtime.sessions.writing() as session:
         found = owner(token, runtime, session)
-        shown = masked(found.person.email)
+        shown, address_key = masked(found.person.email), found.person.address_key
         erasure.erase(session, found.person.id, runtime.erasure_key, _THEMSELVES)
+        # They may come back by signing up. Behind their row, as whoever counts takes it.
+        forget_letters(session, runtime.keys, address_key)
     return render(request, "erased.html", shown_address=shown)

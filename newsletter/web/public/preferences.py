@@ -61,7 +61,7 @@ def save(token: str, request: Request, runtime: Running, visit: Visiting, form: 
 
 @router.post("/p/{token}/letter")
 def send_link(token: str, request: Request, runtime: Running) -> Response:
-    """The owner's link goes to the mailbox; the answer is the same when it had enough today."""
+    """The owner's link goes to the mailbox; the answer is the same when it had enough."""
     with runtime.sessions.writing() as session:
         found = visitor(token, runtime, session)
         owner_letters.send_owner_link(session, runtime, found.newsletter, found.person)

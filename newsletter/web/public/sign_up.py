@@ -5,6 +5,7 @@ A POST here subscribes nobody by itself where the list confirms: it puts a mail 
 
 import asyncio
 import time
+from functools import partial
 
 from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.concurrency import run_in_threadpool
@@ -31,7 +32,7 @@ from newsletter.web.public.sign_up_form import ADDRESS, Door, Form, Submission, 
 from newsletter.web.public.sign_up_proof import is_proved
 from subscribers.models import SubscriberList
 from subscribers.sign_up import Wish
-from subscribers.sign_up_limits import Passage, judge
+from subscribers.sign_up_limits import Origin, Passage, judge
 from subscribers.subscriptions import Evidence
 
 ANSWER_SECONDS = 0.25
@@ -83,21 +84,19 @@ async def _by_form(
 ) -> Response:
     if _kind(request) != _FORM:
         raise HTTPException(415)
-    begun = time.monotonic()
     body = await read_body(request)
     form = await run_in_threadpool(_found, runtime, slug)
     try:
         sent = Submission.of_form(body)
     except InputError:
         raise HTTPException(422) from None
-    reception = _Reception(runtime, visit, domains, form, door, begun)
+    reception = _Reception(runtime, visit, domains, form, door)
     return await reception.receive(sent, PageAnswers(request, runtime.keys, form, sent))
 
 
 async def _by_json(
     slug: str, request: Request, runtime: Runtime, visit: Visit, domains: MailDomains
 ) -> Response:
-    begun = time.monotonic()
     body = await read_body(request)
     try:
         form = await run_in_threadpool(_found, runtime, slug)
@@ -108,7 +107,7 @@ async def _by_json(
         sent = Submission.of_json(body)
     except InputError as error:
         return wrong_json({error.place: error.problem}, 400)
-    reception = _Reception(runtime, visit, domains, form, Door.API, begun)
+    reception = _Reception(runtime, visit, domains, form, Door.API)
     return await reception.receive(sent, JsonAnswers(runtime.keys, form))
 
 
@@ -128,25 +127,18 @@ class _Reception:
     """One sign-up on its way through the checks; no transaction is open while DNS is asked."""
 
     def __init__(
-        self,
-        runtime: Runtime,
-        visit: Visit,
-        domains: MailDomains,
-        form: Form,
-        door: Door,
-        begun: float,
+        self, runtime: Runtime, visit: Visit, domains: MailDomains, form: Form, door: Door
     ) -> None:
         self._runtime = runtime
         self._visit = visit
         self._domains = domains
         self._form = form
         self._door = door
-        self._begun = begun
 
     async def receive(self, sent: Submission, answers: Answers) -> Response:
         """Check, take in, answer."""
         if sent.trap:
-            return await self._at_the_usual_time(answers.done())
+            return await _at_the_usual_time(answers.done(), time.monotonic())
         unfit = self._unfit(sent, answers)
         if unfit:
             return unfit
@@ -156,12 +148,14 @@ class _Reception:
         stopped = await self._stopped(sent, address, answers)
         if stopped:
             return stopped
+        # Not before: a body sent slowly, or slow DNS, would use up the time that hides the rest.
+        begun = time.monotonic()
         try:
             await run_in_threadpool(self._take_in, Wish(address, self._evidence(), given))
         except ConfigurationError as error:
             log.error("sign_up.impossible", list_id=self._form.list_id, error=str(error))  # noqa: TRY400 - what is to be done stands in the sentence
             raise HTTPException(503) from None
-        return await self._at_the_usual_time(answers.done())
+        return await _at_the_usual_time(answers.done(), begun)
 
     def _unfit(self, sent: Submission, answers: Answers) -> Response | None:
         """The answer to a form that was not read, or that showed what is not so any more."""
@@ -177,14 +171,14 @@ class _Reception:
         """The answer to those who do not get through: too many, or a domain without mail."""
         sessions, keys = self._runtime.sessions, self._runtime.keys
         limits = self._runtime.settings.signup
+        proof = partial(is_proved, sessions, keys, sent.proof)
+        origin = Origin.of(self._visit.ip)
         judgement = await run_in_threadpool(
-            judge, sessions, keys, limits, self._visit.ip, address.domain
+            judge, sessions, keys, limits, origin, address.domain, proof
         )
         if judgement.passage is Passage.CLOSED:
             return answers.closed(judgement)
-        if judgement.passage is Passage.PROOF and not await run_in_threadpool(
-            is_proved, sessions, keys, sent.proof
-        ):
+        if judgement.passage is Passage.PROOF:
             return answers.unproved(judgement)
         objection = await self._domains.objection(address.domain)
         return answers.wrong({ADDRESS: objection}) if objection else None
@@ -206,7 +200,8 @@ class _Reception:
             user_agent=self._visit.user_agent,
         )
 
-    async def _at_the_usual_time(self, response: Response) -> Response:
-        """Not before `ANSWER_SECONDS` are over: what was found and done does not show."""
-        await asyncio.sleep(max(0.0, self._begun + ANSWER_SECONDS - time.monotonic()))
-        return response
+
+async def _at_the_usual_time(response: Response, begun: float) -> Response:
+    """Not before `ANSWER_SECONDS` are over: what was found and done since then does not show."""
+    await asyncio.sleep(max(0.0, begun + ANSWER_SECONDS - time.monotonic()))
+    return response
