@@ -325,7 +325,7 @@ def test_everything_that_is_kept_can_be_downloaded(reader: Reader) -> None:
     answer = reader.client.get(f"{reader.own_link}/data")
     assert answer.headers["content-disposition"] == 'attachment; filename="my-data.json"'
     assert "no-store" in answer.headers["cache-control"]
-    assert json.loads(answer.text)["email"] == "ada@example.org"
+    assert json.loads(answer.text)["subscriber"]["email"] == "ada@example.org"
 
 
 def test_erasing_asks_first_and_leaves_nothing(reader: Reader) -> None:
