@@ -176,7 +176,7 @@ def undo_leave(
     back = [subscription for subscription in gone if subscription.unsubscribed_at == last]
     for subscription in back:
         # Whoever had not confirmed before leaving still has not.
-        was_active = subscription.confirmed_at or not _only_requested(session, subscription)
+        was_active = not _had_only_asked(session, subscription)
         _move(subscription, SubscriptionStatus.ACTIVE if was_active else SubscriptionStatus.PENDING)
         subscription.unsubscribed_at = None
         _witness(session, subscription, ConsentChange.RESUMED, evidence)
@@ -277,21 +277,20 @@ def _left_by_link(session: Session, subscription: Subscription) -> bool:
     return method in _LINKS
 
 
-def _only_requested(session: Session, subscription: Subscription) -> bool:
-    """No evidence that the subscription ever was active."""
-    active = (ConsentChange.SUBSCRIBED, ConsentChange.CONFIRMED)
-    return (
-        session.scalar(
-            select(ConsentEvent.id)
-            .where(
-                ConsentEvent.subscriber_id == subscription.subscriber_id,
-                ConsentEvent.list_id == subscription.list_id,
-                ConsentEvent.change.in_(active),
-            )
-            .limit(1)
+def _had_only_asked(session: Session, subscription: Subscription) -> bool:
+    """Before it was left, it waited to be confirmed: an earlier time on the list does not count."""
+    came = (ConsentChange.REQUESTED, ConsentChange.SUBSCRIBED, ConsentChange.CONFIRMED)
+    last = session.scalar(
+        select(ConsentEvent.change)
+        .where(
+            ConsentEvent.subscriber_id == subscription.subscriber_id,
+            ConsentEvent.list_id == subscription.list_id,
+            ConsentEvent.change.in_(came),
         )
-        is None
+        .order_by(ConsentEvent.id.desc())
+        .limit(1)
     )
+    return last in (None, ConsentChange.REQUESTED)
 
 
 def _witness(

@@ -96,6 +96,26 @@ def test_leaving_ends_every_list_of_the_newsletter_and_undo_only_what_it_ended(
     assert other.status is ACTIVE
 
 
+def test_undo_makes_nobody_active_who_left_long_ago_and_was_asked_for_since(
+    sessions: Sessions,
+) -> None:
+    with sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        readers = factories.a_list(session, issue=issue)
+        ada = factories.person(session, "ada@example.org")
+        subscription = subscriptions.request(session, ada, readers, PAGE)
+        subscriptions.confirm(session, subscription, PAGE)
+        subscriptions.leave(session, ada.id, issue.newsletter_id, PAGE)
+        subscriptions.request(session, ada, readers, Evidence("form"))
+        subscriptions.leave(session, ada.id, issue.newsletter_id, PAGE)
+        subscriptions.undo_leave(session, ada.id, issue.newsletter_id, PAGE)
+        assert subscription.status is PENDING
+        subscriptions.confirm(session, subscription, PAGE)
+        subscriptions.leave(session, ada.id, issue.newsletter_id, PAGE)
+        subscriptions.undo_leave(session, ada.id, issue.newsletter_id, PAGE)
+        assert subscription.status.value == "active"
+
+
 def test_one_address_is_one_person_and_a_known_name_stays(sessions: Sessions) -> None:
     with sessions.writing() as session:
         ada = factories.person(session, "Ada@Example.org", "Ada")
