@@ -35,7 +35,7 @@ from newsletter.privacy.traces import delivery_ids, to_them
 from newsletter.sending.models import RelayState, SystemMail
 from newsletter.tracking import evidence, recording
 from newsletter.tracking.models import Event
-from subscribers import suppressions
+from subscribers import bulk, suppressions
 from subscribers.models import (
     EVERYWHERE,
     Subscriber,
@@ -70,6 +70,8 @@ def erase(session: Session, subscriber_id: int, key: ErasureKey, actor: str) -> 
         RefusedError: a broadcast that is being frozen has just come to this person: a minute later
             it is past them.
     """
+    # Before any lock of ours: an import that has asked who was erased stores them, then we come.
+    bulk.take_turns(session)
     person = session.get(Subscriber, subscriber_id, with_for_update=True)
     if person is None:
         raise NotFoundError("subscriber", subscriber_id)
@@ -87,6 +89,7 @@ def erase(session: Session, subscriber_id: int, key: ErasureKey, actor: str) -> 
 
 def erase_address(session: Session, address: Address, key: ErasureKey, actor: str) -> None:
     """As `erase`, for an address of nobody who is subscribed: of old mails, of suppressions."""
+    bulk.take_turns(session)
     _erase(session, address, None, key, actor)
 
 
