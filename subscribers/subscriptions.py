@@ -258,6 +258,7 @@ def _of_newsletter(
             Subscription.subscriber_id == subscriber_id,
             SubscriberList.newsletter_id == newsletter_id,
         )
+        .order_by(Subscription.list_id)  # as everybody takes them: nobody waits in a circle
         .with_for_update(of=Subscription)
     ).all()
 

@@ -72,7 +72,8 @@ def erase(session: Session, subscriber_id: int, key: ErasureKey, actor: str) -> 
     """
     # Before any lock of ours: an import that has asked who was erased stores them, then we come.
     bulk.take_turns(session)
-    person = session.get(Subscriber, subscriber_id, with_for_update=True)
+    # Not the key: whoever leaves has their subscriptions, and writes evidence that refers to it.
+    person = session.get(Subscriber, subscriber_id, with_for_update={"key_share": True})
     if person is None:
         raise NotFoundError("subscriber", subscriber_id)
     address = Address.stored(person.email, person.address_key)
@@ -81,7 +82,7 @@ def erase(session: Session, subscriber_id: int, key: ErasureKey, actor: str) -> 
     session.execute(
         select(Subscription.id)
         .where(Subscription.subscriber_id == subscriber_id)
-        .order_by(Subscription.id)
+        .order_by(Subscription.list_id)
         .with_for_update()
     )
     _erase(session, address, subscriber_id, key, actor)
