@@ -209,7 +209,7 @@ def test_evidence_of_later_visits_by_an_old_mail_is_not_kept(sessions: Sessions)
         visit = Visit(ip=IP, user_agent="AdaBrowser/1")
         record(session, [Fetch(EventKind.OPEN, TrackingToken(broadcast_id, row.id), visit)])
         token = LeaveToken(Door.HEADER, newsletter_id, person, broadcast_id, row.id)
-        assert leaving.leave(session, token, visit) == 0
+        assert not leaving.leave(session, token, visit)
         assert session.scalar(select(func.count()).where(Event.ip != "")) == 0
         assert leaving.who(session, token) is None
 
