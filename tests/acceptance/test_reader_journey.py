@@ -133,7 +133,8 @@ def confirmed(world: World) -> int:
     assert world.status() == "pending"
     assert world.http.post(path).status_code == 200
     assert world.status() == "active"
-    return 1
+    assert world.next_mail(2)["Subject"].startswith("Welcome")
+    return 2
 
 
 def form(world: World, path: str) -> dict[str, object]:
