@@ -3,6 +3,7 @@
 Decision page 0018 has what stays, and why.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import (
@@ -38,6 +39,7 @@ from newsletter.tracking.models import Event
 from subscribers import bulk, suppressions
 from subscribers.models import (
     EVERYWHERE,
+    Segment,
     Subscriber,
     Subscription,
     Suppression,
@@ -45,6 +47,7 @@ from subscribers.models import (
 )
 
 _CHUNK_ROWS = 500
+_NOBODY = "erased@invalid"
 
 
 def erasure_key(runtime: Runtime) -> ErasureKey:
@@ -100,6 +103,7 @@ def _erase(
     """Broadcasts before their deliveries, as everybody takes them: nobody waits in a circle."""
     hashed = key.hashed(address.key)
     _tell_freezers(session, address)
+    _forget_in_filters(session, address)
     deliveries = session.scalars(delivery_ids(address.key)).all()
     recording.wait_for_turn(session, deliveries)
     for chunk in _chunks(deliveries):
@@ -143,6 +147,30 @@ def _tell_freezers(session: Session, address: Address) -> None:
         .values(frozen_upto="")
         .execution_options(synchronize_session=False)
     )
+
+
+def _forget_in_filters(session: Session, address: Address) -> None:
+    """Where a filter names the address; of a part of it, or of a name, nobody knows whose it is."""
+    named = _named_in_filters(address)
+    for column, key in ((Broadcast.segment, Broadcast.id), (Segment.text, Segment.id)):
+        found = session.execute(select(key, column).where(column.contains("@")).order_by(key)).all()
+        for number, text in found:
+            without = named.sub(_NOBODY, text)
+            if without != text:
+                session.execute(
+                    update(column.class_)
+                    .where(key == number)
+                    .values({column.key: without})
+                    .execution_options(synchronize_session=False)
+                )
+
+
+def _named_in_filters(address: Address) -> re.Pattern[str]:
+    """The whole address, however it is spelled, within a quoted text; none that it is a part of."""
+    spellings = {address.key, address.typed}
+    quoted = [one.replace("\\", "\\\\").replace('"', '\\"') for one in spellings]
+    either = "|".join(re.escape(one) for one in quoted)
+    return re.compile(rf"(?<![\w.!#$%&'*+/=?^`{{|}}~-])(?:{either})(?![\w-]|\.\w)", re.IGNORECASE)
 
 
 def _empty_deliveries(session: Session, ids: Sequence[int], hashed: str) -> None:
