@@ -150,12 +150,15 @@ def export(
     dry_run: output.DryRun = False,
 ) -> None:
     """Write all suppressions, erased people as hashes, to a CSV file that imports again."""
-    with state.runtime().sessions.reading() as session:
+    sessions = state.runtime().sessions
+    with sessions.reading() as session:
         if dry_run:
             count = session.scalar(select(func.count()).select_from(Suppression)) or 0
             output.say(f"Would write {count:,} rows to {out}.")
             return
         count = export_blocklist(session, out)
+    with sessions.writing() as session:
+        audit.record(session, audit.at_the_command_line(), "suppression.exported", None, rows=count)
     output.say(f"Wrote {count:,} rows to {out}.")
 
 
