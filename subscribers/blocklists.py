@@ -16,12 +16,21 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions, for_rehearsal
+from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError
+from newsletter.mail.address import Address
+from subscribers.bulk import take_turns
 from subscribers.csv_files import MAX_ROW_BYTES, CsvFile, Row
 from subscribers.lists import slugs_of_lists
 from subscribers.models import EVERYWHERE, SuppressionReason
 from subscribers.presets.cells import moment
-from subscribers.suppressions import SuppressionRow, each_suppression, parse_key, suppress_all
+from subscribers.suppressions import (
+    SuppressionRow,
+    each_suppression,
+    erased_among,
+    parse_key,
+    suppress_all,
+)
 from subscribers.whole_files import CsvWriter
 
 COLUMNS = ("key", "list", "reason", "source", "created_at")
@@ -54,6 +63,7 @@ class Fate(StrEnum):
 
     ADDED = "added"
     KNOWN = "suppressed already"
+    ERASED = "erased, so suppressed already"
     BAD = "bad"
 
 
@@ -79,12 +89,14 @@ def import_blocklist(
     file: Path,
     list_id: int = EVERYWHERE,
     *,
+    erased: ErasureKey | None = None,
     rehearse: bool = False,
 ) -> BlocklistReport:
     """Suppress whom the file names, committing every thousand rows; again, it changes nothing.
 
     A CSV file with a column for the address or domain, or text with one of them per line. Rows
-    that name no list are for `list_id`.
+    that name no list are for `list_id`. Nobody is written down again who by `erased` was erased:
+    the hash keeps all mail from them.
 
     Raises:
         InputError: the file cannot be read at all, or from some line on.
@@ -100,10 +112,25 @@ def import_blocklist(
         rows = _Reader(file.name, lists, list_id, report).rows(stream)
         while chunk := list(islice(rows, _CHUNK_ROWS)):
             with transaction() as session:
-                added = suppress_all(session, chunk)
-            report.counts[Fate.ADDED] += added
-            report.counts[Fate.KNOWN] += len(chunk) - added
+                if not rehearse:
+                    take_turns(session)  # with who erases
+                _store(session, chunk, erased, report)
     return report
+
+
+def _store(
+    session: Session,
+    chunk: list[SuppressionRow],
+    erased: ErasureKey | None,
+    report: BlocklistReport,
+) -> None:
+    addresses = [Address.stored(row.key, row.key) for row in chunk if row.key[0] not in "@#"]
+    forgotten = erased_among(session, addresses, erased)
+    rows = [row for row in chunk if row.key not in forgotten]
+    added = suppress_all(session, rows) if rows else 0
+    report.counts[Fate.ADDED] += added
+    report.counts[Fate.KNOWN] += len(rows) - added
+    report.counts[Fate.ERASED] += len(chunk) - len(rows)
 
 
 def export_blocklist(session: Session, file: Path) -> int:

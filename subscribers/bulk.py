@@ -87,7 +87,10 @@ class Others:
 
 
 def take_turns(session: Session) -> None:
-    """One import at a time, chunk by chunk: two might wait for each other's people crosswise."""
+    """One import at a time, chunk by chunk: two might wait for each other's people crosswise.
+
+    Whoever erases takes a turn too: no import brings back whom it did not know to be erased.
+    """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(select(func.pg_advisory_xact_lock(_IMPORTS)))
 

@@ -95,12 +95,17 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What is different now: names of lists, the new cadence, the new consent."""
+    """What is different now: names of lists, the new cadence, the new consent.
+
+    Attributes:
+        left_at: the moment of leaving those that were left, by which it can be taken back.
+    """
 
     left: Sequence[str] = ()
     joined: Sequence[str] = ()
     cadence: Cadence | None = None
     consent: TrackingConsent | None = None
+    left_at: datetime | None = None
 
     def __bool__(self) -> bool:
         return bool(self.left or self.joined or self.cadence or self.consent)
@@ -141,7 +146,11 @@ def change(
     paused = _set_cadence(session, standing, wish, evidence, by_owner=by_owner)
     consented = _set_consent(session, standing, wish, evidence, by_owner=by_owner)
     return Changes(
-        left, joined, wish.cadence if paused else None, wish.consent if consented else None
+        [found.list.name for found in left],
+        joined,
+        wish.cadence if paused else None,
+        wish.consent if consented else None,
+        left[0].unsubscribed_at if left else None,
     )
 
 
@@ -200,14 +209,14 @@ def _consent(standing: Sequence[Subscription]) -> TrackingConsent:
 
 def _leave(
     session: Session, subscriber_id: int, newsletter_id: int, wish: Wish, evidence: Evidence
-) -> list[str]:
+) -> list[Subscription]:
     left_at = now()
     left = []
     for found in _active(session, subscriber_id, newsletter_id):
         if wish.lists.get(found.list_id) is False:
             subscriptions.end(session, found, evidence)
             found.unsubscribed_at = left_at  # one moment for all: `undo_leave` goes by it
-            left.append(found.list.name)
+            left.append(found)
     return left
 
 

@@ -101,8 +101,11 @@ def is_asked(session: Session, person: Subscriber, to: SubscriberList) -> bool:
 
 
 def waiting(session: Session, subscriber_id: int, list_id: int) -> Subscription | None:
-    """The person's subscription on the list, both rows locked; None when either is gone."""
-    session.get(Subscriber, subscriber_id, with_for_update=True)
+    """The person's subscription on the list, both rows locked; None when either is gone.
+
+    Of the person not the key: evidence of who leaves meanwhile refers to it.
+    """
+    session.get(Subscriber, subscriber_id, with_for_update={"key_share": True})
     return session.scalar(
         select(Subscription)
         .where(Subscription.subscriber_id == subscriber_id, Subscription.list_id == list_id)
@@ -153,7 +156,8 @@ def give_up(session: Session, subscription: Subscription) -> bool:
 
 def _locked(session: Session, address: Address) -> Subscriber:
     """The person with this address, made if nobody has it, also by somebody else just now."""
-    wanted = select(Subscriber).where(Subscriber.address_key == address.key).with_for_update()
+    of_address = select(Subscriber).where(Subscriber.address_key == address.key)
+    wanted = of_address.with_for_update(key_share=True)  # as `waiting` does
     if known := session.scalar(wanted):
         return known
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert

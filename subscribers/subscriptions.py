@@ -26,8 +26,6 @@ from subscribers.models import (
 UNDO_WITHIN = timedelta(hours=24)
 """How long a leaving can be taken back without confirming anew."""
 
-_LINKS = ("one-click", "page", "mail")
-
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
@@ -170,28 +168,28 @@ def end(session: Session, subscription: Subscription, evidence: Evidence) -> Non
 
 
 def undo_leave(
-    session: Session, subscriber_id: int, newsletter_id: int, evidence: Evidence
+    session: Session,
+    subscriber_id: int,
+    newsletter_id: int,
+    left_at: datetime,
+    evidence: Evidence,
 ) -> list[Subscription]:
-    """Take back the person's own last `leave`: what it ended, and nothing else, is as it was.
+    """Take back the `leave` of that moment: what it ended, and nothing else, is as it was.
 
-    What an operator or an import ended stays ended, and so does what was left longer ago than
-    `UNDO_WITHIN`: an old or forwarded mail is no consent.
+    What was ended since, by whomever, stays ended, and so does what was left longer ago than
+    `UNDO_WITHIN`: an old letter is no consent.
     """
-    gone = [
+    if left_at <= now() - UNDO_WITHIN:
+        return []
+    back = [
         subscription
         for subscription in _of_newsletter(session, subscriber_id, newsletter_id)
         if subscription.status is SubscriptionStatus.UNSUBSCRIBED
-        and subscription.unsubscribed_at
-        and subscription.unsubscribed_at > now() - UNDO_WITHIN
-        and _left_by_link(session, subscription)
+        and subscription.unsubscribed_at == left_at
     ]
-    if not gone:
-        return []
-    last = max(s.unsubscribed_at for s in gone if s.unsubscribed_at)
-    back = [subscription for subscription in gone if subscription.unsubscribed_at == last]
     for subscription in back:
         # Whoever had not confirmed before leaving still has not.
-        was_active = subscription.confirmed_at or not _only_requested(session, subscription)
+        was_active = not _had_only_asked(session, subscription)
         _move(subscription, SubscriptionStatus.ACTIVE if was_active else SubscriptionStatus.PENDING)
         subscription.unsubscribed_at = None
         _witness(session, subscription, ConsentChange.RESUMED, evidence)
@@ -273,40 +271,25 @@ def _of_newsletter(
             Subscription.subscriber_id == subscriber_id,
             SubscriberList.newsletter_id == newsletter_id,
         )
+        .order_by(Subscription.list_id)  # as everybody takes them: nobody waits in a circle
         .with_for_update(of=Subscription)
     ).all()
 
 
-def _left_by_link(session: Session, subscription: Subscription) -> bool:
-    """The person ended it, by a link or address of a mail."""
-    method = session.scalar(
-        select(ConsentEvent.method)
+def _had_only_asked(session: Session, subscription: Subscription) -> bool:
+    """Before it was left, it waited to be confirmed: an earlier time on the list does not count."""
+    came = (ConsentChange.REQUESTED, ConsentChange.SUBSCRIBED, ConsentChange.CONFIRMED)
+    last = session.scalar(
+        select(ConsentEvent.change)
         .where(
             ConsentEvent.subscriber_id == subscription.subscriber_id,
             ConsentEvent.list_id == subscription.list_id,
-            ConsentEvent.change == ConsentChange.UNSUBSCRIBED,
+            ConsentEvent.change.in_(came),
         )
         .order_by(ConsentEvent.id.desc())
         .limit(1)
     )
-    return method in _LINKS
-
-
-def _only_requested(session: Session, subscription: Subscription) -> bool:
-    """No evidence that the subscription ever was active."""
-    active = (ConsentChange.SUBSCRIBED, ConsentChange.CONFIRMED)
-    return (
-        session.scalar(
-            select(ConsentEvent.id)
-            .where(
-                ConsentEvent.subscriber_id == subscription.subscriber_id,
-                ConsentEvent.list_id == subscription.list_id,
-                ConsentEvent.change.in_(active),
-            )
-            .limit(1)
-        )
-        is None
-    )
+    return last in (None, ConsentChange.REQUESTED)
 
 
 def _witness(

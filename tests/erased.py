@@ -19,7 +19,13 @@ from newsletter.sending.models import RelayState
 from newsletter.tracking.models import EventKind
 from newsletter.tracking.recording import Fetch, Visit, record
 from subscribers import suppressions
-from subscribers.models import ConsentEvent, Engagement, Subscriber, SuppressionReason
+from subscribers.models import (
+    ConsentEvent,
+    Engagement,
+    Segment,
+    Subscriber,
+    SuppressionReason,
+)
 from tests import factories
 from tests.ledger_moves import claim, intend
 from tests.ledger_moves import record as conclude
@@ -71,6 +77,9 @@ def with_traces(sessions: Sessions) -> tuple[int, int]:
         suppressions.suppress(
             session, ADA_KEY, reason=SuppressionReason.COMPLAINT, source=f"said {ADA}"
         )
+        segment = f'name = "Bob" or email in ("{ADA_KEY}", "bob@example.org")'
+        broadcast.segment = segment
+        session.add(Segment(list_id=1, slug="two", name="Two", text=segment))
         audit.record(session, "command", "subscriber.added", person.id)
         return person.id, broadcast_id
 

@@ -10,10 +10,12 @@ from newsletter.sending.models import SystemMail
 WIRE = b"Subject: x\r\n\r\nx\r\n"
 
 
-def enqueue(sessions: Sessions, key: str = "one", to: str = "ada@example.org") -> bool:
+def enqueue(
+    sessions: Sessions, key: str = "one", to: str = "ada@example.org", kind: str = "test"
+) -> bool:
     with sessions.writing() as session:
         return system_mail.enqueue(
-            session, key=key, kind="test", sender="editor@example.org", to=to, wire=WIRE
+            session, key=key, kind=kind, sender="editor@example.org", to=to, wire=WIRE
         )
 
 

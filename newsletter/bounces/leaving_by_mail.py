@@ -118,4 +118,4 @@ def _leave(session: Session, read: MailToken) -> Verdict:
     if leaving.who(session, token) is None:
         return Verdict(why_not="nobody is kept under this address any more")
     ended = leaving.leave(session, token, Visit(method="MAIL"))
-    return Verdict(read.subscriber_id, ended)
+    return Verdict(read.subscriber_id, len(ended))

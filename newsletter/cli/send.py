@@ -241,7 +241,7 @@ def _send_test(runtime: Runtime, issue_text: str, address: str, *, dry_run: bool
         system_mail.enqueue(
             session,
             key=key,
-            kind="test",
+            kind=system_mail.TEST,
             sender=mail.envelope_sender,
             to=to.typed,
             wire=personalise(mail, recipient, 0, runtime.keys),

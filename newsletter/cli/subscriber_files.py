@@ -9,9 +9,11 @@ import typer
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from newsletter.accounts import audit
 from newsletter.cli import output, state
 from newsletter.cli.lists import new_list
 from newsletter.cli.segments import SegmentName, inside_segment
+from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError
 from newsletter.core.slug import slugify
 from subscribers.exporting import Form, Selection, count_rows
@@ -84,6 +86,9 @@ def import_(
             options,
             lambda done: bar.update(bar.task_ids[0], completed=done),
         )
+    if not dry_run:
+        counts = {fate.name.lower(): n for fate, n in report.counts.items()}
+        _record(runtime.sessions, "subscribers.imported", list_name, **counts)
     if as_json:
         output.print_json(_as_data(report, dry_run=dry_run))
     else:
@@ -112,7 +117,8 @@ def export(
         raise InputError("--list", "expected one of --list NAME and --all")
     if everybody and segment is not None:
         raise InputError("--segment", "a segment is one list's: expected --list NAME with it")
-    with state.runtime().sessions.reading() as session:
+    sessions = state.runtime().sessions
+    with sessions.reading() as session:
         chosen = _chosen(session, list_name, segment)
         count = count_rows(session, chosen)
         if dry_run:
@@ -126,7 +132,15 @@ def export(
                 form,
                 lambda done: bar.update(bar.task_ids[0], completed=done),
             )
+    _record(sessions, "subscribers.exported", list_name, rows=count)
     output.say(f"Wrote {count:,} rows to {out}.")
+
+
+def _record(sessions: Sessions, action: str, list_name: str, **counts: int) -> None:
+    """For every list, or those that the file names, the list's name is empty."""
+    slug = slugify(list_name, place="--list") if list_name else ""
+    with sessions.writing() as session:
+        audit.record(session, audit.at_the_command_line(), action, None, list=slug, **counts)
 
 
 def _chosen(session: Session, list_name: str, segment: str | None) -> Selection:

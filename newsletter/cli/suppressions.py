@@ -10,9 +10,12 @@ from sqlalchemy.orm import Session
 
 from newsletter.accounts import audit
 from newsletter.cli import output, state
+from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError, NotFoundError, RefusedError
+from newsletter.mail.address import Address
 from subscribers import suppressions
 from subscribers.blocklists import Fate, export_blocklist, import_blocklist
+from subscribers.bulk import take_turns
 from subscribers.lists import find_list, slugs_of_lists
 from subscribers.models import (
     EVERYWHERE,
@@ -48,7 +51,9 @@ def add(
 ) -> None:
     """Never mail this address or domain again, whatever its subscriptions say."""
     key, why = suppressions.parse_key(address), _parsed_reason(reason)
-    with state.runtime().sessions.writing(rehearse=dry_run) as session:
+    runtime = state.runtime()
+    with runtime.sessions.writing(rehearse=dry_run) as session:
+        _check_not_erased(session, key, runtime.erasure_key)
         place = _list_id(session, list_name)
         added = suppressions.suppress(session, key, reason=why, source="command", list_id=place)
         if added:
@@ -118,10 +123,11 @@ def import_(
     as_json: output.AsJson = False,
 ) -> None:
     """Suppress everybody in a file, such as another system's blocklist. Safe to run again."""
-    sessions = state.runtime().sessions
+    runtime = state.runtime()
+    sessions = runtime.sessions
     with sessions.reading() as session:
         place = _list_id(session, list_name)
-    report = import_blocklist(sessions, file, place, rehearse=dry_run)
+    report = import_blocklist(sessions, file, place, erased=runtime.erasure_key, rehearse=dry_run)
     if not dry_run:
         with sessions.writing() as session:
             counts = {fate.name.lower(): report.counts[fate] for fate in Fate}
@@ -144,12 +150,15 @@ def export(
     dry_run: output.DryRun = False,
 ) -> None:
     """Write all suppressions, erased people as hashes, to a CSV file that imports again."""
-    with state.runtime().sessions.reading() as session:
+    sessions = state.runtime().sessions
+    with sessions.reading() as session:
         if dry_run:
             count = session.scalar(select(func.count()).select_from(Suppression)) or 0
             output.say(f"Would write {count:,} rows to {out}.")
             return
         count = export_blocklist(session, out)
+    with sessions.writing() as session:
+        audit.record(session, audit.at_the_command_line(), "suppression.exported", None, rows=count)
     output.say(f"Wrote {count:,} rows to {out}.")
 
 
@@ -167,6 +176,15 @@ def _list_id(session: Session, name: str | None) -> int:
 
 def _where(list_name: str | None) -> str:
     return f" for the list {list_name!r}" if list_name else ""
+
+
+def _check_not_erased(session: Session, key: str, erased: ErasureKey | None) -> None:
+    take_turns(session)  # with who erases
+    address = None if key[0] in "@#" else Address.stored(key, key)
+    if address and suppressions.erased_among(session, [address], erased):
+        raise RefusedError(
+            "this address was erased and is suppressed by its hash: nothing is written down again"
+        )
 
 
 def _check_force(found: Suppression, *, force: bool) -> None:

@@ -3,6 +3,7 @@
 Decision page 0018 has what stays, and why.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
 from sqlalchemy import (
@@ -35,9 +36,10 @@ from newsletter.privacy.traces import delivery_ids, to_them
 from newsletter.sending.models import RelayState, SystemMail
 from newsletter.tracking import evidence, recording
 from newsletter.tracking.models import Event
-from subscribers import suppressions
+from subscribers import bulk, suppressions
 from subscribers.models import (
     EVERYWHERE,
+    Segment,
     Subscriber,
     Subscription,
     Suppression,
@@ -45,6 +47,7 @@ from subscribers.models import (
 )
 
 _CHUNK_ROWS = 500
+_NOBODY = "erased@invalid"
 
 
 def erasure_key(runtime: Runtime) -> ErasureKey:
@@ -70,7 +73,10 @@ def erase(session: Session, subscriber_id: int, key: ErasureKey, actor: str) -> 
         RefusedError: a broadcast that is being frozen has just come to this person: a minute later
             it is past them.
     """
-    person = session.get(Subscriber, subscriber_id, with_for_update=True)
+    # Before any lock of ours: an import that has asked who was erased stores them, then we come.
+    bulk.take_turns(session)
+    # Not the key: whoever leaves has their subscriptions, and writes evidence that refers to it.
+    person = session.get(Subscriber, subscriber_id, with_for_update={"key_share": True})
     if person is None:
         raise NotFoundError("subscriber", subscriber_id)
     address = Address.stored(person.email, person.address_key)
@@ -79,7 +85,7 @@ def erase(session: Session, subscriber_id: int, key: ErasureKey, actor: str) -> 
     session.execute(
         select(Subscription.id)
         .where(Subscription.subscriber_id == subscriber_id)
-        .order_by(Subscription.id)
+        .order_by(Subscription.list_id)
         .with_for_update()
     )
     _erase(session, address, subscriber_id, key, actor)
@@ -87,6 +93,7 @@ def erase(session: Session, subscriber_id: int, key: ErasureKey, actor: str) -> 
 
 def erase_address(session: Session, address: Address, key: ErasureKey, actor: str) -> None:
     """As `erase`, for an address of nobody who is subscribed: of old mails, of suppressions."""
+    bulk.take_turns(session)
     _erase(session, address, None, key, actor)
 
 
@@ -96,6 +103,7 @@ def _erase(
     """Broadcasts before their deliveries, as everybody takes them: nobody waits in a circle."""
     hashed = key.hashed(address.key)
     _tell_freezers(session, address)
+    _forget_in_filters(session, address)
     deliveries = session.scalars(delivery_ids(address.key)).all()
     recording.wait_for_turn(session, deliveries)
     for chunk in _chunks(deliveries):
@@ -139,6 +147,30 @@ def _tell_freezers(session: Session, address: Address) -> None:
         .values(frozen_upto="")
         .execution_options(synchronize_session=False)
     )
+
+
+def _forget_in_filters(session: Session, address: Address) -> None:
+    """Where a filter names the address; of a part of it, or of a name, nobody knows whose it is."""
+    named = _named_in_filters(address)
+    for column, key in ((Broadcast.segment, Broadcast.id), (Segment.text, Segment.id)):
+        found = session.execute(select(key, column).where(column.contains("@")).order_by(key)).all()
+        for number, text in found:
+            without = named.sub(_NOBODY, text)
+            if without != text:
+                session.execute(
+                    update(column.class_)
+                    .where(key == number)
+                    .values({column.key: without})
+                    .execution_options(synchronize_session=False)
+                )
+
+
+def _named_in_filters(address: Address) -> re.Pattern[str]:
+    """The whole address, however it is spelled, within a quoted text; none that it is a part of."""
+    spellings = {address.key, address.typed}
+    quoted = [one.replace("\\", "\\\\").replace('"', '\\"') for one in spellings]
+    either = "|".join(re.escape(one) for one in quoted)
+    return re.compile(rf"(?<![\w.!#$%&'*+/=?^`{{|}}~-])(?:{either})(?![\w-]|\.\w)", re.IGNORECASE)
 
 
 def _empty_deliveries(session: Session, ids: Sequence[int], hashed: str) -> None:

@@ -6,17 +6,22 @@ as None. The leave token names newsletter and person, so it works after the ledg
 
 import struct
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
 from newsletter.core.tokens import TokenKeys, from_base32, sign, to_base32, verify
 
 _TRACKING = struct.Struct(">IQ")
 _LEAVE = struct.Struct(">BIQIQ")
+_UNDO = struct.Struct(">IQIQQ")
 _CONFIRM = struct.Struct(">QII")
 _PREFERENCES = struct.Struct(">IQ")
 _OWNER = struct.Struct(">IQQ")
 _BY_MAIL_BYTES = 14
 """Newsletter (24 bits), subscriber (40), delivery (48): what a local part has room for."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 MAIL_TAG = "u"
 """Tells an address to leave by from other addresses with a token."""
@@ -79,6 +84,39 @@ class LeaveToken:
             return None
         door, *numbers = _LEAVE.unpack(payload)
         return cls(Door(door), *numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class UndoToken:
+    """What takes one leaving back: whose it was and by which mail, and its very moment.
+
+    It is never in an issue: who left just now gets it, and the owner by letter.
+    """
+
+    newsletter_id: int
+    subscriber_id: int
+    broadcast_id: int
+    delivery_id: int
+    left_at: datetime
+
+    def mint(self, keys: TokenKeys) -> str:
+        payload = _UNDO.pack(
+            self.newsletter_id,
+            self.subscriber_id,
+            self.broadcast_id,
+            self.delivery_id,
+            (self.left_at - _EPOCH) // _MICROSECOND,
+        )
+        return sign(keys, "undo", payload)
+
+    @classmethod
+    def read(cls, keys: TokenKeys, token: str) -> "UndoToken | None":
+        payload = verify(keys, "undo", token)
+        if payload is None or len(payload) != _UNDO.size:
+            return None
+        newsletter, subscriber, broadcast, delivery, left_at = _UNDO.unpack(payload)
+        moment = _EPOCH + left_at * _MICROSECOND
+        return cls(newsletter, subscriber, broadcast, delivery, moment)
 
 
 @dataclass(frozen=True, slots=True)

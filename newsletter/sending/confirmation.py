@@ -59,7 +59,7 @@ def ask_to_confirm(
         RefusedError: the list belongs to no newsletter yet, so nobody could be the sender.
     """
     _newsletter(session, to)
-    session.get(Subscriber, person.id, with_for_update=True)
+    session.get(Subscriber, person.id, with_for_update={"key_share": True})
     was_asked = signing_up.is_asked(session, person, to)
     subscription = subscriptions.request(session, person, to, evidence)
     if subscription.status is not SubscriptionStatus.PENDING:

@@ -11,7 +11,7 @@ from newsletter.core.clock import now
 from newsletter.core.errors import InputError, NewsletterError
 from newsletter.core.runtime import Runtime
 from newsletter.issues.models import Newsletter
-from newsletter.rendering.mail_tokens import LeaveToken, OwnerToken
+from newsletter.rendering.mail_tokens import OwnerToken, UndoToken
 from newsletter.sending.letters import Letter, post
 from newsletter.sending.models import SystemMail
 from subscribers import preferences, suppressions
@@ -49,7 +49,7 @@ def send_owner_link(
 
 
 def tell_of_leaving(
-    session: Session, runtime: Runtime, token: LeaveToken, lists: Sequence[str] = ()
+    session: Session, runtime: Runtime, token: UndoToken, lists: Sequence[str] = ()
 ) -> bool:
     """Tell the owner that somebody with a mail of theirs left for them, and how to undo it.
 
@@ -58,7 +58,7 @@ def tell_of_leaving(
     """
     newsletter = session.get_one(Newsletter, token.newsletter_id)
     person = session.get_one(Subscriber, token.subscriber_id)
-    url = f"{runtime.settings.site.public_url}/u/{token.mint(runtime.keys)}/undo"
+    url = f"{runtime.settings.site.public_url}/undo/{token.mint(runtime.keys)}"
     hours = int(UNDO_WITHIN.total_seconds() // 3600)
     about = {"undo_url": url, "hours": hours, "lists": lists}
     subject = f"You have left {' and '.join(lists) or newsletter.name}"

@@ -14,7 +14,7 @@ from sqlalchemy import exists, select, update
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.ledger import Outcome
-from newsletter.broadcasts.models import DeliveryState
+from newsletter.broadcasts.models import DeliveryState, SkipReason
 from newsletter.core.clock import now
 from newsletter.core.doorbell import OUTBOX, ring_after_commit
 from newsletter.core.runtime import Runtime
@@ -29,7 +29,10 @@ from newsletter.sending.ratelimit import RateLimiter
 from newsletter.sending.ratelimit_memory import MemoryLimiter
 from newsletter.sending.route import open_route
 from newsletter.sending.transport import Connection, Transport
+from subscribers import suppressions
 
+TEST = "test"
+"""The kind of a test send: whoever gives an address for it means this very one."""
 _STALE_AFTER = timedelta(days=2)
 _TOKEN_BITS = 63
 
@@ -141,7 +144,27 @@ def _has_due(runtime: Runtime) -> bool:
 
 
 def _take(runtime: Runtime) -> SystemMail | None:
-    """Claim and announce in one: a system mail goes out right after it is taken."""
+    """Claim and announce in one: a system mail goes out right after it is taken.
+
+    What waits for somebody whom nobody may mail by now ends here.
+    """
+    with runtime.sessions.writing() as session:
+        while mail := _claim(session, runtime.settings.delivery.lease_seconds):
+            if mail.kind == TEST or not _is_suppressed(session, mail):
+                return mail
+            mail.state, mail.reason = DeliveryState.FAILED, SkipReason.SUPPRESSED
+            mail.attempt -= 1  # it was not offered
+            mail.wire = mail.lease_token = mail.lease_until = None
+            session.flush()
+    return None
+
+
+def _is_suppressed(session: Session, mail: SystemMail) -> bool:
+    to = Address.parse(mail.address)
+    return suppressions.covering(session, to, erased=None) is not None
+
+
+def _claim(session: Session, seconds: int) -> SystemMail | None:
     due = (
         select(SystemMail.id)
         .where(SystemMail.state == DeliveryState.PENDING, SystemMail.due_at <= now())
@@ -150,18 +173,17 @@ def _take(runtime: Runtime) -> SystemMail | None:
         .with_for_update(skip_locked=True)
         .cte("due")
     )
-    with runtime.sessions.writing() as session:
-        return session.scalars(
-            update(SystemMail)
-            .where(SystemMail.id == due.c.id)
-            .values(
-                state=DeliveryState.SENDING,
-                attempt=SystemMail.attempt + 1,
-                lease_token=secrets.randbits(_TOKEN_BITS),
-                lease_until=database_now(runtime.settings.delivery.lease_seconds),
-            )
-            .returning(SystemMail)
-        ).one_or_none()
+    return session.scalars(
+        update(SystemMail)
+        .where(SystemMail.id == due.c.id)
+        .values(
+            state=DeliveryState.SENDING,
+            attempt=SystemMail.attempt + 1,
+            lease_token=secrets.randbits(_TOKEN_BITS),
+            lease_until=database_now(seconds),
+        )
+        .returning(SystemMail)
+    ).one_or_none()
 
 
 def _record(runtime: Runtime, mail: SystemMail, outcome: Outcome) -> None:

@@ -1,5 +1,6 @@
 """Leaving by a mail's link: the person's subscriptions end, the delivery remembers it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -7,11 +8,11 @@ from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.models import Delivery
 from newsletter.issues.models import Newsletter
-from newsletter.rendering.mail_tokens import Door, LeaveToken
+from newsletter.rendering.mail_tokens import Door, LeaveToken, UndoToken
 from newsletter.tracking.models import EventKind
 from newsletter.tracking.recording import Visit, record_event
 from subscribers import preferences, reasons, subscriptions
-from subscribers.models import LeaveReason, Subscriber
+from subscribers.models import LeaveReason, Subscriber, Subscription
 from subscribers.subscriptions import Evidence
 
 _METHODS = {Door.HEADER: "one-click", Door.BODY: "page", Door.MAIL: "mail"}
@@ -25,7 +26,7 @@ class Leaver:
     masked_address: str
 
 
-def who(session: Session, token: LeaveToken) -> Leaver | None:
+def who(session: Session, token: LeaveToken | UndoToken) -> Leaver | None:
     """Who would leave what; None when the person or the newsletter is gone."""
     person = session.get(Subscriber, token.subscriber_id)
     newsletter = session.get(Newsletter, token.newsletter_id)
@@ -34,19 +35,34 @@ def who(session: Session, token: LeaveToken) -> Leaver | None:
     return Leaver(newsletter.name, masked(person.email))
 
 
-def leave(session: Session, token: LeaveToken, visit: Visit) -> int:
-    """End the person's subscriptions to the newsletter; returns how many ended now."""
+def leave(session: Session, token: LeaveToken, visit: Visit) -> Sequence[Subscription]:
+    """End the person's subscriptions to the newsletter; returns those that ended now."""
     ended = subscriptions.leave(
         session, token.subscriber_id, token.newsletter_id, _evidence(token, visit)
     )
     _record(session, EventKind.UNSUBSCRIBE, token, visit)
-    return len(ended)
+    return ended
 
 
-def undo(session: Session, token: LeaveToken, visit: Visit) -> bool:
-    """Take the person's last leaving back; False when there is none that can be, or any more."""
+def taking_back(token: LeaveToken, ended: Sequence[Subscription]) -> UndoToken | None:
+    """What takes this `leave` back; None when it ended nothing."""
+    moments = [found.unsubscribed_at for found in ended if found.unsubscribed_at]
+    if not moments:
+        return None
+    return UndoToken(
+        token.newsletter_id,
+        token.subscriber_id,
+        token.broadcast_id,
+        token.delivery_id,
+        moments[0],
+    )
+
+
+def undo(session: Session, token: UndoToken, visit: Visit) -> bool:
+    """Take that leaving back; False when there is none that can be, or any more."""
+    evidence = Evidence("page", ip=visit.ip, user_agent=visit.user_agent)
     back = subscriptions.undo_leave(
-        session, token.subscriber_id, token.newsletter_id, _evidence(token, visit)
+        session, token.subscriber_id, token.newsletter_id, token.left_at, evidence
     )
     if back:
         _record(session, EventKind.RESUBSCRIBE, token, visit)
@@ -76,7 +92,7 @@ def _evidence(token: LeaveToken, visit: Visit) -> Evidence:
     return Evidence(_METHODS[token.door], ip=visit.ip, user_agent=visit.user_agent)
 
 
-def _record(session: Session, kind: EventKind, token: LeaveToken, visit: Visit) -> None:
+def _record(session: Session, kind: EventKind, token: LeaveToken | UndoToken, visit: Visit) -> None:
     delivery = session.get(Delivery, token.delivery_id)
     if delivery and delivery.address and delivery.subscriber_id == token.subscriber_id:
         record_event(session, kind, token.broadcast_id, token.delivery_id, visit)

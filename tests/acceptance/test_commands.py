@@ -285,7 +285,9 @@ def test_who_was_erased_is_neither_imported_nor_added(installation: Installation
     with connect(f"sqlite:///{here.folder / 'var' / 'newsletter.db'}").writing() as session:
         suppress(session, hashed, reason=SuppressionReason.ERASED, source="command")
     refused = here.run("subscribers", "add", "ADA@example.org", "--list", "readers", expect=1)
-    assert "asked to be erased" in refused
+    assert "asked to be forgotten" in refused
+    refused = here.run("suppressions", "add", "ADA@example.org", expect=1)
+    assert "suppressed by its hash" in refused
     said = here.run("subscribers", "import", "people.csv", "--list", "readers")
     assert "2 rows: 1 added, 1 kept erased." in said
 

@@ -75,6 +75,23 @@ def test_the_erased_stay_away_until_they_come_themselves(here: Installation) -> 
     ]
 
 
+def test_files_of_people_that_come_and_go_are_in_the_trail(here: Installation) -> None:
+    (here.folder / "people.csv").write_text("email\nbob@example.org\nada@example.org\n")
+    for more in (("--dry-run",), ()):
+        here.run("subscribers", "import", "people.csv", "--list", "Readers", *more)
+        here.run("subscribers", "export", "--list", "readers", "--out", "out.csv", *more)
+        here.run("subscribers", "export", "--all", "--out", "all.csv", *more)
+        here.run("suppressions", "export", "--out", "blocked.csv", *more)
+    trail = [(line["action"], line["details"]) for line in here.json("audit", "list")]
+    assert trail[:4] == [
+        ("suppression.exported", {"rows": 0}),
+        ("subscribers.exported", {"list": "", "rows": 2}),
+        ("subscribers.exported", {"list": "readers", "rows": 2}),
+        ("subscribers.imported", {"list": "readers", "added": 1, "present": 1}),
+    ]
+    assert trail[4][0] == "subscriber.added"
+
+
 def test_an_address_that_is_only_suppressed_can_be_erased(here: Installation) -> None:
     here.run("suppressions", "add", "bob@example.org", "--reason", "gone")
     said = here.run("subscribers", "erase", "bob@example.org", "--yes")
@@ -150,8 +167,8 @@ def test_a_blocklist_is_imported_and_exported(here: Installation) -> None:
     assert "Would write 2 rows" in here.run("suppressions", "export", "--out", "o.csv", "--dry-run")
     here.run("suppressions", "export", "--out", "out.csv")
     assert "2 suppressed already" in here.run("suppressions", "import", "out.csv")
-    assert [line["action"] for line in here.json("audit", "list")][:2] == [
-        *["suppression.imported"] * 2
+    assert [line["action"] for line in here.json("audit", "list")][:3] == [
+        *("suppression.imported", "suppression.exported", "suppression.imported")
     ]
 
 

@@ -79,6 +79,11 @@ def link(mail: EmailMessage, kind: str) -> str:
     return urlsplit(found[0]).path
 
 
+def to_undo(page: str) -> str:
+    found: list[str] = re.findall(r'action="(/undo/[^"]+)"', page)
+    return found[0]
+
+
 def one_click(mail: EmailMessage) -> str:
     found: list[str] = re.findall(r"<(https?://[^>]+)>", str(mail["List-Unsubscribe"]))
     return urlsplit(found[0]).path
@@ -128,7 +133,8 @@ def confirmed(world: World) -> int:
     assert world.status() == "pending"
     assert world.http.post(path).status_code == 200
     assert world.status() == "active"
-    return 1
+    assert world.next_mail(2)["Subject"].startswith("Welcome")
+    return 2
 
 
 def form(world: World, path: str) -> dict[str, object]:
@@ -183,7 +189,8 @@ def leaves_by_one_click_and_undoes(world: World, issue: EmailMessage, mails: int
     assert (answer.status_code, "set-cookie" in answer.headers) == (200, False)
     assert world.status() == "unsubscribed"
     world.send_issue()
-    assert world.http.post(f"{header}/undo").status_code == 200
+    assert world.http.post(f"{header}/undo").status_code == 404
+    assert world.http.post(to_undo(answer.text)).status_code == 200
     assert world.status() == "active"
     assert len(world.mails()) == mails, "neither the issue nor a notice"
 
@@ -200,8 +207,7 @@ def leaves_by_the_link_and_undoes_by_the_letter(
     assert world.http.post(f"{body}/reason", data=why).status_code == 200
     (said,) = world.here.json("unsubscribes", "reasons")
     assert (said["list"], said["reason"], said["remark"]) == ("readers", *why.values())
-    undo = link(world.next_mail(mails + 1), "u")
-    assert undo.endswith("/undo")
+    undo = link(world.next_mail(mails + 1), "undo")
     assert world.http.get(undo).status_code == 200
     assert world.status() == "unsubscribed"
     assert world.http.post(undo).status_code == 200
@@ -217,7 +223,7 @@ def leaves_by_mail(world: World, issue: EmailMessage, mail_server: Dovecot) -> N
     assert world.status() == "active"
     assert "done and deleted: 1." in world.here.run("unsubscribes", "poll")
     assert (world.status(), mail_server.mails()) == ("unsubscribed", {})
-    assert world.http.post(f"{link(issue, 'u')}/undo").status_code == 200
+    assert "/undo/" not in world.http.post(link(issue, "u")).text, "only who ends can undo"
     ingested(world, request, 0)
     assert world.status() == "unsubscribed"
     ingested(world, request.replace(mailto[5:9].encode(), b"aaaa"), 1)
@@ -242,9 +248,9 @@ def test_a_scanner_of_every_link_of_every_mail_and_page_changes_nothing(world: W
     world.send_issue()
     issue = world.next_mail(mails + 1)
     world.http.post(f"{link(issue, 'p')}/letter")
-    world.http.post(link(issue, "u"))
+    left = world.http.post(link(issue, "u"))
     world.next_mail(mails + 3)
-    world.http.post(f"{link(issue, 'u')}/undo")
+    world.http.post(to_undo(left.text))
     before, offers = world.standing(), len(world.server.offers)
     seen: set[str] = set()
     found = {url for mail in world.mails() for url in urls_of(mail, world.base)}
@@ -256,7 +262,7 @@ def test_a_scanner_of_every_link_of_every_mail_and_page_changes_nothing(world: W
             found |= our_links(page.text, world.base)
         seen |= fresh
     kinds = {path.split("/")[1] for path in seen}
-    assert kinds >= {"confirm", "u", "p", "c", "o", "archive", "static"}
+    assert kinds >= {"confirm", "u", "p", "c", "o", "archive", "static", "undo"}
     assert any(path.endswith("/erase") for path in seen)
     assert any(path.endswith("/data") for path in seen)
     assert world.standing() == before

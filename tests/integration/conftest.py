@@ -65,6 +65,12 @@ class Mailed:
             return list(session.scalars(select(Event).where(Event.kind == kind).order_by(Event.id)))
 
 
+def to_undo(page: str) -> str:
+    """Where the button leads, on the page that answers a leaving, that takes it back."""
+    (path,) = re.findall(r'action="(/undo/[^"]+)"', page)
+    return str(path)
+
+
 @pytest.fixture
 def postgresql(postgresql_database: str) -> Iterator[Sessions]:
     """This version's tables on PostgreSQL, for what SQLite has not."""

@@ -181,3 +181,17 @@ def test_they_are_read_page_by_page(sessions: Sessions, monkeypatch: pytest.Monk
     with sessions.reading() as session:
         found = [row.key for row in suppressions.each_suppression(session)]
     assert found == [f"r{number}@example.org" for number in range(5)]
+
+
+def test_who_was_erased_is_not_written_down_again_by_a_blocklist(
+    sessions: Sessions, tmp_path: Path
+) -> None:
+    hashed = suppressions.erased_suppression(KEY, "ada@example.org")
+    with sessions.writing() as session:
+        suppressions.suppress(session, hashed, reason=R.ERASED, source="erasure")
+    file = tmp_path / "blocked.txt"
+    file.write_text(f"Ada@example.org\nbob@example.org\n@example.net\n{hashed}\n")
+    counts = {Fate.ADDED: 2, Fate.KNOWN: 1, Fate.ERASED: 1}
+    assert +import_blocklist(sessions, file, erased=KEY, rehearse=True).counts == counts
+    assert +import_blocklist(sessions, file, erased=KEY).counts == counts
+    assert set(keys(sessions)) == {hashed, "bob@example.org", "@example.net"}

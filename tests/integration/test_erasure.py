@@ -34,7 +34,9 @@ from newsletter.tracking import leaving
 from newsletter.tracking.models import Event, EventKind
 from newsletter.tracking.recording import Fetch, Visit, record
 from subscribers import subscriptions, suppressions
-from subscribers.models import Subscriber, Suppression, SuppressionReason
+from subscribers.models import Segment, Subscriber, Suppression, SuppressionReason
+from subscribers.segment_language import parse
+from subscribers.segment_writing import written
 from tests import conftest, factories
 from tests.erased import ADA, ADA_KEY, IP, KEY, SECRETS, dump, raw_bytes, with_traces
 from tests.ledger_moves import claim, expire_leases, intend, states
@@ -71,6 +73,24 @@ def test_the_erased_are_nowhere_in_the_whole_dump(sessions: Sessions) -> None:
     assert [secret for secret in SECRETS if secret in after] == []
     assert "bob@example.org" in after
     assert f"#{HASH}" in after
+
+
+@pytest.mark.parametrize("spelling", [ADA_KEY, ADA, "ada.lovelace@EXAMPLE.ORG"])
+def test_a_filter_loses_the_address_and_no_other(sessions: Sessions, spelling: str) -> None:
+    person, broadcast_id = with_traces(sessions)
+    others = f'"an-{ADA_KEY}", "{ADA_KEY}.uk", "the.{ADA_KEY}"'
+    text = f'not email in ("{spelling}", {others}) and attributes.by contains "<{spelling}>"'
+    with sessions.writing() as session:
+        session.get_one(Segment, 1).text = text
+        session.get_one(Broadcast, broadcast_id).segment = text
+    erase(sessions, person)
+    with sessions.reading() as session:
+        kept = session.get_one(Segment, 1).text
+        assert session.get_one(Broadcast, broadcast_id).segment == kept
+    assert kept == text.replace(f'"{spelling}"', '"erased@invalid"').replace(
+        f"<{spelling}>", "<erased@invalid>"
+    )
+    assert written(parse(kept)) == kept
 
 
 def test_states_counts_and_figures_stay(sessions: Sessions) -> None:
@@ -209,7 +229,7 @@ def test_evidence_of_later_visits_by_an_old_mail_is_not_kept(sessions: Sessions)
         visit = Visit(ip=IP, user_agent="AdaBrowser/1")
         record(session, [Fetch(EventKind.OPEN, TrackingToken(broadcast_id, row.id), visit)])
         token = LeaveToken(Door.HEADER, newsletter_id, person, broadcast_id, row.id)
-        assert leaving.leave(session, token, visit) == 0
+        assert not leaving.leave(session, token, visit)
         assert session.scalar(select(func.count()).where(Event.ip != "")) == 0
         assert leaving.who(session, token) is None
 

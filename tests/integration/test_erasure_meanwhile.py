@@ -1,6 +1,7 @@
 """Erasing while somebody else works with the same person, on PostgreSQL; SQLite has one writer."""
 
 import threading
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
@@ -13,6 +14,8 @@ from newsletter.rendering.mail_tokens import Door, LeaveToken, TrackingToken
 from newsletter.tracking import leaving
 from newsletter.tracking.models import Event, EventKind
 from newsletter.tracking.recording import Fetch, Visit, record
+from subscribers.importing import ImportOptions, import_file
+from subscribers.models import Subscriber, SubscriberList
 from tests import factories
 from tests.erased import ADA, KEY
 from tests.integration.test_sweep import wait_for_a_waiter
@@ -72,3 +75,23 @@ def test_whoever_is_first_no_evidence_is_left(
     assert not thread.is_alive()
     assert reader.evidence() == 0
     assert factories.deliveries(postgresql, reader.broadcast_id).keys() == {""}
+
+
+def test_an_import_that_runs_meanwhile_brings_nobody_back(
+    postgresql: Sessions, tmp_path: Path
+) -> None:
+    reader = Reader(postgresql)
+    file = tmp_path / "people.csv"
+    file.write_text(f"email,list\n{ADA},mornings\n")
+    threads = []
+
+    def find_list(session: Session, name: str) -> int:
+        """It has asked who was erased; whoever is erased now waits until it is done."""
+        threads.append(reader.in_thread("erase"))
+        wait_for_a_waiter(postgresql)
+        return session.scalars(select(SubscriberList.id).where(SubscriberList.slug == name)).one()
+
+    import_file(postgresql, file, None, ImportOptions(erased=KEY, list_named=find_list))
+    threads[0].join(20)
+    with postgresql.reading() as session:
+        assert session.scalar(select(func.count(Subscriber.id))) == 0

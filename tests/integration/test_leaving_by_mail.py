@@ -17,11 +17,9 @@ from newsletter.core.db import Sessions
 from newsletter.core.sections import BounceSettings
 from newsletter.core.tokens import TokenKeys
 from newsletter.rendering.compiled import WireForm
-from newsletter.rendering.mail_tokens import Door, LeaveToken, MailToken
+from newsletter.rendering.mail_tokens import MailToken
 from newsletter.rendering.message import personalise, prepare
-from newsletter.tracking import leaving
 from newsletter.tracking.models import Event, EventKind
-from newsletter.tracking.recording import Visit
 from subscribers.models import ConsentEvent, Subscription
 from subscribers.recipient import Recipient
 from tests import factories
@@ -147,16 +145,6 @@ def test_it_works_when_the_ledger_is_pruned_and_not_for_who_is_gone(
     assert say(sessions, keys, f"To: {to}").ended == 1
     nobody = MailToken(1, 999, 1).mint(keys)
     assert "nobody is kept" in say(sessions, keys, f"To: {nobody}@x.example.org").why_not
-
-
-def test_leaving_by_mail_can_be_undone_by_a_link(
-    sessions: Sessions, keys: TokenKeys, delivery: Delivery
-) -> None:
-    say(sessions, keys, f"To: {address(keys, delivery)}")
-    token = LeaveToken(Door.BODY, 1, delivery.subscriber_id, delivery.broadcast_id, delivery.id)
-    with sessions.writing() as session:
-        assert leaving.undo(session, token, Visit())
-    assert statuses(sessions) == ["active", "active"]
 
 
 @pytest.mark.parametrize("prefix", ["", "news+", "sixteen-letters-+"])

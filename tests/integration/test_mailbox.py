@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from newsletter.bounces import leaving_by_mail
@@ -110,7 +110,9 @@ def test_a_crash_between_commit_and_deleting_repeats_nothing(
             collect(runtime.sessions, Dying(), url.key, handle)
     assert statuses(runtime.sessions) == ["unsubscribed", "active"]
     with runtime.sessions.writing() as session:
-        subscriptions.undo_leave(session, ada, 1, factories.EVIDENCE)
+        left = session.scalars(select(func.max(Subscription.unsubscribed_at))).first()
+        assert left
+        subscriptions.undo_leave(session, ada, 1, left, factories.EVIDENCE)
     assert leaving_by_mail.poll(runtime) == Collected(0, 0)
     assert statuses(runtime.sessions) == ["active", "active"]
     assert mail_server.mails() == {}

@@ -18,6 +18,7 @@ from newsletter.core.db import Sessions, connect
 from newsletter.core.errors import SchemaError
 from newsletter.core.sections import TrackingMode
 from newsletter.migrations import schema
+from subscribers.models import EVERYWHERE, ConsentEvent, Suppression
 from tests import factories
 
 Rows = Iterable[tuple[str, Mapping[str, object]]]
@@ -83,6 +84,47 @@ def test_a_half_frozen_broadcast_is_frozen_to_its_end_with_everybody_once(
         assert (frozen.state, frozen.exclusions) == (BroadcastState.SENDING, {"unsubscribed": 1})
         assert (accounts.candidates, accounts.gap) == (4, 0)
         sessions.engine.dispose()
+
+
+def test_where_somebody_came_from_goes_where_it_is_forgotten_in_time(
+    tmp_path: Path, postgresql_database: str
+) -> None:
+    came = {
+        "192.0.2.1 Mozilla/5.0 (X11)": ("192.0.2.1", "Mozilla/5.0 (X11)"),
+        "192.0.2.2": ("192.0.2.2", ""),
+        "2001:db8::1 curl/8.0": ("2001:db8::1", "curl/8.0"),
+        "::1": ("::1", ""),
+        "Mozilla/5.0 (X11)": ("", "Mozilla/5.0 (X11)"),
+        "curl/8.0": ("", "curl/8.0"),
+        "": ("", ""),
+    }
+    for url in (f"sqlite:///{tmp_path / 'newsletter.db'}", postgresql_database):
+        sessions = connect(url)
+        _fill(sessions, "0005", [*_four_readers(), *_evidence(came), *_suppressed()])
+        schema.upgrade(sessions)
+        with sessions.reading() as session:
+            events = session.scalars(select(ConsentEvent).order_by(ConsentEvent.id)).all()
+            (suppressed,) = session.scalars(select(Suppression))
+        *visits, imported = events
+        assert [(event.ip, event.user_agent) for event in visits] == list(came.values())
+        assert {event.source for event in visits} == {""}
+        assert (imported.source, imported.ip) == ("192.0.2.9 people.csv:1", "")
+        assert (suppressed.key, suppressed.list_id) == ("zoe@example.org", EVERYWHERE)
+        assert schema.drift(sessions) == []
+        sessions.engine.dispose()
+
+
+def _evidence(sources: Iterable[str]) -> Rows:
+    """Rows as version 0005 has them; the last was no visit."""
+    of = {"subscriber_id": 1, "list_id": 1, "change": "unsubscribed", "at": DAY, "wording": ""}
+    visits = [("one-click", source) for source in sources]
+    for number, (method, source) in enumerate([*visits, ("import", "192.0.2.9 people.csv:1")], 1):
+        yield "consent_events", of | {"id": number, "method": method, "source": source}
+
+
+def _suppressed() -> Rows:
+    why = {"reason": "gone", "source": "delivery 1", "created_at": DAY}
+    yield "suppressions", {"address_key": "zoe@example.org"} | why
 
 
 def _ledger(sessions: Sessions) -> Mapping[tuple[int, str], int]:

@@ -319,7 +319,7 @@ def test_who_left_by_a_forwarded_link_is_told_and_can_undo(reader: Reader) -> No
     reader.save(reader.link, list=[])
     (letter,) = reader.letters()
     assert letter["Subject"] == "You have left Mornings"
-    (path,) = re.findall(r"http://[^/\s]+(/u/\S+)", letter.get_body(["plain"]).get_content())
+    (path,) = re.findall(r"http://[^/\s]+(/undo/\S+)", letter.get_body(["plain"]).get_content())
     assert reader.client.get(path).status_code == 200
     assert reader.standing()["mornings"][0] == "unsubscribed", "a look undoes nothing"
     assert "As if nothing had happened" in reader.client.post(path).text

@@ -14,12 +14,19 @@ from newsletter.core.db import Sessions
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.runtime import Runtime
 from newsletter.core.tokens import TokenKeys
-from newsletter.rendering.mail_tokens import Door, LeaveToken, OwnerToken, PreferencesToken
+from newsletter.rendering.mail_tokens import (
+    Door,
+    LeaveToken,
+    OwnerToken,
+    PreferencesToken,
+    UndoToken,
+)
 from newsletter.sending.models import SystemMail
 from newsletter.web.app import create_app
 from subscribers.models import ConsentEvent, Subscriber, Subscription
 from tests import factories
 from tests.conftest import need
+from tests.integration.conftest import to_undo
 from tests.servers.axe import findings
 from tests.servers.browser import opened
 from tests.servers.packages import CHROMIUM, NPM
@@ -37,12 +44,13 @@ def runtime(sessions: Sessions, keys: TokenKeys) -> Runtime:
 
 
 def links(keys: TokenKeys) -> Mapping[str, str]:
-    """The four kinds of links that a reader gets by mail."""
+    """The five kinds of links that a reader gets by mail."""
     until = int((now() + timedelta(hours=24)).timestamp())
     numbers = (1, 1, 0, 0)
     return {
         "header": f"/u/{LeaveToken(Door.HEADER, *numbers).mint(keys)}",
         "body": f"/u/{LeaveToken(Door.BODY, *numbers).mint(keys)}",
+        "undo": f"/undo/{UndoToken(*numbers, now()).mint(keys)}",
         "mail": f"/p/{PreferencesToken(1, 1).mint(keys)}",
         "owner": f"/p/{OwnerToken(1, 1, until).mint(keys)}",
     }
@@ -62,7 +70,7 @@ def test_a_browser_that_opens_every_page_changes_nothing(runtime: Runtime) -> No
     need(CHROMIUM)
     before = standing(runtime.sessions)
     found = links(runtime.keys)
-    paths = [*found.values(), f"{found['body']}/undo", f"{found['owner']}/erase"]
+    paths = [*found.values(), f"{found['owner']}/erase"]
     listening = listen_locally()
     with serving(runtime, listening):
         base = f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -90,10 +98,10 @@ def test_no_page_keeps_anybody_out(runtime: Runtime, *, dark: bool) -> None:
             "letter": client.post(f"{mail}/letter"),
             "forbidden": client.get(f"{mail}/erase"),
             "paused": client.post(f"{body}/pause"),
-            "left": client.post(body),
+            "left": (left := client.post(body)),
             "said": client.post(f"{body}/reason", data={"reason": "other"}),
-            "undo": client.get(f"{body}/undo"),
-            "back": client.post(f"{body}/undo"),
+            "undo": client.get(to_undo(left.text)),
+            "back": client.post(to_undo(left.text)),
             "erase": client.get(f"{owner}/erase"),
             "erased": client.post(f"{owner}/erase"),
         }

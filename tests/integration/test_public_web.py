@@ -25,7 +25,7 @@ from newsletter.web.app import create_app
 from subscribers import subscriptions
 from subscribers.models import ConsentEvent, Subscription
 from tests import factories
-from tests.integration.conftest import Mailed
+from tests.integration.conftest import Mailed, to_undo
 
 
 def test_get_and_head_of_every_address_change_no_subscription(mailed: Mailed) -> None:
@@ -125,12 +125,12 @@ def test_hits_are_rows_up_to_a_cap_and_counted_behind_it(
 def test_whatever_bears_the_readers_token_proves_that_a_mail_in_doubt_arrived(
     mailed: Mailed, method: str, kind: str, proof: Proof
 ) -> None:
+    urls = {"click": mailed.links[0]}
     if kind == "undo":
-        assert mailed.client.post(mailed.body_link).status_code == 200
+        urls["undo"] = to_undo(mailed.client.post(mailed.body_link).text)
     with mailed.runtime.sessions.writing() as session:
         session.get_one(Delivery, mailed.delivery_id).state = DeliveryState.IN_DOUBT
         session.get_one(Broadcast, mailed.broadcast_id).state = BroadcastState.DONE
-    urls = {"click": mailed.links[0], "undo": f"{mailed.body_link}/undo"}
     answer = mailed.client.request(method, urls.get(kind) or getattr(mailed, kind))
     assert answer.status_code in (200, 302)
     with mailed.runtime.sessions.reading() as session:

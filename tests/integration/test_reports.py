@@ -53,8 +53,9 @@ def test_who_left_and_came_back_did_not_leave(sessions: Sessions) -> None:
         newsletter_id = control.find_broadcast(session, broadcast_id).issue.newsletter_id
         for row in (ada, bob):
             token = LeaveToken(Door.BODY, newsletter_id, row.subscriber_id, broadcast_id, row.id)
-            assert leaving.leave(session, token, BROWSER) == 1
-        assert leaving.undo(session, token, BROWSER) == 1
+            undo = leaving.taking_back(token, leaving.leave(session, token, BROWSER))
+        assert undo
+        assert leaving.undo(session, undo, BROWSER)
     with sessions.reading() as session:
         report = figures.report(session, control.find_broadcast(session, broadcast_id))
     assert report.unsubscribed == 1

@@ -88,8 +88,10 @@ def _read_by_readers(session: Session, old: Old) -> None:
     record(session, [Fetch(EventKind.CLICK, old.tracking_token(3), SCANNER, link=2)])
     record(session, [Fetch(EventKind.OPEN, TrackingToken(old.broadcast_id, None), BROWSER)])
     for number in (0, 1):
-        leaving.leave(session, old.leave_token(number), BROWSER)
-    leaving.undo(session, old.leave_token(1), BROWSER)
+        ended = leaving.leave(session, old.leave_token(number), BROWSER)
+    undo = leaving.taking_back(old.leave_token(1), ended)
+    assert undo
+    assert leaving.undo(session, undo, BROWSER)
 
 
 def report(sessions: Sessions, old: Old) -> Report:

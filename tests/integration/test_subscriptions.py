@@ -36,7 +36,7 @@ def test_the_way_of_a_reader_is_witnessed(sessions: Sessions) -> None:
         (left,) = subscriptions.leave(session, ada.id, issue.newsletter_id, PAGE)
         assert left.unsubscribed_at is not None
         assert subscriptions.leave(session, ada.id, issue.newsletter_id, PAGE) == []
-        subscriptions.undo_leave(session, ada.id, issue.newsletter_id, PAGE)
+        subscriptions.undo_leave(session, ada.id, issue.newsletter_id, left.unsubscribed_at, PAGE)
         subscriptions.set_tracking_consent(session, subscription, TrackingConsent.DENIED, PAGE)
         history = subscriptions.consent_history(session, ada.id)
     assert [event.change for event in history] == [
@@ -79,7 +79,8 @@ def test_leaving_ends_every_list_of_the_newsletter_and_undo_only_what_it_ended(
         subscriptions.end(session, earlier, PAGE)
         ended = subscriptions.leave(session, ada.id, issue.newsletter_id, PAGE)
         assert {s.id for s in ended} == {later.id, waiting.id}
-        subscriptions.undo_leave(session, ada.id, issue.newsletter_id, PAGE)
+        assert later.unsubscribed_at
+        subscriptions.undo_leave(session, ada.id, issue.newsletter_id, later.unsubscribed_at, PAGE)
         session.flush()
         by_list = {
             s.list_id: s.status
@@ -94,6 +95,31 @@ def test_leaving_ends_every_list_of_the_newsletter_and_undo_only_what_it_ended(
         elsewhere.id: ACTIVE,
     }
     assert other.status is ACTIVE
+
+
+def test_undo_makes_nobody_active_who_left_long_ago_and_was_asked_for_since(
+    sessions: Sessions,
+) -> None:
+    with sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        readers = factories.a_list(session, issue=issue)
+        ada = factories.person(session, "ada@example.org")
+        subscription = subscriptions.request(session, ada, readers, PAGE)
+        subscriptions.confirm(session, subscription, PAGE)
+
+        def leave_and_undo() -> str:
+            (left,) = subscriptions.leave(session, ada.id, issue.newsletter_id, PAGE)
+            assert left.unsubscribed_at
+            subscriptions.undo_leave(
+                session, ada.id, issue.newsletter_id, left.unsubscribed_at, PAGE
+            )
+            return subscription.status.value
+
+        subscriptions.leave(session, ada.id, issue.newsletter_id, PAGE)
+        subscriptions.request(session, ada, readers, Evidence("form"))
+        assert leave_and_undo() == "pending"
+        subscriptions.confirm(session, subscription, PAGE)
+        assert leave_and_undo() == "active"
 
 
 def test_one_address_is_one_person_and_a_known_name_stays(sessions: Sessions) -> None:

@@ -20,6 +20,8 @@ from newsletter.sending.memory import HangUp, MemoryTransport
 from newsletter.sending.models import SystemMail
 from newsletter.sending.system_mail import deliver_outbox
 from newsletter.sending.transport import Connection
+from subscribers import suppressions
+from subscribers.models import EVERYWHERE, SuppressionReason
 from tests import factories
 from tests.outbox import WIRE, enqueue, outbox, states
 
@@ -32,6 +34,27 @@ def test_a_mail_is_sent_once_whatever_happens_again(sessions: Sessions, keys: To
     deliver_outbox(runtime, relay)
     assert relay.accepted == [("ada@example.org", WIRE)]
     assert states(sessions) == [DeliveryState.ACCEPTED]
+
+
+@pytest.mark.parametrize("key", ["ada@example.org", "@example.org"])
+def test_who_was_suppressed_meanwhile_gets_no_letter_that_waits(
+    sessions: Sessions, keys: TokenKeys, key: str
+) -> None:
+    for number in range(3):
+        enqueue(sessions, f"ada {number}", "Ada@example.org", "welcome")
+    enqueue(sessions, "bob", "bob@example.com", "welcome")
+    enqueue(sessions, "a test send is asked for by name")
+    with sessions.writing() as session:
+        suppressions.suppress(
+            session, key, reason=SuppressionReason.COMPLAINT, source="test", list_id=EVERYWHERE
+        )
+    relay = factories.memory()
+    deliver_outbox(factories.runtime(sessions, keys), relay)
+    assert [to for to, _ in relay.accepted] == ["bob@example.com", "ada@example.org"]
+    assert states(sessions) == [DeliveryState.FAILED] * 3 + [DeliveryState.ACCEPTED] * 2
+    with sessions.reading() as session:
+        mail = session.get_one(SystemMail, 1)
+    assert (mail.reason, mail.wire, mail.attempt, mail.lease_token) == ("suppressed", None, 0, None)
 
 
 def test_a_cause_that_was_rolled_back_sends_nothing(sessions: Sessions, keys: TokenKeys) -> None:

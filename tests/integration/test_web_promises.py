@@ -19,7 +19,7 @@ from newsletter.web.app import create_app
 from subscribers import subscriptions
 from subscribers.models import Subscription
 from tests import factories
-from tests.integration.conftest import Mailed
+from tests.integration.conftest import Mailed, to_undo
 
 NOTES = factories.MARKDOWN.replace("Measured twice", "Cut once").replace("06-17", "06-24")
 
@@ -35,7 +35,7 @@ def test_what_was_not_committed_is_answered_by_an_error(
     assert subscription
     method, url = {
         "one-click": ("POST", mailed.one_click),
-        "undo": ("POST", f"{mailed.body_link}/undo"),
+        "undo": ("POST", to_undo(mailed.client.post(mailed.body_link).text)),
         "confirm": (
             "POST",
             f"/confirm/{factories.confirm_token(mailed.runtime.keys, subscription)}",
@@ -103,23 +103,35 @@ def test_one_click_may_come_as_multipart(mailed: Mailed) -> None:
     assert ["unsubscribed" in status for status in mailed.standing()[0]] == [True, False]
 
 
-def test_undo_brings_back_only_what_the_link_ended(mailed: Mailed) -> None:
+def test_undo_brings_back_only_what_that_leaving_ended(mailed: Mailed) -> None:
+    undo = to_undo(mailed.client.post(mailed.body_link).text)
+    assert mailed.client.post(undo).status_code == 200
     with mailed.runtime.sessions.writing() as session:
         subscription = session.scalars(select(Subscription).order_by(Subscription.id)).first()
         assert subscription
         subscriptions.end(session, subscription, factories.EVIDENCE)
-    answer = mailed.client.post(f"{mailed.body_link}/undo")
+    answer = mailed.client.post(undo)
     assert (answer.status_code, "You stay unsubscribed" in answer.text) == (409, True)
     assert ["unsubscribed" in status for status in mailed.standing()[0]] == [True, False]
-    assert mailed.events(EventKind.RESUBSCRIBE) == []
+    assert len(mailed.events(EventKind.RESUBSCRIBE)) == 1
+
+
+def test_no_mail_of_theirs_takes_back_what_the_owner_did(mailed: Mailed) -> None:
+    """A forwarded link makes less mail only: whoever has it finds nothing to undo with."""
+    mailed.client.post(mailed.one_click, content="List-Unsubscribe=One-Click")
+    for link in (mailed.body_link, mailed.one_click):
+        assert "/undo/" not in mailed.client.post(link).text, "it ended nothing"
+        assert mailed.client.post(f"{link}/undo").status_code == 404
+        assert mailed.client.post(f"/undo/{link.rpartition('/')[2]}").status_code == 404
+    assert ["unsubscribed" in status for status in mailed.standing()[0]] == [True, False]
 
 
 def test_undo_works_for_a_day_and_twice_is_once(mailed: Mailed) -> None:
-    mailed.client.post(mailed.body_link)
+    undo = to_undo(mailed.client.post(mailed.body_link).text)
     with time_machine.travel(now() + timedelta(hours=25)):
-        assert mailed.client.post(f"{mailed.body_link}/undo").status_code == 409
+        assert mailed.client.post(undo).status_code == 409
     for _ in range(2):
-        assert mailed.client.post(f"{mailed.body_link}/undo").status_code == 200
+        assert mailed.client.post(undo).status_code == 200
     assert all("active" in status.lower() for status in mailed.standing()[0])
     assert len(mailed.events(EventKind.RESUBSCRIBE)) == 1
 

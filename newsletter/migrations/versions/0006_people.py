@@ -73,17 +73,26 @@ def _sign_up() -> None:
 
 
 def _evidence() -> None:
-    """An IP address and user agent stood in `source`, one behind the other."""
+    """An IP address and user agent stood in `source`, one behind the other; or one of them alone.
+
+    Both are emptied after a time, `source` never is: nothing of a visitor stays there.
+    """
     for name, characters in (("form", 80), ("ip", 45), ("user_agent", 300)):
         op.add_column(
             "consent_events",
             sa.Column(name, sa.String(length=characters), nullable=False, server_default=""),
         )
-    gap = "instr(source, ' ')" if op.get_bind().dialect.name == "sqlite" else "strpos(source, ' ')"
+    position = "instr" if op.get_bind().dialect.name == "sqlite" else "strpos"
+    gap = f"{position}(source || ' ', ' ')"
+    first = f"substr(source, 1, {gap} - 1)"
+    is_ip = (
+        f"(ltrim({first}, '0123456789abcdefABCDEF.:') = '' AND length({first}) BETWEEN 2 AND 45 "
+        f"AND {position}({first}, '.') + {position}({first}, ':') > 0)"
+    )
     op.execute(
-        f"UPDATE consent_events SET ip = substr(source, 1, {gap} - 1), "  # noqa: S608 - no input
-        f"user_agent = substr(source, {gap} + 1), source = '' "
-        f"WHERE method IN ('confirmation', 'one-click', 'page') AND {gap} BETWEEN 2 AND 46"
+        f"UPDATE consent_events SET ip = CASE WHEN {is_ip} THEN {first} ELSE '' END, "  # noqa: S608 - no input
+        f"user_agent = CASE WHEN {is_ip} THEN substr(source, {gap} + 1) ELSE source END, "
+        "source = '' WHERE method IN ('confirmation', 'one-click', 'page')"
     )
 
 

@@ -4,7 +4,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from sqlalchemy.orm import Session
 
 from newsletter.core.runtime import Runtime
-from newsletter.rendering.mail_tokens import Door, LeaveToken, PreferencesToken
+from newsletter.rendering.mail_tokens import Door, LeaveToken, PreferencesToken, UndoToken
 from newsletter.sending import owner_letters
 from newsletter.tracking import leaving
 from newsletter.tracking.leaving import Leaver
@@ -33,10 +33,10 @@ def leave(token: str, request: Request, runtime: Running, visit: Visiting) -> Re
     """Act, whoever asks: a person by the button, a mail program by `List-Unsubscribe=One-Click`."""
     with runtime.sessions.writing() as session:
         read, leaver = _who(token, runtime, session)
-        has_left = leaving.leave(session, read, visit) > 0
-        if has_left and read.door is Door.BODY:  # it may have been a forwarded copy's reader
-            owner_letters.tell_of_leaving(session, runtime, read)
-    return _left(request, runtime, read, leaver)
+        undo = leaving.taking_back(read, leaving.leave(session, read, visit))
+        if undo and read.door is Door.BODY:  # it may have been a forwarded copy's reader
+            owner_letters.tell_of_leaving(session, runtime, undo)
+    return _left(request, runtime, read, leaver, undo)
 
 
 @router.post("/u/{token}/pause")
@@ -66,29 +66,34 @@ def say_why(token: str, request: Request, runtime: Running, form: Sent) -> Respo
             LeaveReason(reason) if reason in list(LeaveReason) else None,
             form.one("remark"),
         )
-    return _left(request, runtime, read, leaver, has_said=True)
+    undo = UndoToken.read(runtime.keys, form.one("undo"))
+    return _left(request, runtime, read, leaver, undo, has_said=True)
 
 
-@router.api_route("/u/{token}/undo", methods=["GET", "HEAD"])
+@router.api_route("/undo/{token}", methods=["GET", "HEAD"])
 def ask_to_undo(token: str, request: Request, runtime: Running) -> Response:
     """Where the letter to the owner leads: one button."""
     with runtime.sessions.reading() as session:
-        _, leaver = _who(token, runtime, session)
+        _, leaver = _who_left(token, runtime, session)
     return render(request, "undo.html", leaver=leaver, token=token)
 
 
-@router.post("/u/{token}/undo")
+@router.post("/undo/{token}")
 def undo(token: str, request: Request, runtime: Running, visit: Visiting) -> Response:
     """It was a mistake: everything as it was, within a day."""
     with runtime.sessions.writing() as session:
-        read, leaver = _who(token, runtime, session)
+        read, leaver = _who_left(token, runtime, session)
         came_back = leaving.undo(session, read, visit)
         has_any = subscriptions.has_any(session, read.subscriber_id, read.newsletter_id)
     if not came_back:
         page, status = ("nothing_to_undo.html", 200) if has_any else ("too_late.html", 409)
         return render(request, page, status=status, leaver=leaver)
     return render(
-        request, "back.html", leaver=leaver, token=token, preferences=_preferences(read, runtime)
+        request,
+        "back.html",
+        leaver=leaver,
+        token=_leaving_anew(read).mint(runtime.keys),
+        preferences=_preferences(read, runtime),
     )
 
 
@@ -100,14 +105,35 @@ def _who(token: str, runtime: Runtime, session: Session) -> tuple[LeaveToken, Le
     return read, leaver
 
 
+def _who_left(token: str, runtime: Runtime, session: Session) -> tuple[UndoToken, Leaver]:
+    read = UndoToken.read(runtime.keys, token)
+    leaver = leaving.who(session, read) if read else None
+    if read is None or leaver is None:
+        raise HTTPException(404)
+    return read, leaver
+
+
+def _leaving_anew(read: UndoToken) -> LeaveToken:
+    return LeaveToken(
+        Door.BODY, read.newsletter_id, read.subscriber_id, read.broadcast_id, read.delivery_id
+    )
+
+
 def _left(
-    request: Request, runtime: Runtime, read: LeaveToken, leaver: Leaver, *, has_said: bool = False
+    request: Request,
+    runtime: Runtime,
+    read: LeaveToken,
+    leaver: Leaver,
+    undo: UndoToken | None,
+    *,
+    has_said: bool = False,
 ) -> Response:
     return render(
         request,
         "left.html",
         leaver=leaver,
         token=read.mint(runtime.keys),
+        undo=undo.mint(runtime.keys) if undo else "",
         preferences=_preferences(read, runtime),
         reasons=SENTENCES,
         longest_remark=MAX_REMARK_CHARACTERS,
@@ -115,7 +141,7 @@ def _left(
     )
 
 
-def _preferences(read: LeaveToken, runtime: Runtime) -> str:
+def _preferences(read: LeaveToken | UndoToken, runtime: Runtime) -> str:
     """The path of the page with everything else."""
     token = PreferencesToken(read.newsletter_id, read.subscriber_id)
     return f"/p/{token.mint(runtime.keys)}"

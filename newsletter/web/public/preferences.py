@@ -4,7 +4,7 @@ The link in every mail may be in a forwarded copy: it shows whose subscription i
 form, and can only make less mail. The owner gets a link of their own by a letter.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
 from newsletter.core.runtime import Runtime
-from newsletter.rendering.mail_tokens import Door, LeaveToken
+from newsletter.rendering.mail_tokens import UndoToken
 from newsletter.sending import owner_letters
 from newsletter.web.deps import Running, Visiting
 from newsletter.web.forms import Form, Sent
@@ -22,7 +22,7 @@ from newsletter.web.public.preferences_form import Answers, read
 from newsletter.web.public.visitors import Visitor, visitor
 from subscribers import days, details, preferences
 from subscribers.days import LONGEST_PAUSE
-from subscribers.preferences import A_MONTH, CADENCES, CONSENTS, Cadence, Changes
+from subscribers.preferences import A_MONTH, CADENCES, CONSENTS, Cadence
 
 router = APIRouter()
 
@@ -53,8 +53,8 @@ def save(token: str, request: Request, runtime: Running, visit: Visiting, form: 
             by_owner=found.is_owner,
         )
         told = _describe(found, answers)
-        if changes.left and not found.is_owner:
-            _tell(session, runtime, found, changes)
+        if changes.left_at and not found.is_owner:
+            _tell(session, runtime, found, changes.left, changes.left_at)
         shown = _shown(session, found, changes=changes, told=told, is_saved=True)
     return render(request, "preferences.html", **shown)
 
@@ -82,10 +82,12 @@ def _describe(found: Visitor, answers: Answers) -> list[str]:
     return details.describe(found.person, answers.details) if answers.details else []
 
 
-def _tell(session: Session, runtime: Runtime, found: Visitor, changes: Changes) -> None:
+def _tell(
+    session: Session, runtime: Runtime, found: Visitor, lists: Sequence[str], left_at: datetime
+) -> None:
     """Somebody with a mail of theirs left: by no certain mail, so the token names none."""
-    token = LeaveToken(Door.BODY, found.newsletter.id, found.person.id, 0, 0)
-    owner_letters.tell_of_leaving(session, runtime, token, changes.left)
+    token = UndoToken(found.newsletter.id, found.person.id, 0, 0, left_at)
+    owner_letters.tell_of_leaving(session, runtime, token, lists)
 
 
 def _shown(
