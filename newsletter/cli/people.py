@@ -183,7 +183,12 @@ def _consent(session: Session, subscriber_id: int, slugs: dict[int, str]) -> lis
             "change": event.change.value,
             "method": event.method,
             "source": event.source,
+            "form": event.form,
+            "ip": event.ip,
+            "user_agent": event.user_agent,
             "wording": event.wording,
+            "reason": event.reason.value if event.reason else "",
+            "remark": event.remark,
         }
         for event in subscriptions.consent_history(session, subscriber_id)
     ]

@@ -141,7 +141,7 @@ def journey(site: Site) -> None:
     _, welcome = site.mails(2)
     assert welcome["Subject"] == "Welcome to Field Notes"
     scanned(site, welcome, "active")
-    assert {path.split("/")[1] for path in links(welcome)} == {"archive", "u"}
+    assert {path.split("/")[1] for path in links(welcome)} == {"archive", "p", "u"}
     shown = site.standing()
     assert shown["attributes"] == {"company": "Engines"}
     assert [line["change"] for line in shown["consent"]] == ["requested", "confirmed"]
