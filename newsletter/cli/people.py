@@ -36,7 +36,13 @@ def show(address: _Address, *, as_json: output.AsJson = False) -> None:
     for key, value in details.items():
         output.say(f"{key.replace('_', ' '):12} {value}")
     for name, empty in _TABLES.items():
-        output.print_table(tables[name], empty=empty)
+        output.print_table(_filled(tables[name]), empty=empty)
+
+
+def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """For people: a column that says nothing in any row only takes their screen."""
+    said = {name for row in rows for name, value in row.items() if value}
+    return [{name: value for name, value in row.items() if name in said} for row in rows]
 
 
 _TABLES = {
