@@ -2,9 +2,10 @@
 
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -63,6 +64,23 @@ class Chapter:
 def page(chapters: Iterable[Chapter], rounds: int, others: str, command: str) -> str:
     header = HEADER.format(rounds=rounds, machine=machine(others), command=command)
     return header + "\n".join(chapter.text() for chapter in chapters)
+
+
+def with_chapters(old: str, chapters: Iterable[Chapter], command: str) -> str:
+    """The page with these chapters measured anew, each saying by which command."""
+    head, *parts = _AT_HEADINGS.split(old)
+    texts = {_title(part): part for part in parts}
+    for chapter in chapters:
+        measured = replace(chapter, said=f"{chapter.said}\nMeasured by itself: `{command}`.")
+        texts[chapter.title] = measured.text()
+    return head + "\n".join(text.rstrip("\n") + "\n" for text in texts.values())
+
+
+_AT_HEADINGS = re.compile(r"^(?=## )", re.MULTILINE)
+
+
+def _title(part: str) -> str:
+    return part.partition("\n")[0].removeprefix("## ")
 
 
 def results_table(results: Mapping[str, Result]) -> list[str]:

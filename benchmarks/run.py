@@ -1,17 +1,17 @@
 """Measure, and write BENCHMARKS.md: `make bench`, about half an hour on two cores.
 
 `python -m benchmarks.run --only NAME …` measures some chapters and prints them; with `--page` it
-writes the page of these alone, and the page says so.
+puts them into the page, and they say so.
 """
 
 import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from benchmarks import beside_a_send, ledger, making, others, people, people_import, sending
 from benchmarks.engine import ROOT
 from benchmarks.interleaved import say
-from benchmarks.page import Chapter, page
+from benchmarks.page import Chapter, page, with_chapters
 from benchmarks.sending import FULL, LARGE, SMALL, Scale
 from tests.servers import packages
 
@@ -32,6 +32,7 @@ CHAPTERS: Mapping[str, Callable[[Scale], Chapter]] = {
     "splice": making.splicing,
 }
 
+PAGE = ROOT / "BENCHMARKS.md"
 TRIAL = Scale(1, 500, (500, 1_000), 5_000, 50_000, 20)
 """Whether everything runs; its figures mean nothing."""
 
@@ -40,23 +41,22 @@ def main() -> None:
     """Measure what was asked for."""
     asked = argparse.ArgumentParser(prog="python -m benchmarks.run", description=__doc__)
     asked.add_argument("--only", choices=CHAPTERS, nargs="+", help="these chapters")
-    asked.add_argument("--page", action="store_true", help="with --only: write the page of these")
+    asked.add_argument("--page", action="store_true", help="with --only: put these into the page")
     asked.add_argument("--trial", action="store_true", help="little of everything, nothing written")
     wanted = asked.parse_args()
     packages.install_missing()
     scale = TRIAL if wanted.trial else FULL
     chapters = [_measured(name, scale) for name in wanted.only or CHAPTERS]
-    text = page(chapters, scale.rounds, others.versions(), _command(wanted.only))
-    if not wanted.trial and (wanted.page or not wanted.only):
-        (ROOT / "BENCHMARKS.md").write_text(text, encoding="utf-8")
+    text = page(chapters, scale.rounds, others.versions(), "make bench")
     print(text)
-
-
-def _command(chapters: Sequence[str] | None) -> str:
-    """What made the page."""
-    return (
-        f"python -m benchmarks.run --page --only {' '.join(chapters)}" if chapters else "make bench"
-    )
+    if wanted.trial:
+        return
+    if not wanted.only:
+        PAGE.write_text(text, encoding="utf-8")
+    elif wanted.page:
+        command = f"python -m benchmarks.run --page --only {' '.join(wanted.only)}"
+        old = PAGE.read_text(encoding="utf-8")
+        PAGE.write_text(with_chapters(old, chapters, command), encoding="utf-8")
 
 
 def _measured(name: str, scale: Scale) -> Chapter:
