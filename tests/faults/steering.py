@@ -70,6 +70,7 @@ def unsubscribed(run: Run) -> None:
     port = free_port()
     run.start_workers()
     run.process(str(NEWSLETTER), "serve", "--port", str(port))
+    wait_until(lambda: _serves(port), "pages are served", seconds=run.patience)
     run.send()
     run.reach(0.05)
     people = {str(row["to"]) for row in run.events() if row["event"] == "accepted"}
@@ -86,6 +87,14 @@ def unsubscribed(run: Run) -> None:
     ]
     if len(later) > CONNECTIONS:
         run.broken.append(f"I7 {len(later)} mailed after they had left")
+
+
+def _serves(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=2):
+            return True
+    except OSError:
+        return False
 
 
 @fault("a poisoned merge value")
