@@ -50,10 +50,10 @@ class TrackingToken:
 
     @classmethod
     def read(cls, keys: TokenKeys, token: str) -> "TrackingToken | None":
-        payload = verify(keys, "tracking", token)
-        if payload is None or len(payload) != _TRACKING.size:
+        said = _said(keys, "tracking", _TRACKING, token)
+        if said is None:
             return None
-        broadcast_id, delivery_id = _TRACKING.unpack(payload)
+        broadcast_id, delivery_id = said
         return cls(broadcast_id, delivery_id or None)
 
 
@@ -79,10 +79,10 @@ class LeaveToken:
 
     @classmethod
     def read(cls, keys: TokenKeys, token: str) -> "LeaveToken | None":
-        payload = verify(keys, "leave", token)
-        if payload is None or len(payload) != _LEAVE.size:
+        said = _said(keys, "leave", _LEAVE, token)
+        if said is None:
             return None
-        door, *numbers = _LEAVE.unpack(payload)
+        door, *numbers = said
         return cls(Door(door), *numbers)
 
 
@@ -111,10 +111,10 @@ class UndoToken:
 
     @classmethod
     def read(cls, keys: TokenKeys, token: str) -> "UndoToken | None":
-        payload = verify(keys, "undo", token)
-        if payload is None or len(payload) != _UNDO.size:
+        said = _said(keys, "undo", _UNDO, token)
+        if said is None:
             return None
-        newsletter, subscriber, broadcast, delivery, left_at = _UNDO.unpack(payload)
+        newsletter, subscriber, broadcast, delivery, left_at = said
         moment = _EPOCH + left_at * _MICROSECOND
         return cls(newsletter, subscriber, broadcast, delivery, moment)
 
@@ -136,10 +136,8 @@ class ConfirmToken:
 
     @classmethod
     def read(cls, keys: TokenKeys, token: str) -> "ConfirmToken | None":
-        payload = verify(keys, "confirm", token)
-        if payload is None or len(payload) != _CONFIRM.size:
-            return None
-        return cls(*_CONFIRM.unpack(payload))
+        said = _said(keys, "confirm", _CONFIRM, token)
+        return cls(*said) if said else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +152,8 @@ class PreferencesToken:
 
     @classmethod
     def read(cls, keys: TokenKeys, token: str) -> "PreferencesToken | None":
-        payload = verify(keys, "preferences", token)
-        if payload is None or len(payload) != _PREFERENCES.size:
-            return None
-        return cls(*_PREFERENCES.unpack(payload))
+        said = _said(keys, "preferences", _PREFERENCES, token)
+        return cls(*said) if said else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +171,8 @@ class OwnerToken:
 
     @classmethod
     def read(cls, keys: TokenKeys, token: str) -> "OwnerToken | None":
-        payload = verify(keys, "owner", token)
-        if payload is None or len(payload) != _OWNER.size:
-            return None
-        return cls(*_OWNER.unpack(payload))
+        said = _said(keys, "owner", _OWNER, token)
+        return cls(*said) if said else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +197,12 @@ class MailToken:
             return None
         number = int.from_bytes(payload)
         return cls(number >> 88, number >> 48 & (1 << 40) - 1, number & (1 << 48) - 1)
+
+
+def _said(keys: TokenKeys, purpose: str, form: struct.Struct, token: str) -> tuple[int, ...] | None:
+    """The fields of a token of ours for this purpose; None for anything else."""
+    payload = verify(keys, purpose, token)
+    return form.unpack(payload) if payload is not None and len(payload) == form.size else None
 
 
 def mint_tracking(keys: TokenKeys, broadcast_id: int, delivery_id: int | None) -> str:
