@@ -1,6 +1,7 @@
 """From events to engagement: what readers who agreed did last, noted at once and rebuilt at will.
 
-A hit counts unless it is a machine's by itself: bursts show only in a whole report.
+A hit counts unless it is a machine's by itself: bursts show only in a whole report. A hit whose
+evidence has gone is what was written down then.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,7 +14,8 @@ from sqlalchemy.orm import Session
 from newsletter.broadcasts.models import Broadcast, Delivery
 from newsletter.core.db import Sessions
 from newsletter.issues.models import Issue
-from newsletter.tracking.classification import Hit, Reader, classify
+from newsletter.tracking.classification import Reader, classify
+from newsletter.tracking.evidence import hit_of
 from newsletter.tracking.models import Event, EventKind
 from subscribers import engagement
 from subscribers.engagement import Note
@@ -158,23 +160,10 @@ def _notes(found: Iterable[tuple[Event, Any]]) -> list[Note]:
     return [
         _note(event.kind, event.at, reader)
         for event, reader in found
-        if _verdict(event, reader.last_at) is not Reader.MACHINE
+        if classify(hit_of(event, reader.last_at)).reader is not Reader.MACHINE
     ]
 
 
 def _note(kind: EventKind, at: datetime, reader: Any) -> Note:
     opened, clicked = (at, None) if kind is EventKind.OPEN else (None, at)
     return Note(reader.newsletter_id, reader.subscriber_id, opened, clicked)
-
-
-def _verdict(event: Event, accepted_at: datetime | None) -> Reader:
-    hit = Hit(
-        reader_id=event.delivery_id,
-        at=event.at,
-        method=event.method,
-        user_agent=event.user_agent,
-        link=event.link,
-        is_prefetch=event.is_prefetch,
-        accepted_at=accepted_at,
-    )
-    return classify(hit).reader

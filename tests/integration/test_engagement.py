@@ -11,7 +11,7 @@ from sqlalchemy import delete, select, update
 from newsletter.broadcasts.models import Delivery, DeliveryState
 from newsletter.core.db import Sessions
 from newsletter.rendering.mail_tokens import TrackingToken
-from newsletter.tracking import engaging
+from newsletter.tracking import engaging, evidence
 from newsletter.tracking.models import Event, EventKind
 from newsletter.tracking.recording import Fetch, Visit, record
 from subscribers import engagement, subscriptions
@@ -120,6 +120,14 @@ def test_a_group_of_hits_is_noted_at_once(mailed: Mailed) -> None:
 def test_a_machines_click_is_nobodys(mailed: Mailed, visit: Visit) -> None:
     mailed.hit(mailed.fetch(ADA, EventKind.CLICK, visit))
     assert mailed.seen() == {} == mailed.rebuilt()
+
+
+def test_whose_hit_it_was_is_known_when_its_evidence_has_gone(mailed: Mailed) -> None:
+    mailed.hit(mailed.fetch(ADA, EventKind.CLICK))
+    mailed.hit(mailed.fetch(ADA, EventKind.OPEN, replace(HUMAN, user_agent="Barracuda")))
+    with mailed.sessions.writing() as session:
+        evidence.empty(session, session.scalars(select(Event.id)).all())
+    assert mailed.rebuilt() == {ADA: (None, READ)}
 
 
 def test_hits_that_name_no_reader_are_noted_for_none(mailed: Mailed) -> None:
