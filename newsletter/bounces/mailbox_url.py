@@ -4,8 +4,9 @@ import ssl
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Self
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
+from newsletter.core import server_url
 from newsletter.core.errors import ConfigurationError
 
 PLACE = "bounces.mailbox"
@@ -45,7 +46,7 @@ class MailboxUrl:
             raise ConfigurationError(f"{PLACE}: {_EXPECTED}") from None
         if parts.scheme not in _PORTS or not parts.hostname or not user or not password:
             raise ConfigurationError(f"{PLACE}: {_EXPECTED}")
-        options = _options(parts)
+        options = server_url.tls_options(parts, PLACE)
         without_tls = options.get("tls") == "none"
         if without_tls and parts.scheme.endswith("s"):
             raise ConfigurationError(f"{PLACE}: {parts.scheme}:// is TLS, so no ?tls=none")
@@ -75,18 +76,4 @@ class MailboxUrl:
         Raises:
             ConfigurationError: the authority's file cannot be read.
         """
-        if self.without_tls:
-            return None
-        try:
-            return ssl.create_default_context(cafile=self.authority)
-        except OSError as error:
-            problem = error.strerror or error
-            raise ConfigurationError(f"{PLACE}: ?ca={self.authority}: {problem}") from None
-
-
-def _options(parts: SplitResult) -> dict[str, str]:
-    """What stands behind the folder; anything else there is a password that was not encoded."""
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if parts.fragment or options.keys() - {"tls", "ca"} or options.get("tls", "none") != "none":
-        raise ConfigurationError(f"{PLACE}: of ?options there are tls=none and ca=FILE")
-    return options
+        return None if self.without_tls else server_url.tls_context(self.authority, PLACE)

@@ -3,8 +3,9 @@
 import ssl
 from dataclasses import dataclass, field
 from typing import Self
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
+from newsletter.core import server_url
 from newsletter.core.errors import ConfigurationError
 
 _EXPECTED = "expected smtp://USER:PASSWORD@HOST:PORT or smtps://… (special characters as %XX)"
@@ -45,7 +46,9 @@ class RelayUrl:
             raise ConfigurationError(f"{place}: {_EXPECTED}")
         if not "".join(credentials).isascii():
             raise ConfigurationError(f"{place}: user and password are expected in ASCII")
-        options = _options(parts, place)
+        if parts.path not in ("", "/") or parts.fragment:
+            raise ConfigurationError(f"{place}: {_EXPECTED}")
+        options = server_url.tls_options(parts, place)
         without_tls = options.get("tls") == "none"
         if without_tls and implicit_tls:
             raise ConfigurationError(f"{place}: smtps:// is TLS; ?tls=none goes with smtp://")
@@ -64,21 +67,5 @@ class RelayUrl:
         Raises:
             ConfigurationError: the authority's file cannot be read.
         """
-        if self.without_tls:
-            return None
-        try:
-            return ssl.create_default_context(cafile=self.authority)
-        except OSError as error:
-            raise ConfigurationError(
-                f"relay {self.host}: ?ca={self.authority}: {error.strerror or error}"
-            ) from None
-
-
-def _options(parts: SplitResult, place: str) -> dict[str, str]:
-    """What stands behind the host; anything else there is a password that was not encoded."""
-    if parts.path not in ("", "/") or parts.fragment:
-        raise ConfigurationError(f"{place}: {_EXPECTED}")
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    if options.keys() - {"tls", "ca"} or options.get("tls", "none") != "none":
-        raise ConfigurationError(f"{place}: of ?options there are tls=none and ca=FILE")
-    return options
+        place = f"relay {self.host}"
+        return None if self.without_tls else server_url.tls_context(self.authority, place)
