@@ -1,0 +1,184 @@
+"""How an import goes: again, cut off, at once with others, rehearsed."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from newsletter.core.db import Sessions
+from newsletter.core.errors import InputError
+from subscribers import importing, intake
+from subscribers.bulk import Others
+from subscribers.fates import Fate
+from subscribers.importing import CHUNK_ROWS, ImportOptions, import_file
+from subscribers.models import (
+    ConsentEvent,
+    SubscriberList,
+)
+from tests import factories
+from tests.imports import Desk
+
+
+@pytest.fixture
+def desk(sessions: Sessions, tmp_path: Path) -> Desk:
+    return Desk(sessions, tmp_path)
+
+
+def test_twice_is_as_once(desk: Desk) -> None:
+    text = "email,status\n" + "".join(f"r{n}@example.org,active\n" for n in range(CHUNK_ROWS + 5))
+    assert desk.run(text).counts == {Fate.ADDED: CHUNK_ROWS + 5}
+    before = desk.standing()
+    assert desk.run(text).counts == {Fate.PRESENT: CHUNK_ROWS + 5}
+    assert desk.standing() == before
+    with desk.sessions.reading() as session:
+        assert session.scalar(select(func.count()).select_from(ConsentEvent)) == CHUNK_ROWS + 5
+
+
+def test_an_import_that_was_cut_off_goes_on_when_run_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 100)
+    file = desk.folder / "people.csv"
+    file.write_text("email\n" + "".join(f"r{n}@example.org\n" for n in range(1_000)))
+    seen: list[int] = []
+
+    def cut_off(bytes_read: int) -> None:
+        seen.append(bytes_read)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        import_file(desk.sessions, file, desk.find_list, progress=cut_off)
+    kept = len(desk.standing())
+    assert 100 <= kept <= 400
+    report = import_file(desk.sessions, file, desk.find_list)
+    assert report.counts == {Fate.PRESENT: kept, Fate.ADDED: 1_000 - kept}
+    with desk.sessions.reading() as session:
+        assert session.scalar(select(func.count()).select_from(ConsentEvent)) == 1_000
+
+
+def test_who_signs_up_while_a_file_is_imported_is_there_once(
+    postgresql: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the look for known people and their addition; on SQLite nobody else writes then."""
+    desk = Desk(postgresql, tmp_path)
+    asked = intake._Part._known
+
+    def ask_and_be_overtaken(part: intake._Part) -> Any:
+        known = asked(part)
+        monkeypatch.setattr(intake._Part, "_known", asked)
+        with desk.sessions.writing() as session:
+            readers = session.get_one(SubscriberList, desk.list_id)
+            factories.subscribed(session, readers, ["ada@example.org"])
+            factories.person(session, "bob@example.org", "Bobby")
+        return known
+
+    monkeypatch.setattr(intake._Part, "_known", ask_and_be_overtaken)
+    rows = "ada@example.org,unsubscribed\nbob@example.org,\ncyd@example.org,\n"
+    report = desk.run(f"email,status\n{rows}")
+    assert report.counts == {Fate.ENDED: 1, Fate.ADDED: 2}
+    assert desk.standing()["ada@example.org"][0] == "unsubscribed"
+    assert len(desk.standing()) == 3
+
+
+def test_two_imports_of_the_same_people_at_once_take_turns(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 50)
+    lines = [f"r{n}@example.org\n" for n in range(600)]
+    files = [desk.folder / "up.csv", desk.folder / "down.csv"]
+    for file, ordered in zip(files, (lines, lines[::-1]), strict=True):
+        file.write_text("email\n" + "".join(ordered))
+    with ThreadPoolExecutor(2) as pool:
+        reports = list(
+            pool.map(lambda file: import_file(desk.sessions, file, desk.find_list), files)
+        )
+    assert sum((report.counts for report in reports), Counter()) == {
+        Fate.ADDED: 600,
+        Fate.PRESENT: 600,
+    }
+    assert len(desk.standing()) == 600
+
+
+def test_an_import_notices_who_else_writes_on_sqlite(desk: Desk) -> None:
+    others, noticed = Others(), []
+    with desk.sessions.own_connection() as connection:
+        for name in ("One", "", "", "Two"):
+            if name:
+                with desk.sessions.writing() as session:
+                    factories.a_list(session, name)
+            with desk.sessions.writing(on=connection) as session:
+                noticed.append(others.wrote(session))
+    on_sqlite = desk.sessions.dialect == "sqlite"
+    assert noticed == [False, False, False, on_sqlite]
+
+
+def test_a_rehearsal_shows_examples_of_each_fate(desk: Desk) -> None:
+    text = "email,status,suppressed\n" + "".join(f"r{n}@example.org,,\n" for n in range(5))
+    report = desk.run(f"{text}gone@example.org,unsubscribed,gone\n", rehearse=True)
+    assert report.examples == {
+        Fate.ADDED: [f"people.csv:{n + 2} r{n}@example.org" for n in range(3)],
+        Fate.SUPPRESSED: ["people.csv:7 gone@example.org"],
+    }
+    assert report.added_as == {"active": 5}
+
+
+def test_a_rehearsal_counts_and_changes_nothing(desk: Desk) -> None:
+    report = desk.run("email\nada@example.org\nbad\n", rehearse=True, bad_rows=desk.folder / "bad")
+    assert report.counts == {Fate.ADDED: 1, Fate.BAD: 1}
+    assert desk.standing() == {}
+    assert not (desk.folder / "bad").exists()
+
+
+@pytest.mark.parametrize("rehearse", [True, False])
+def test_a_list_is_made_with_its_first_rows_or_not_at_all(desk: Desk, rehearse: bool) -> None:
+    file = desk.folder / "people.csv"
+    options = ImportOptions(rehearse=rehearse)
+
+    def make(session: Session) -> int:
+        return factories.a_list(session, "Evenings").id
+
+    for broken in ("", "name\nAda\n", 'email\n"open\n'):
+        file.write_text(broken)
+        with pytest.raises(InputError):
+            import_file(desk.sessions, file, make, options)
+        assert slugs(desk) == ["mornings"]
+    file.write_text("email\nada@example.org\n")
+    assert import_file(desk.sessions, file, make, options).counts == {Fate.ADDED: 1}
+    assert slugs(desk) == (["mornings"] if rehearse else ["evenings", "mornings"])
+
+
+def slugs(desk: Desk) -> list[str]:
+    with desk.sessions.reading() as session:
+        return sorted(session.scalars(select(SubscriberList.slug)))
+
+
+def test_a_rehearsal_holds_up_nobody_who_writes_meanwhile(desk: Desk) -> None:
+    (desk.folder / "people.csv").write_text("email\nada@example.org\n")
+    made: list[str] = []
+
+    def write_meanwhile(bytes_read: int) -> None:
+        with desk.sessions.writing() as session:
+            made.append(factories.a_list(session, f"Meanwhile {len(made)} {bytes_read}").slug)
+
+    options = ImportOptions(rehearse=True)
+    report = import_file(
+        desk.sessions, desk.folder / "people.csv", desk.find_list, options, write_meanwhile
+    )
+    assert report.counts == {Fate.ADDED: 1}
+    assert made
+    assert slugs(desk) == sorted([*made, "mornings"])
+    assert not list(desk.folder.glob(".rehearsal-*"))
+
+
+def test_what_came_before_the_broken_line_is_kept(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 2)
+    with pytest.raises(InputError, match=r":6:"):
+        desk.run(b"email\na@example.org\nb@example.org\nc@example.org\nd@example.org\n\xff\n")
+    assert len(desk.standing()) == 4
