@@ -25,44 +25,51 @@ from subscribers.people_files import Reading
 from subscribers.presets.mapping import parse_map
 from subscribers.presets.recognise import PRESET_NAMES
 
+_File = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="CSV with a column `email`, an export of another system, or our JSON lines.",
+    ),
+]
+_OwnList = Annotated[
+    str,
+    typer.Option(
+        "--list",
+        help="The list; made if it is new. For rows that name none; "
+        "an empty cell `list` without a status means no list at all.",
+    ),
+]
+_PresetName = Annotated[
+    str,
+    typer.Option(help=f"Whose export it is: {PRESET_NAMES}. Default: as its header tells."),
+]
+_Columns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map",
+        metavar="COLUMN=FIELD",
+        help="What a column is, such as 'E-Mail=email'; FIELD - leaves it out. Repeatable.",
+    ),
+]
+_Unconfirmed = Annotated[
+    bool,
+    typer.Option("--unconfirmed", help="They still have to confirm; nobody is mailed before."),
+]
+_BadRows = Annotated[
+    Path | None,
+    typer.Option(help="Where bad rows go with their reasons. Default: FILE.bad.csv."),
+]
+
 
 def import_(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            help="CSV with a column `email`, an export of another system, or our JSON lines.",
-        ),
-    ],
+    file: _File,
     *,
-    list_name: Annotated[
-        str,
-        typer.Option(
-            "--list",
-            help="The list; made if it is new. For rows that name none; "
-            "an empty cell `list` without a status means no list at all.",
-        ),
-    ] = "",
-    preset: Annotated[
-        str,
-        typer.Option(help=f"Whose export it is: {PRESET_NAMES}. Default: as its header tells."),
-    ] = "",
-    columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--map",
-            metavar="COLUMN=FIELD",
-            help="What a column is, such as 'E-Mail=email'; FIELD - leaves it out. Repeatable.",
-        ),
-    ] = None,
-    unconfirmed: Annotated[
-        bool,
-        typer.Option("--unconfirmed", help="They still have to confirm; nobody is mailed before."),
-    ] = False,
-    bad_rows: Annotated[
-        Path | None,
-        typer.Option(help="Where bad rows go with their reasons. Default: FILE.bad.csv."),
-    ] = None,
+    list_name: _OwnList = "",
+    preset: _PresetName = "",
+    columns: _Columns = None,
+    unconfirmed: _Unconfirmed = False,
+    bad_rows: _BadRows = None,
     dry_run: output.DryRun = False,
     as_json: output.AsJson = False,
 ) -> None:
@@ -77,12 +84,13 @@ def import_(
         erased=runtime.erasure_key,
         list_named=target.find_or_make,
     )
+    find_own = target.find_or_make_own if list_name else None
     size = file.stat().st_size if file.is_file() else None
     with output.progress(f"import {file.name}", size) as bar:
         report = import_file(
             runtime.sessions,
             file,
-            target.find_or_make_own if list_name else None,
+            find_own,
             options,
             lambda done: bar.update(bar.task_ids[0], completed=done),
         )

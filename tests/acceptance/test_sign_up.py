@@ -123,8 +123,8 @@ def links(mail: EmailMessage) -> list[str]:
     return sorted({urlsplit(url).path for url in found if "127.0.0.1" in url})
 
 
-def journey(site: Site) -> None:
-    """From the form to the list and, by the welcome mail, off it and back."""
+def journey(site: Site) -> list[str]:
+    """From the form to the list and, by the welcome mail, off it again; what consent was told."""
     status, page = site.ask("GET", "/s/readers")
     assert status == 200
     hidden = dict(re.findall(r'type="hidden" name="([^"]+)" value="([^"]+)"', page))
@@ -151,6 +151,7 @@ def journey(site: Site) -> None:
     assert site.ask("POST", leave)[0] == 200
     assert site.standing()["subscriptions"][0]["status"] == "unsubscribed"
     assert site.ask("POST", path)[0] == 410, "an old link brings nobody back"
+    return [line["change"] for line in site.standing()["consent"]]
 
 
 def scanned(site: Site, mail: EmailMessage, status: str) -> None:
@@ -165,12 +166,12 @@ def scanned(site: Site, mail: EmailMessage, status: str) -> None:
 
 def test_from_the_form_to_the_list(tmp_path: Path) -> None:
     with served(tmp_path, {}) as site:
-        journey(site)
+        assert journey(site) == ["requested", "confirmed", "unsubscribed"]
 
 
 def test_from_the_form_to_the_list_with_celery(tmp_path: Path, full_mode: FullMode) -> None:
     with served(tmp_path, full_mode.environment()) as site, celery(site.here, 1):
-        journey(site)
+        assert journey(site) == ["requested", "confirmed", "unsubscribed"]
 
 
 def trail(here: Installation) -> Sequence[AuditEvent]:
