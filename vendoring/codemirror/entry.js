@@ -1,7 +1,7 @@
 // The editor of an issue's text: CodeMirror over a <textarea>, which stays the form's field.
 
 import { defaultKeymap, history, historyKeymap } from "@codemirror/commands";
-import { markdownKeymap, markdownLanguage } from "@codemirror/lang-markdown";
+import { markdownKeymap } from "@codemirror/lang-markdown";
 import { indentUnit, syntaxHighlighting } from "@codemirror/language";
 import { highlightSelectionMatches, search, searchKeymap } from "@codemirror/search";
 import { EditorState } from "@codemirror/state";
@@ -17,6 +17,7 @@ import {
 import { classHighlighter } from "@lezer/highlight";
 
 import { findings, setFindings } from "./findings.js";
+import { issueLanguage } from "./language.js";
 import { theme } from "./theme.js";
 
 /**
@@ -41,7 +42,7 @@ export function edit(textarea, { onChange = () => {}, label = "", phrases = {} }
         highlightActiveLineGutter(),
         highlightSelectionMatches(),
         search({ top: true }),
-        markdownLanguage,
+        issueLanguage,
         indentUnit.of("  "),
         syntaxHighlighting(classHighlighter),
         keymap.of([...markdownKeymap, ...defaultKeymap, ...historyKeymap, ...searchKeymap]),

@@ -45,7 +45,8 @@ export const theme = EditorView.theme({
   ".cm-panel.cm-search": { padding: "8px 32px 8px 8px" },
   ".cm-panel.cm-search label": { color: INK, fontSize: "14px" },
   ".cm-textfield": { backgroundColor: PAGE, color: INK, border: `1px solid ${RULE}` },
-  ".cm-button": { backgroundImage: "none", backgroundColor: PAGE, border: `1px solid ${RULE}` },
+  ".cm-button": { backgroundImage: "none", backgroundColor: PAGE, border: `1px solid ${RULE}`, color: INK },
+  ".cm-button, .cm-textfield": { minHeight: "32px", borderRadius: "4px" },
   ".cm-panel.cm-search [name=close]": { color: INK },
   ".cm-findings": { width: "16px" },
   ".cm-found-mark": { color: ACCENT, fontWeight: "bold", cursor: "help" },
@@ -63,5 +64,6 @@ export const theme = EditorView.theme({
   "@media (max-width: 600px)": {
     "&": { fontSize: "16px" }, // below that, telephones zoom in
     ".cm-lineNumbers": { display: "none !important" },
+    ".cm-button, .cm-textfield": { minHeight: "44px" },
   },
 });
