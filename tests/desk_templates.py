@@ -1,7 +1,7 @@
-"""What is wrong with a page of the desk, read as text: words nobody can translate, inline script."""
+"""What is wrong with a page of the desk, read as text: untranslatable words, inline script."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from html.parser import HTMLParser
 
 from jinja2 import Environment, nodes
@@ -93,9 +93,8 @@ def _exempt(tree: nodes.Template) -> Iterator[nodes.Node]:
     for call in tree.find_all(nodes.Call):
         if isinstance(call.node, nodes.Name) and call.node.name in ("_", "n_", "static"):
             yield call
-    kinds: Sequence[type[nodes.Node]] = (nodes.Extends, nodes.Import, nodes.FromImport)
-    for kind in (*kinds, nodes.Include, nodes.Compare, nodes.Getitem):
-        yield from tree.find_all(kind)
+    yield from tree.find_all((nodes.Extends, nodes.Import, nodes.FromImport, nodes.Include))
+    yield from tree.find_all((nodes.Compare, nodes.Getitem))
 
 
 def _unsafe(tree: nodes.Template) -> Iterator[str]:
