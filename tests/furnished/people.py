@@ -25,16 +25,19 @@ from subscribers.subscriptions import Evidence
 TODAY = datetime(2026, 6, 17, 9, 30, tzinfo=UTC)
 """A Wednesday; the installation was furnished in the months before."""
 
-NAMES = (
-    "Ada Byron, Blaise Pascal, Marie Curie, Edsger Dijkstra, Emmy Noether, Frances Allen, "
-    "Grace Hopper, Hedy Lamarr, Ida Rhodes, Joan Clarke, Katherine Johnson, Leslie Lamport, "
-    "Mary Keller, Niklaus Wirth, Ole-Johan Dahl, Peter Naur, Radia Perlman, Sophie Germain, "
-    "Tony Hoare, Ursula Martin, Vera Rubin, Wilhelmina Fleming, Yuri Matiyasevich, Zuse Konrad, "
-    "Annie Easley, Barbara Liskov, Carla Meninsky, Dana Ulery, Evelyn Boyd, Fran Bilas, "
-    "Gladys West, Henrietta Leavitt, Irene Greif, Jean Sammet, Kathleen Booth, Lois Haibt, "
-    "Margaret Hamilton, Nathaniel Rochester, Olga Ladyzhenskaya, Pat Selinger, Ruth Teitelbaum, "
-    "Stephanie Shirley, Thelma Estrin, Kristen Nygaard, Virginia Tucker, Winifred Asprey"
-).split(", ")
+_WHO = """
+Ada Byron, Blaise Pascal, Marie Curie, Edsger Dijkstra, Emmy Noether,
+Frances Allen, Grace Hopper, Hedy Lamarr, Ida Rhodes, Joan Clarke,
+Katherine Johnson, Leslie Lamport, Mary Keller, Niklaus Wirth, Ole-Johan Dahl,
+Peter Naur, Radia Perlman, Sophie Germain, Tony Hoare, Ursula Martin,
+Vera Rubin, Wilhelmina Fleming, Yuri Matiyasevich, Zuse Konrad, Annie Easley,
+Barbara Liskov, Carla Meninsky, Dana Ulery, Evelyn Boyd, Fran Bilas,
+Gladys West, Henrietta Leavitt, Irene Greif, Jean Sammet, Kathleen Booth,
+Lois Haibt, Margaret Hamilton, Nathaniel Rochester, Olga Ladyzhenskaya, Pat Selinger,
+Ruth Teitelbaum, Stephanie Shirley, Thelma Estrin, Kristen Nygaard, Virginia Tucker,
+Winifred Asprey
+"""
+NAMES = tuple(name.strip() for name in _WHO.split(","))
 DOMAINS = ("example.org", "example.com", "mail.example", "post.example")
 LOCALES = ("en-GB", "en", "de", "fr", "pl")
 ZONES = ("Europe/London", "Europe/Berlin", "America/New_York", "Asia/Tokyo", "")

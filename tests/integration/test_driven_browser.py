@@ -12,8 +12,8 @@ from starlette.staticfiles import StaticFiles
 
 from tests.conftest import need
 from tests.servers.axe import findings_in
-from tests.servers.driven_browser import DESKTOP, chromium, visiting
-from tests.servers.packages import CHROMIUM, NPM
+from tests.servers.driven_browser import DESKTOP, visiting
+from tests.servers.packages import NPM
 from tests.servers.web import serving_app
 
 STATIC = Path(__file__).parents[2] / "newsletter" / "web" / "static"
@@ -44,13 +44,6 @@ SCRIPTS = {
     "/throwing.js": 'throw new Error("thrown")',
     "/saying.js": 'console.error("said")',
 }
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    need(CHROMIUM)
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
