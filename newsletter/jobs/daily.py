@@ -30,6 +30,7 @@ def keep_house(runtime: Runtime, stop: Callable[[], bool] = lambda: False) -> bo
         return False
     try:
         upkeep.retain(runtime.sessions, runtime.settings.retention)
+        upkeep.forget_logins(runtime.sessions)
         forget_unconfirmed(runtime.sessions, runtime.settings, stop=stop)
     except BaseException:
         leases.release(runtime.sessions, held)
