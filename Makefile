@@ -65,3 +65,6 @@ vendor: ## Make what the desk's pages take from others anew, from vendoring/; ne
 
 messages: setup ## Collect what the desk says into newsletter/web/locale/desk.pot
 	@$(BIN)/python -m tests.messages
+
+screenshots: setup ## Picture every page in build/screenshots; SUBJECTS=issues some of them
+	@$(BIN)/python -m tests.screenshots $(SUBJECTS)

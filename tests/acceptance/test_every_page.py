@@ -4,6 +4,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.furnished.house import House, Pages
+from tests.furnished.public import public_pages
 from tests.servers.axe import findings_in
 from tests.servers.driven_browser import PHONE, Visitor, visiting
 
@@ -28,7 +29,7 @@ def test_every_page_is_in_order(house: House, browser: Browser, pages: Pages) ->
 def test_every_page_for_strangers_is_in_order(house: House, browser: Browser, pages: Pages) -> None:
     assert pages.outside
     with visiting(browser, house.base) as visitor:
-        assert _wrong(visitor, pages.outside) == {}
+        assert _wrong(visitor, [*pages.outside, *public_pages(house).values()]) == {}
 
 
 def test_every_mail_keeps_nobody_out(house: House, browser: Browser, pages: Pages) -> None:

@@ -29,6 +29,7 @@ _ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-dev-shm-usage",
+    f"--lang={LOCALE}",
     # Nothing is looked up: a page that asks another host fails, here as on an island.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
