@@ -1,6 +1,7 @@
 """Whatever the desk says can be translated, and nothing in its pages runs by itself."""
 
 import ast
+import re
 from collections import defaultdict
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.messages import CATALOGUE, DESK, collected, written
 
 PAGES = sorted(DESK.rglob("*.html"))
 MODULES = sorted(DESK.rglob("*.py"))
+SCRIPTS = sorted((DESK.parent / "static" / "desk").glob("*.js"))
 
 
 def _id(path: Path) -> str:
@@ -41,6 +43,16 @@ def test_what_is_to_be_translated_is_known_beforehand(module: Path) -> None:
         if call.func.id in ("_", "n_") and not isinstance(call.args[0], ast.Constant)
     ]
     assert made == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_has_no_words_of_its_own_and_makes_no_markup(script: Path) -> None:
+    """Its page gives it words in `data-` attributes and `<template>`, both translated."""
+    text = re.sub(r"^ *//.*|/\*.*?\*/", "", script.read_text(), flags=re.MULTILINE)
+    assert re.findall(r"""["'`](?:[A-Z][a-z]+ [^"'`]*|[A-Z][a-z]+[.!?…])["'`]""", text) == []
+    assert (
+        re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", text) == []
+    )
 
 
 def test_the_catalogue_is_current() -> None:
