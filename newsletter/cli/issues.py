@@ -15,6 +15,7 @@ from newsletter.core.config import Settings
 from newsletter.core.errors import RefusedError
 from newsletter.core.tokens import TokenKeys
 from newsletter.issues import editing
+from newsletter.issues.beginning import skeleton
 from newsletter.issues.editing import Stored
 from newsletter.issues.newsletters import begun_by
 from newsletter.issues.parsing import parse, read_text
@@ -30,26 +31,6 @@ app = typer.Typer(help="Write, check, render and store issues.", no_args_is_help
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="An issue in either form.")]
 
-_SKELETON = """\
----
-date: {day}
-subject: "{day}: what this issue is about"
-preheader: The line that mail programs show beside the subject
----
-## The Big Idea
-One paragraph or more, {{{{ subscriber.name | default("dear reader") }}}}.
-
-## Deep Reads
-### [Title of the first read](https://example.org/first)
-Author · [Source](https://example.org/first)
-What it says, in a few sentences.
-
-> Who should read it.
-
-## Connecting Thread
-What the reads have in common.
-"""
-
 
 @app.command()
 def new(
@@ -60,12 +41,12 @@ def new(
     dry_run: output.DryRun = False,
 ) -> None:
     """Write a skeleton to fill in; never overwrites a file."""
-    day = now().astimezone().date().isoformat()
-    path = file or Path(f"issue-{day}.md")
+    day = now().astimezone().date()
+    path = file or Path(f"issue-{day.isoformat()}.md")
     if path.exists():
         raise RefusedError(f"{path} is there already")
     if not dry_run:
-        path.write_text(_SKELETON.format(day=day), encoding="utf-8")
+        path.write_text(skeleton(day), encoding="utf-8")
     output.say(f"{'Would write' if dry_run else 'Wrote'} {path}.")
 
 
