@@ -17,7 +17,7 @@ def taken(
     `but` is the issue that it is the text of. The newsletter's row is locked where a date is
     looked for, so that two do not take the same one.
     """
-    if problem := _of_another(newsletter, source):
+    if problem := of_another(newsletter, source):
         return problem
     same_day = select(Issue.id).where(
         Issue.newsletter_id == newsletter.id, Issue.date == source.date
@@ -31,7 +31,7 @@ def taken(
 
 def misplaced(issue: Issue, source: IssueSource) -> SourceError | None:
     """Why a stored text does not fit the issue it is stored as; None: it does."""
-    if problem := _of_another(issue.newsletter, source):
+    if problem := of_another(issue.newsletter, source):
         return problem
     return _date_taken(issue.newsletter, source) if source.date != issue.date else None
 
@@ -51,8 +51,11 @@ def next_free_day(session: Session, newsletter_id: int, since: date) -> date:
     return day
 
 
-def _of_another(newsletter: Newsletter, source: IssueSource) -> SourceError | None:
-    """The plain digest form names no newsletter of ours: its first line is a masthead."""
+def of_another(newsletter: Newsletter, source: IssueSource) -> SourceError | None:
+    """The text names another newsletter; in the plain digest form it names none of ours.
+
+    That form's first line is a masthead.
+    """
     named = source.newsletter if source.form is SourceForm.MARKDOWN else ""
     if named in ("", newsletter.slug):
         return None
