@@ -21,7 +21,8 @@ from newsletter.core.doorbell import ring_after_commit
 from newsletter.core.errors import ConfigurationError, NewsletterError, RefusedError
 from newsletter.core.sections import OnInDoubt
 from newsletter.issues.models import Issue, Newsletter
-from newsletter.issues.parsing import parse
+from newsletter.issues.revising import read
+from newsletter.issues.source import IssueSource
 from newsletter.mail.address import Address
 from newsletter.rendering.compiled import CompiledEmail, Frozen, SenderIdentity
 from newsletter.rendering.compiler import Compilation, compile_issue
@@ -54,6 +55,8 @@ class Plan:
     issue: Issue
     compilation: Compilation
     identity: SenderIdentity
+    revision: int
+    """Of the issue's text that was compiled."""
 
     @property
     def email(self) -> CompiledEmail:
@@ -64,19 +67,22 @@ def prepare(issue: Issue, settings: Settings, *, today: date) -> Plan:
     """Compile a stored issue and check it.
 
     Raises:
+        SourceError: the text cannot be read, or does not belong to this issue.
         PreflightError: a finding of severity error.
         ConfigurationError: no sender address is known.
     """
     identity = sender_identity(issue.newsletter, issue.date, settings)
-    compilation = compile_issue(
-        parse(issue.source, issue.source_name or f"issue {issue.id}"),
-        identity,
-        TemplateFolders.of(settings.templates.dir),
-        today=today,
-    )
+    compilation = compiled(read(issue), identity, settings, today=today)
     if any(finding.severity is Severity.ERROR for finding in compilation.findings):
         raise PreflightError(issue.source_name or f"issue {issue.id}", compilation.findings)
-    return Plan(issue, compilation, identity)
+    return Plan(issue, compilation, identity, issue.revision)
+
+
+def compiled(
+    source: IssueSource, identity: SenderIdentity, settings: Settings, *, today: date
+) -> Compilation:
+    """The mail of a text, and what preflight finds, exactly as it would be sent."""
+    return compile_issue(source, identity, TemplateFolders.of(settings.templates.dir), today=today)
 
 
 def sender_identity(newsletter: Newsletter, day: date, settings: Settings) -> SenderIdentity:
@@ -129,6 +135,7 @@ def schedule(  # noqa: PLR0913 - named one by one
     _lists_fit(plan.issue, lists)
     if segment is not None:
         segments.condition(session, segment, plan.issue.newsletter_id)
+    _not_edited_meanwhile(session, plan)
     if not force:
         _not_sent_before(session, plan.issue, lists)
     broadcast = Broadcast(
@@ -203,9 +210,17 @@ def _lists_fit(issue: Issue, lists: Sequence[SubscriberList]) -> None:
             )
 
 
+def _not_edited_meanwhile(session: Session, plan: Plan) -> None:
+    """A save and a send, or two sends, do not cross: whoever has the issue's row goes first."""
+    issue = session.get_one(Issue, plan.issue.id, with_for_update=True)
+    if issue.revision != plan.revision:
+        raise RefusedError(
+            f"issue {issue.date.isoformat()} was changed meanwhile: look at it again, then send"
+        )
+
+
 def _not_sent_before(session: Session, issue: Issue, lists: Sequence[SubscriberList]) -> None:
-    """Two clicks on send at once: the issue's row is the lock that lets one of them win."""
-    session.get_one(Issue, issue.id, with_for_update=True)
+    """Two clicks on send at once: `_not_edited_meanwhile` let one of them come first."""
     earlier = session.execute(
         select(Broadcast.id, SubscriberList.slug)
         .join(BroadcastList, BroadcastList.broadcast_id == Broadcast.id)
