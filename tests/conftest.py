@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -19,9 +20,11 @@ from newsletter.core.tokens import TokenKeys
 from newsletter.migrations import schema
 from tests.servers import packages, processes
 from tests.servers.dovecot import Dovecot, dovecot
+from tests.servers.kept_database import KeptDatabase
 from tests.servers.packages import Program
 
 SHARED = Path(__file__).parents[2] / "shared"
+_MEMORY = "/dev/shm"
 _numbers = count(1)
 _PLAIN_LOGS: list[structlog.typing.Processor] = [
     structlog.processors.add_log_level,
@@ -32,11 +35,18 @@ _PLAIN_LOGS: list[structlog.typing.Processor] = [
 
 def pytest_configure(config: pytest.Config) -> None:
     """In every process of the test run; packages once, before its workers start."""
+    _use_memory_for_files()
     # How long an example takes is the machine's affair, and that of whatever runs beside it.
     settings.register_profile("unhurried", deadline=None)
     settings.load_profile("unhurried")
     if not hasattr(config, "workerinput"):
         packages.install_missing()
+
+
+def _use_memory_for_files() -> None:
+    """Databases wait for their disk at each commit: what a test writes is gone with it anyway."""
+    if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK | os.X_OK):
+        os.environ["TMPDIR"] = tempfile.tempdir = _MEMORY
 
 
 def need(*programs: Program) -> None:
@@ -108,6 +118,13 @@ def postgresql_template(postgresql_server: str) -> Iterator[str]:
         yield str(make_url(url).database)
 
 
+@pytest.fixture(scope="session")
+def kept_database(postgresql_server: str, postgresql_template: str) -> Iterator[KeptDatabase]:
+    kept = KeptDatabase(make_url(postgresql_server), postgresql_template, f"test_{os.getpid()}")
+    yield kept
+    kept.drop()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sessions]:
     """A database with this version's tables; every test that asks for it runs on both."""
@@ -115,9 +132,16 @@ def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Session
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "newsletter.db")
         yield from _connected(f"sqlite:///{tmp_path / 'newsletter.db'}")
         return
-    server = request.getfixturevalue("postgresql_server")
-    with _database(server, request.getfixturevalue("postgresql_template")) as url:
+    kept: KeptDatabase = request.getfixturevalue("kept_database")
+    with kept.lent() as url:
         yield from _connected(url)
+
+
+@pytest.fixture
+def sqlite_sessions(sqlite_template: Path, tmp_path: Path) -> Iterator[Sessions]:
+    """For tests whose subject no database changes: this version's tables on SQLite alone."""
+    shutil.copy(sqlite_template, tmp_path / "newsletter.db")
+    yield from _connected(f"sqlite:///{tmp_path / 'newsletter.db'}")
 
 
 @pytest.fixture
