@@ -30,6 +30,10 @@ class Newsletter(Base):
     tracking_mode: Mapped[TrackingMode] = mapped_column(
         text_enum(TrackingMode), default=TrackingMode.INDIVIDUAL
     )
+    wants_approval: Mapped[bool] = mapped_column(default=False)
+    """A second person has to say yes before anything is sent."""
+    hold_minutes: Mapped[int] = mapped_column(default=0)
+    """How long a sending that was to start at once waits, so that it can be undone."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 

@@ -23,6 +23,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 from newsletter.accounts import audit
 from newsletter.broadcasts import ledger
 from newsletter.broadcasts.models import (
+    NOT_BEGUN,
     Broadcast,
     BroadcastState,
     Delivery,
@@ -126,7 +127,7 @@ def _tell_freezers(session: Session, address: Address) -> None:
     """Who freezes has read the people already: it reads them again, without this one."""
     freezing = session.scalars(
         select(Broadcast)
-        .where(Broadcast.frozen_at.is_(None), Broadcast.state != BroadcastState.SCHEDULED)
+        .where(Broadcast.frozen_at.is_(None), Broadcast.state.not_in(NOT_BEGUN))
         .order_by(Broadcast.id)
         .with_for_update()
         .execution_options(populate_existing=True)
