@@ -11,11 +11,12 @@ from newsletter.broadcasts.accounting import Accounting
 from newsletter.broadcasts.models import Broadcast, BroadcastTotals
 from newsletter.rendering.compiled import Link
 from newsletter.reports import counting, snapshots
-from newsletter.reports.details import Details
+from newsletter.reports.details import Details, Hour
 from newsletter.reports.models import BroadcastCounts
 from newsletter.tracking.classification import Reader
 from newsletter.tracking.readership import Readers, Readership
 
+Hours = tuple[Hour, ...]
 _NOBODY = Readership(Readers({}, {}), Readers({}, {}), {}, 0)
 
 
