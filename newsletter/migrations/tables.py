@@ -8,6 +8,7 @@ from newsletter.issues import models as issues
 from newsletter.sending import models as sending
 from newsletter.tracking import models as tracking
 from subscribers import models as subscribers
+from subscribers.import_runs import models as import_runs
 
-MODULES = (subscribers, accounts, issues, broadcasts, sending, tracking, bounces)
+MODULES = (subscribers, import_runs, accounts, issues, broadcasts, sending, tracking, bounces)
 METADATA = Base.metadata

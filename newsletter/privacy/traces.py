@@ -9,6 +9,7 @@ from newsletter.broadcasts.models import Broadcast, Delivery
 from newsletter.mail.address import Address
 from newsletter.sending.models import SystemMail
 from newsletter.tracking.models import Event
+from subscribers.import_runs.lines import of_person
 from subscribers.models import ConsentEvent, Subscriber, Subscription, Suppression
 
 
@@ -22,6 +23,7 @@ class Traces:
     events: int
     system_mails: int
     suppressions: int
+    import_lines: int
 
     @property
     def any(self) -> bool:
@@ -40,6 +42,7 @@ def find_traces(session: Session, address: Address) -> Traces:
         events=_count(session, Event.delivery_id.in_(deliveries)),
         system_mails=_count(session, to_them(address)),
         suppressions=_count(session, Suppression.key == address.key),
+        import_lines=_count(session, of_person(address)),
     )
 
 
