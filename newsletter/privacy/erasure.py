@@ -38,6 +38,7 @@ from newsletter.sending.models import RelayState, SystemMail
 from newsletter.tracking import evidence, recording
 from newsletter.tracking.models import Event
 from subscribers import bulk, suppressions
+from subscribers.import_runs import lines
 from subscribers.models import (
     EVERYWHERE,
     Segment,
@@ -116,6 +117,7 @@ def _erase(
         _empty_deliveries(session, chunk, hashed)
     session.execute(delete(SystemMail).where(to_them(address)))
     _forget_words(session, address)
+    lines.forget(session, address)
     _hash_suppressions(session, address, key)
     if subscriber_id is not None:
         # Subscriptions, consent evidence and engagement go with it.
