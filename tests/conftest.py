@@ -121,6 +121,13 @@ def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Session
 
 
 @pytest.fixture
+def sqlite_sessions(sqlite_template: Path, tmp_path: Path) -> Iterator[Sessions]:
+    """For tests whose subject no database changes: this version's tables on SQLite alone."""
+    shutil.copy(sqlite_template, tmp_path / "newsletter.db")
+    yield from _connected(f"sqlite:///{tmp_path / 'newsletter.db'}")
+
+
+@pytest.fixture
 def keys() -> TokenKeys:
     return TokenKeys.from_secrets("a secret of the tests, long enough to be one", [])
 
