@@ -43,9 +43,7 @@ def create(
     runtime = state.runtime()
     with runtime.sessions.writing(rehearse=dry_run) as session:
         made = identity.create(session, typed, runtime.settings)
-        audit.record(
-            session, audit.at_the_command_line(), "newsletter.added", newsletter=made.slug
-        )
+        audit.record(session, audit.at_the_command_line(), "newsletter.added", newsletter=made.slug)
     output.say(f"{'Would make' if dry_run else 'Made'} newsletter {made.slug!r}.")
 
 
@@ -64,7 +62,7 @@ def list_(*, as_json: output.AsJson = False) -> None:
 
 @app.command()
 def show(name: _Name, *, as_json: output.AsJson = False) -> None:
-    """One newsletter: its identity, its template, its own colours, and whether they are readable."""
+    """One newsletter: its identity, its template, its colours, and whether they can be read."""
     with state.runtime().sessions.reading() as session:
         found = find_newsletter(session, name)
     facts = _facts(found)

@@ -149,7 +149,7 @@ def deactivate(
     undo: Annotated[bool, typer.Option("--undo", help="Let them in again.")] = False,
     dry_run: output.DryRun = False,
 ) -> None:
-    """Let somebody in no more: every browser of theirs is logged out, their tokens are worthless."""
+    """Let somebody in no more: browsers are logged out, their tokens are worth nothing."""
     with state.runtime().sessions.writing(rehearse=dry_run) as session:
         user = users.find(session, address)
         users.set_active(session, user, is_active=undo)
