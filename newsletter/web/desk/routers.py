@@ -2,10 +2,15 @@
 
 from newsletter.web.desk import home, login
 from newsletter.web.desk.guard import DeskRoute
+from newsletter.web.desk.reports import broadcast as report
+from newsletter.web.desk.reports import growth, over_time
 
 ROUTERS = (
     home.router,
     login.router,
+    over_time.router,
+    growth.router,
+    report.router,
 )
 
 ROOMS = frozenset(
