@@ -118,9 +118,9 @@ def _kind(client: httpx2.Client, path: str) -> str:
         kind = answer.headers.get("content-type", "")
         if answer.is_redirect or not kind.startswith(("text/html", "image/svg+xml")):
             return "else"
-        if "sandbox" in answer.headers["content-security-policy"]:
+        is_whole = next(answer.iter_text(), "").lower().startswith("<!doctype html>")
+        if is_whole and "sandbox" in answer.headers["content-security-policy"]:
             return "mail"
-        is_whole = next(answer.iter_text(), "").startswith("<!DOCTYPE html>")
         return "page" if is_whole else "part"
 
 
