@@ -10,7 +10,7 @@ export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint types fmt bench bench-quick faults faults-quick docs
+.PHONY: help setup demo run test lint types fmt bench bench-quick faults faults-quick docs vendor messages screenshots
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -59,3 +59,12 @@ faults-quick: setup ## Ten kinds of fault and more in under a minute; the last l
 
 docs: setup ## Write the command reference anew
 	@$(BIN)/typer newsletter.cli.app utils docs --name newsletter --title Commands --output docs/commands.md
+
+vendor: ## Make what the desk's pages take from others anew, from vendoring/; needs npm
+	@cd vendoring && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && node build.mjs
+
+messages: setup ## Collect what the desk says into newsletter/web/locale/desk.pot
+	@$(BIN)/python -m tests.messages
+
+screenshots: setup ## Picture every page in build/screenshots; SUBJECTS=issues some of them
+	@$(BIN)/python -m tests.screenshots $(SUBJECTS)

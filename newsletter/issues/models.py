@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from newsletter.core.clock import now
 from newsletter.core.sections import TrackingMode
-from newsletter.core.tables import Base, UtcDateTime, text_enum
+from newsletter.core.tables import Base, Json, UtcDateTime, text_enum
 
 
 class Newsletter(Base):
@@ -30,6 +30,14 @@ class Newsletter(Base):
     tracking_mode: Mapped[TrackingMode] = mapped_column(
         text_enum(TrackingMode), default=TrackingMode.INDIVIDUAL
     )
+    wants_approval: Mapped[bool] = mapped_column(default=False)
+    """A second person has to say yes before anything is sent."""
+    hold_minutes: Mapped[int] = mapped_column(default=0)
+    """How long a sending that was to start at once waits, so that it can be undone."""
+    template: Mapped[str] = mapped_column(String(40), default="digest")
+    """The name of its files in `templates/email/`, without the ending."""
+    palette: Mapped[dict[str, dict[str, str]]] = mapped_column(Json, default=dict)
+    """`rendering.palette`: its own colours by scheme and name, such as `light` and `accent`."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 

@@ -1,4 +1,4 @@
-"""The web application: public pages now; every answer carries the same strict headers."""
+"""The web application: public pages and the desk; every answer carries strict headers."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +12,7 @@ from newsletter.tracking.links import Links
 from newsletter.tracking.recorder import Recorder
 from newsletter.web import headers, problems
 from newsletter.web.bodies import MAX_BODY_BYTES
+from newsletter.web.desk.routers import ROOMS, ROUTERS
 from newsletter.web.mail_domains import MailDomains
 from newsletter.web.public import (
     archive,
@@ -26,7 +27,7 @@ from newsletter.web.public import (
 
 
 def create_app(runtime: Runtime) -> FastAPI:
-    """The ASGI application for this runtime; no cookie, one script, nothing from elsewhere."""
+    """The ASGI application for this runtime; nothing of it comes from elsewhere."""
     app = FastAPI(title="Newsletter", openapi_url=None, lifespan=_until_recorded)
     app.state.runtime = runtime
     app.state.links = Links(runtime.sessions)
@@ -37,6 +38,8 @@ def create_app(runtime: Runtime) -> FastAPI:
     public = (health, tracking, leaving, preferences, personal_data, confirmation, sign_up, archive)
     for part in public:
         app.include_router(part.router)
+    for room in ROUTERS:
+        app.include_router(room)
     static = Path(__file__).parent / "static"
     app.mount("/static", StaticFiles(directory=static), name="static")
     return app
@@ -52,10 +55,17 @@ async def _until_recorded(app: FastAPI) -> AsyncIterator[None]:
 async def _with_headers(
     request: Request, answer: Callable[[Request], Awaitable[Response]]
 ) -> Response:
-    if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
+    if _is_too_long(request):
         response: Response = problems.page(request, 413)
     else:
         response = await answer(request)
     for name, value in headers.STRICT.items():
         response.headers.setdefault(name, value)
     return response
+
+
+def _is_too_long(request: Request) -> bool:
+    """Of public pages; those of the desk have limits of their own."""
+    if request.url.path.split("/")[1] in ROOMS:
+        return False
+    return int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES

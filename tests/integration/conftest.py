@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -15,6 +16,7 @@ from bs4 import BeautifulSoup
 from sqlalchemy import select
 from starlette.testclient import TestClient
 
+from newsletter.accounts.permissions import Role
 from newsletter.broadcasts.models import Delivery, DeliveryState
 from newsletter.broadcasts.planning import frozen_content
 from newsletter.core.db import Sessions, connect
@@ -28,6 +30,7 @@ from newsletter.web.app import create_app
 from subscribers.models import ConsentEvent, Subscription
 from subscribers.recipient import Recipient
 from tests import factories
+from tests.desk import Seat, log_in, open_desk
 from tests.smtp_talk import Run, T
 
 BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}
@@ -69,6 +72,24 @@ def to_undo(page: str) -> str:
     """Where the button leads, on the page that answers a leaving, that takes it back."""
     (path,) = re.findall(r'action="(/undo/[^"]+)"', page)
     return str(path)
+
+
+@pytest.fixture
+def seat(sqlite_sessions: Sessions, keys: TokenKeys) -> Iterator[Seat]:
+    """An admin of everything at the desk, on SQLite; there is one newsletter, Field Notes."""
+    with open_desk(sqlite_sessions, keys) as made:
+        yield made
+
+
+@pytest.fixture
+def seats(seat: Seat) -> Iterator[Callable[..., Seat]]:
+    """Others at the same desk: `seats(Role.AUTHOR)`; `newsletter_id=` narrows the role to one."""
+    with ExitStack() as open_ones:
+
+        def others(role: Role, newsletter_id: int | None = None) -> Seat:
+            return open_ones.enter_context(log_in(seat.runtime, role, newsletter_id))
+
+        yield others
 
 
 @pytest.fixture

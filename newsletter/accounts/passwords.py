@@ -1,0 +1,69 @@
+"""Passwords: argon2id, and what one has to be (NIST SP 800-63B: long, not guessable, no riddles).
+
+Hashing takes tens of milliseconds of a core on purpose: do it outside of transactions.
+"""
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+
+from newsletter.core.errors import InputError
+
+FEWEST_CHARACTERS = 12
+_MOST_CHARACTERS = 1_000
+_COMMON = (
+    *("password", "passwort", "qwertyuiop", "qwertzuiop", "letmein", "administrator", "welcome"),
+    *("newsletter", "iloveyou", "changeme", "correcthorsebatterystaple", "abcdefghijkl"),
+    *("123456789012", "1234567890", "0123456789", "987654321", "111111", "000000"),
+)
+"""What a guesser tries first, also doubled or with a year behind it."""
+_FEWEST_DIFFERENT = 5
+
+_hasher = PasswordHasher()
+_nobodys = _hasher.hash("the password of nobody at all")
+
+
+def check(password: str, address: str = "") -> None:
+    """Whether it may become a password.
+
+    Raises:
+        InputError: it is too short, too long or too easy to guess.
+    """
+    if len(password) < FEWEST_CHARACTERS:
+        raise InputError("password", f"expected at least {FEWEST_CHARACTERS} characters")
+    if len(password) > _MOST_CHARACTERS:
+        raise InputError("password", f"expected at most {_MOST_CHARACTERS} characters")
+    if _is_guessable(password.casefold(), address.casefold()):
+        raise InputError(
+            "password", "expected one that is hard to guess: several words that go not together"
+        )
+
+
+def _is_guessable(password: str, address: str) -> bool:
+    rest = password
+    for known in (address, address.partition("@")[0], *_COMMON):
+        rest = rest.replace(known, "") if known else rest
+    return len(rest) < FEWEST_CHARACTERS // 2 or len(set(password)) < _FEWEST_DIFFERENT
+
+
+def hashed(password: str) -> str:
+    """What is stored: argon2id with its salt and parameters, as a PHC string."""
+    return _hasher.hash(password)
+
+
+def matches(password_hash: str, password: str) -> bool:
+    """Whether this is the password; of an unknown account ask with an empty hash: it takes as long.
+
+    Too long a password is nobody's, and is not hashed.
+    """
+    if len(password) > _MOST_CHARACTERS:
+        return False
+    try:
+        _hasher.verify(password_hash or _nobodys, password)
+    except (VerifyMismatchError, VerificationError, InvalidHashError):
+        return False
+    return password_hash != ""
+
+
+def is_outdated(password_hash: str) -> bool:
+    """It was made with parameters that are too weak by now: hash the password anew."""
+    return _hasher.check_needs_rehash(password_hash)

@@ -1,0 +1,43 @@
+"""`/`: the work of the day; and which newsletter the pages are about."""
+
+from urllib.parse import urlsplit
+
+from fastapi import HTTPException, Request, Response
+
+from newsletter.accounts import seats
+from newsletter.accounts.permissions import Permission
+from newsletter.web.deps import Running
+from newsletter.web.desk.forms import Sent
+from newsletter.web.desk.guard import Seated, desk_router, needs
+from newsletter.web.desk.pages import go, page
+
+router = desk_router()
+
+
+@router.get("/")
+@needs(Permission.READ)
+def today(request: Request, runtime: Running, editor: Seated) -> Response:
+    """What is to be done today."""
+    del runtime, editor
+    return page(request, "home.html")
+
+
+@router.post("/newsletter")
+@needs(Permission.READ)
+def choose(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Response:
+    """From now on the pages are about another newsletter."""
+    chosen = sent.number("newsletter_id")
+    if chosen not in [newsletter.id for newsletter in editor.newsletters]:
+        raise HTTPException(404)
+    with runtime.sessions.writing() as session:
+        seats.choose(session, editor.seat_key, chosen)
+    return go(request, _room(request.headers.get("referer", "")))
+
+
+def _room(url: str) -> str:
+    """The room that the page was in: its thing may be another newsletter's."""
+    noun = urlsplit(url).path.split("/")[1:2]
+    return f"/{noun[0]}" if noun and noun[0] in _ROOMS else "/"
+
+
+_ROOMS = frozenset({"issues", "broadcasts", "reports", "subscribers", "lists", "settings"})

@@ -1,0 +1,60 @@
+"""What the desk says, in English unless there is a catalogue of the reader's language.
+
+`_("Saved %(name)s.", name=name)` and `n_("%(n)s person", "%(n)s people", n)`; the texts are
+collected into `web/locale/desk.pot`.
+"""
+
+import gettext
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+
+from markupsafe import Markup
+
+DOMAIN = "desk"
+LOCALES = Path(__file__).parents[1] / "locale"
+
+_language: ContextVar[str] = ContextVar("language", default="en")
+
+
+def speak(accept_language: str) -> None:
+    """For the rest of this request: the first language of the header that there is."""
+    wanted = [part.partition(";")[0].strip() for part in accept_language.split(",")]
+    _language.set(next((tag for tag in wanted if tag and _is_there(tag)), "en"))
+
+
+def language() -> str:
+    """The language tag of this request's pages."""
+    return _language.get()
+
+
+def _(message: str, **values: object) -> str:
+    """The message in the reader's language, with its values put in."""
+    return _of(_language.get()).gettext(message) % values
+
+
+def n_(singular: str, plural: str, n: int, **values: object) -> str:
+    """The form of the message for `n` things; `%(n)s` is how many."""
+    return _of(_language.get()).ngettext(singular, plural, n) % {"n": n, **values}
+
+
+def in_page(message: str, **values: object) -> Markup:
+    """As `_`, for a page: values are escaped, the message is ours."""
+    return Markup(_of(_language.get()).gettext(message)) % values  # noqa: S704 - see above
+
+
+def in_page_n(singular: str, plural: str, n: int, **values: object) -> Markup:
+    """As `n_`, for a page."""
+    message = _of(_language.get()).ngettext(singular, plural, n)
+    return Markup(message) % {"n": n, **values}  # noqa: S704 - values are escaped
+
+
+@cache
+def _of(tag: str) -> gettext.NullTranslations:
+    return gettext.translation(DOMAIN, LOCALES, [tag], fallback=True)
+
+
+def _is_there(tag: str) -> bool:
+    if not tag.replace("-", "").isalnum():
+        return False
+    return tag.partition("-")[0] == "en" or bool(gettext.find(DOMAIN, LOCALES, [tag]))

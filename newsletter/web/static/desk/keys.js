@@ -1,0 +1,60 @@
+// Keyboard shortcuts: whatever has `data-key` is clicked by its keys; `?` shows them all.
+// Two keys, such as "g i", are pressed one after the other within a second and a half.
+
+const SECOND_KEY_MILLISECONDS = 1500;
+const sheet = document.getElementById("keys");
+const opener = document.getElementById("show-keys");
+let first = "";
+let timer;
+
+function typing(target) {
+  return target.closest?.("input, select, textarea, [contenteditable='true'], dialog");
+}
+
+function nameOf(element) {
+  return element.dataset.keyName || element.getAttribute("aria-label") || element.textContent.trim();
+}
+
+function show() {
+  const list = sheet.querySelector("dl");
+  const row = sheet.querySelector("template").content;
+  const seen = new Set();
+  list.replaceChildren();
+  for (const element of document.querySelectorAll("[data-key]")) {
+    if (seen.has(element.dataset.key)) continue;
+    seen.add(element.dataset.key);
+    const line = row.cloneNode(true);
+    line.querySelector("kbd").textContent = element.dataset.key;
+    line.querySelector("dd").textContent = nameOf(element);
+    list.append(line);
+  }
+  sheet.showModal();
+}
+
+function press(keys) {
+  const element = document.querySelector(`[data-key="${CSS.escape(keys)}"]`);
+  if (!element) return false;
+  element.focus();
+  element.click();
+  return true;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (typing(event.target) || event.key.length !== 1) return;
+  const keys = first ? `${first} ${event.key}` : event.key;
+  first = "";
+  clearTimeout(timer);
+  if (keys === "?") show();
+  else if (press(keys)) event.preventDefault();
+  else if (document.querySelector(`[data-key^="${CSS.escape(event.key)} "]`)) {
+    first = event.key;
+    timer = setTimeout(() => { first = ""; }, SECOND_KEY_MILLISECONDS);
+  }
+});
+
+if (opener) {
+  opener.hidden = false;
+  opener.addEventListener("click", show);
+  sheet.querySelector(".own").hidden = false;
+}
