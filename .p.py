@@ -5,64 +5,59 @@ def sub(path, *pairs):
         assert t.count(a)==1,(path,a,t.count(a))
         t=t.replace(a,b)
     p.write_text(t)
-sub("newsletter/broadcasts/approval.py",
-('''    if broadcast.asked_by == by:
-''','''    if is_same_person(broadcast.asked_by, by):
+sub("newsletter/broadcasts/live.py",
+('''    why_paused: str
+    resume_at''','''    pause_reason: PauseReason | None
+    pause_detail: str
+    resume_at'''),
+('''    start_at: datetime
+    not_after: datetime
+    frozen_at''','''    start_at: datetime
+    is_at_once: bool
+    asked_by: str
+    approved_by: str
+    segment: str
+    not_after: datetime
+    frozen_at'''),
+('''            why_paused=broadcast.why_paused,
+''','''            pause_reason=broadcast.pause_reason,
+            pause_detail=broadcast.pause_detail,
 '''),
-('''def is_as_asked(''','''def is_same_person(one: str, other: str) -> bool:
-    """Of two actors of the audit trail; users stay themselves with another address."""
-    return _person(one) == _person(other)
-
-
-def _person(actor: str) -> str:
-    return actor.partition(":")[0] if actor.startswith("user ") else actor
-
-
-def is_as_asked('''),
+('''            start_at=broadcast.start_at,
+''','''            start_at=broadcast.start_at,
+            is_at_once=broadcast.is_at_once,
+            asked_by=broadcast.asked_by,
+            approved_by=broadcast.approved_by,
+            segment=broadcast.segment,
+'''),
+('''    DeliveryState,
+)''','''    DeliveryState,
+    PauseReason,
+)'''),
 )
-sub("newsletter/broadcasts/planning.py",
-('''    earlier = session.execute(
-        select(Broadcast, SubscriberList.slug)
-''','''    earlier = sent_before(session, issue.id, [chosen.id for chosen in lists])
-    if earlier:
-        raise AlreadySentError(issue, earlier[0][1].slug, earlier[0][0])
+p=Path("newsletter/web/desk/broadcasts/showing.py"); t=p.read_text()
+i=t.index("def live_variables("); j=t.index("def live_parts")
+t=t[:i]+'''def live_variables(request: Request, seen: Seen) -> dict[str, Any]:
+    """What the parts that change are filled with, in page and stream alike; asks no database."""
+    standing = seen.standing
+    accounts = standing.accounts
+    editor: Editor = request.state.editor
+    return {
+        "seen": seen,
+        "standing": standing,
+        "accounts": accounts,
+        "excluded": sum(accounts.excluded.values()),
+        "failed": words.reason_rows(accounts.reasons_of(DeliveryState.FAILED)),
+        "skipped": words.reason_rows(accounts.reasons_of(DeliveryState.SKIPPED)),
+        "is_stale": standing.not_after <= now(),
+        "is_held": standing.state is BroadcastState.SCHEDULED and standing.is_at_once,
+        "seconds_to_start": max(0, round((standing.start_at - now()).total_seconds())),
+        "is_asker": approval.is_same_person(standing.asked_by, editor.actor),
+        "words": words,
+        "S": BroadcastState,
+    }
 
 
-def sent_before(
-    session: Session, issue_id: int, list_ids: Sequence[int]
-) -> Sequence[tuple[Broadcast, SubscriberList]]:
-    """Of these lists those that have the issue or are about to get it, and by which broadcast."""
-    rows = session.execute(
-        select(Broadcast, SubscriberList)
-'''),
-('''            Broadcast.issue_id == issue.id,
-            _counts_as_sent(),
-            BroadcastList.list_id.in_([chosen.id for chosen in lists]),
-        )
-    ).first()
-    if earlier is not None:
-        raise AlreadySentError(issue, earlier.slug, earlier.Broadcast)
-''','''            Broadcast.issue_id == issue_id,
-            _counts_as_sent(),
-            BroadcastList.list_id.in_(list_ids),
-        )
-        .order_by(Broadcast.id, BroadcastList.position)
-    )
-    return [(row[0], row[1]) for row in rows]
-'''),
-)
-# guard
-sub("newsletter/web/desk/guard.py",('''def _id(value: str)''','''async def still_allowed(request: Request, permission: Permission) -> bool:
-    """Asked again by an answer that goes on for long: whether they may still read it."""
-    editor = await run_in_threadpool(_seated, request)
-    if editor is None:
-        return False
-    request.state.editor = editor
-    try:
-        _check_permission(request, permission)
-    except HTTPException:
-        return False
-    return True
-
-
-def _id(value: str)'''))
+'''+t[j:]
+t=t.replace("**live_variables(request, seen, broadcast),","**live_variables(request, seen),").replace("import NOT_BEGUN, Broadcast,","import Broadcast,")
+p.write_text(t)

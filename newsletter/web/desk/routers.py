@@ -1,11 +1,18 @@
 """Every room of the desk."""
 
 from newsletter.web.desk import home, login
+from newsletter.web.desk.broadcasts import asking, index, showing, steering, streaming, trying
 from newsletter.web.desk.guard import DeskRoute
 
 ROUTERS = (
     home.router,
     login.router,
+    index.router,
+    asking.router,  # before `showing`: "new" is no broadcast
+    trying.router,
+    showing.router,
+    steering.router,
+    streaming.router,
 )
 
 ROOMS = frozenset(

@@ -1,5 +1,6 @@
 """The two pages of asking to send: the form, and the last look before it is sent."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -30,6 +31,16 @@ class Asking:
     runtime: Runtime
     editor: Editor
     issue_id: int
+
+    def new_form(self, problems: Problems | None = None) -> Response:
+        """The form as nobody has filled it in yet."""
+        fields = {
+            **dict.fromkeys(FIELDS, ""),
+            "when": "now",
+            "stale_hours": f"{self.runtime.settings.delivery.stale_after_hours:g}",
+            "request_key": secrets.token_hex(16),
+        }
+        return self.form(fields, problems=problems)
 
     def form(
         self,

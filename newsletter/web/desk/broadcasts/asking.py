@@ -1,7 +1,5 @@
 """Asking to send: choose lists and time, see whom it reaches, look once more, and say so."""
 
-import secrets
-
 from fastapi import HTTPException, Request, Response
 from sqlalchemy import select
 
@@ -47,13 +45,7 @@ def choose_issue(request: Request, runtime: Running, editor: Seated) -> Response
 @needs(Permission.WRITE)
 def new(request: Request, issue_id: int, runtime: Running, editor: Seated) -> Response:
     """The form."""
-    fields = {
-        **dict.fromkeys(FIELDS, ""),
-        "when": "now",
-        "stale_hours": f"{runtime.settings.delivery.stale_after_hours:g}",
-        "request_key": secrets.token_hex(16),
-    }
-    return Asking(request, runtime, editor, issue_id).form(fields)
+    return Asking(request, runtime, editor, issue_id).new_form()
 
 
 @router.post("/broadcasts/new/{issue_id}/audience")

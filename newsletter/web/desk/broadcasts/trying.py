@@ -8,11 +8,14 @@ from newsletter.core.errors import InputError
 from newsletter.mail.address import Address
 from newsletter.sending import trial_copies
 from newsletter.web.deps import Running
+from newsletter.web.desk.broadcasts.ask_pages import Asking
 from newsletter.web.desk.broadcasts.checking import check
+from newsletter.web.desk.broadcasts.orders import Problems
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go
+from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _, n_
 
 router = desk_router()
@@ -25,7 +28,11 @@ def send_test(
     request: Request, issue_id: int, runtime: Running, editor: Seated, sent: Sent
 ) -> Response:
     """Put test mails of the issue as it is now into the outbox."""
-    to = _addresses(editor, sent.one("to"))
+    try:
+        to = _addresses(editor, sent.one("to"))
+    except InputError as error:
+        problems = Problems({"to": capitalised(error.problem)})
+        return Asking(request, runtime, editor, issue_id).new_form(problems)
     back = f"/broadcasts/new/{issue_id}"
     plan = check(runtime, editor, issue_id).plan
     if plan is None:
