@@ -2,10 +2,17 @@
 
 from newsletter.web.desk import home, login
 from newsletter.web.desk.guard import DeskRoute
+from newsletter.web.desk.people import adding, erasing, finding, lists, person, segments
 
 ROUTERS = (
     home.router,
     login.router,
+    finding.router,
+    adding.router,  # before `person`: `new` is nobody's number
+    person.router,
+    erasing.router,
+    lists.router,
+    segments.router,
 )
 
 ROOMS = frozenset(
