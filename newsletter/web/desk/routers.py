@@ -1,23 +1,17 @@
 """Every room of the desk."""
 
 from newsletter.web.desk import home, login
-from newsletter.web.desk.broadcasts import asking, index, showing, steering, streaming, trying
+from newsletter.web.desk.broadcasts.routers import ROUTERS as BROADCASTS
 from newsletter.web.desk.guard import DeskRoute
-from newsletter.web.desk.reports import broadcast as report
-from newsletter.web.desk.reports import growth, over_time
+from newsletter.web.desk.people.routers import ROUTERS as PEOPLE
+from newsletter.web.desk.reports.routers import ROUTERS as REPORTS
 
 ROUTERS = (
     home.router,
     login.router,
-    index.router,
-    asking.router,  # before `showing`: "new" is no broadcast
-    trying.router,
-    showing.router,
-    steering.router,
-    streaming.router,
-    over_time.router,
-    growth.router,
-    report.router,
+    *BROADCASTS,
+    *PEOPLE,
+    *REPORTS,
 )
 
 ROOMS = frozenset(
