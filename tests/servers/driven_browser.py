@@ -154,5 +154,5 @@ def _asked(visitor: Visitor, request: Request) -> None:
 
 
 def _answered(visitor: Visitor, response: Response) -> None:
-    if response.status >= 400 and not response.request.is_navigation_request():  # noqa: PLR2004 - the first of HTTP's error codes
+    if response.status >= 400 and not response.request.is_navigation_request():
         visitor.complain(f"answered {response.status}: {response.url}")

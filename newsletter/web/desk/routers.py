@@ -2,10 +2,15 @@
 
 from newsletter.web.desk import home, login
 from newsletter.web.desk.guard import DeskRoute
+from newsletter.web.desk.people import import_steps, imports, suppression_files, suppressions
 
 ROUTERS = (
     home.router,
     login.router,
+    imports.router,
+    import_steps.router,
+    suppressions.router,
+    suppression_files.router,
 )
 
 ROOMS = frozenset(
