@@ -33,6 +33,7 @@ def keep_house(runtime: Runtime, stop: Callable[[], bool] = lambda: False) -> bo
         return False
     try:
         upkeep.retain(runtime.sessions, runtime.settings.retention)
+        upkeep.forget_logins(runtime.sessions)
         _forget_imports(runtime)
         forget_unconfirmed(runtime.sessions, runtime.settings, stop=stop)
     except BaseException:

@@ -6,6 +6,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.models import Broadcast, Delivery
+from newsletter.issues.models import Issue
 from newsletter.mail.address import Address
 from newsletter.sending.models import SystemMail
 from newsletter.tracking.models import Event
@@ -46,9 +47,12 @@ def find_traces(session: Session, address: Address) -> Traces:
     )
 
 
-def delivery_ids(address_key: str) -> Select[int]:
-    """Broadcast by broadcast, through the ledger's unique key: an address never changes."""
-    return (
+def delivery_ids(address_key: str, newsletter_id: int | None = None) -> Select[int]:
+    """Broadcast by broadcast, through the ledger's unique key: an address never changes.
+
+    Of one newsletter's broadcasts, or of all.
+    """
+    found = (
         select(Delivery.id)
         .select_from(Broadcast)
         .join(
@@ -56,6 +60,11 @@ def delivery_ids(address_key: str) -> Select[int]:
             and_(Delivery.broadcast_id == Broadcast.id, Delivery.address_key == address_key),
         )
         .order_by(Delivery.id)
+    )
+    if newsletter_id is None:
+        return found
+    return found.join(Issue, Issue.id == Broadcast.issue_id).where(
+        Issue.newsletter_id == newsletter_id
     )
 
 

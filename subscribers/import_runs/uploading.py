@@ -4,7 +4,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
@@ -39,7 +39,7 @@ class Upload:
     glance: Glance
     list_id: int
     actor: str
-    wishes: Wishes = Wishes()
+    wishes: Wishes = field(default_factory=Wishes)
 
 
 def plain_file_name(name: str) -> str:

@@ -13,7 +13,7 @@ from newsletter.accounts.permissions import Role
 from newsletter.issues.models import Newsletter
 from newsletter.issues.newsletters import add_newsletter
 from newsletter.jobs import imports
-from subscribers import lists, suppressions
+from subscribers import lists, subscriptions, suppressions
 from subscribers.import_runs.models import ImportRun
 from subscribers.models import (
     EVERYWHERE,
@@ -268,7 +268,7 @@ def test_who_left_complained_or_was_erased_stays_away(seat: Seat, readers: int) 
         key = suppressions.erased_suppression(seat.runtime.erasure_key, "cyd@example.org")
         suppressions.suppress(session, key, reason=SuppressionReason.ERASED, source="erasure")
         (subscription,) = session.scalars(select(Subscription)).all()
-        factories.ended(session, subscription)
+        subscriptions.end(session, subscription, factories.EVIDENCE)
     path = send(seat, readers, "email\nada@example.org\nbob@example.org\ncyd@example.org\n")
     imports.work(seat.runtime)
     said = seat.read(path)

@@ -3,6 +3,8 @@
 from newsletter.web.desk import home, login
 from newsletter.web.desk.guard import DeskRoute
 from newsletter.web.desk.people import import_steps, imports, suppression_files, suppressions
+from newsletter.web.desk.reports import broadcast as report
+from newsletter.web.desk.reports import growth, over_time
 
 ROUTERS = (
     home.router,
@@ -11,6 +13,9 @@ ROUTERS = (
     import_steps.router,
     suppressions.router,
     suppression_files.router,
+    over_time.router,
+    growth.router,
+    report.router,
 )
 
 ROOMS = frozenset(

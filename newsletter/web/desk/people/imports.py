@@ -178,5 +178,5 @@ def _form(
         problems=problems or {},
         systems=", ".join(words.SYSTEMS.values()),
         most=MOST_BYTES // 1_000_000,
-        fresh=status == 200,
+        fresh=not problems,
     )
