@@ -1,8 +1,9 @@
 """What the pages about imports call things, and what is wrong with a file in their words."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+from newsletter.core.errors import InputError
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
 from subscribers.csv_files import normalised
@@ -107,6 +108,13 @@ def plain(problem: str) -> str:
     for command_words, ours in _COMMAND_WORDS:
         problem = command_words.sub(ours, problem)
     return capitalised(problem) if problem else ""
+
+
+def at_field(error: InputError, fields: Collection[str], otherwise: str) -> dict[str, str]:
+    """The problem beside the field it is about; what a file has where is one of `otherwise`."""
+    if error.place in fields:
+        return {error.place: plain(error.problem)}
+    return {otherwise: plain(str(error))}
 
 
 def person(actor: str) -> str:

@@ -79,8 +79,7 @@ def take(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Resp
         wishes = wishes_of(editor, sent)
         run_id = _kept(runtime, editor, _chosen_file(sent), list_id, wishes)
     except InputError as error:
-        field = error.place if error.place in ("list", "tags") else "file"
-        problems = {field: words.plain(error.problem)}
+        problems = words.at_field(error, ("list", "tags", "file"), "file")
         values = {name: sent.one(name) for name in ("list", "tags", "unconfirmed", "everywhere")}
         return _form(request, runtime, editor, values, problems, status=422)
     return go(request, f"/imports/{run_id}")

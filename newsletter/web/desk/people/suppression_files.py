@@ -47,8 +47,8 @@ def take(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Resp
     try:
         report = _imported(runtime, editor, sent)
     except InputError as error:
-        place = error.place if error.place == "scope" else "file"
-        return _form(request, runtime, editor, {place: words.plain(error.problem)}, sent)
+        problems = words.at_field(error, ("scope", "file"), "file")
+        return _form(request, runtime, editor, problems, sent)
     return page(request, "people/suppressions_taken.html", report=report, Fate=Fate)
 
 

@@ -140,8 +140,8 @@ def add(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Respo
     try:
         added, key = _add(runtime, editor, sent)
     except InputError as error:
-        place = error.place if error.place in ("address", "scope", "reason") else "address"
-        return _form(request, runtime, editor, _typed(sent), {place: words.plain(error.problem)})
+        problems = words.at_field(error, ("address", "scope", "reason"), "address")
+        return _form(request, runtime, editor, _typed(sent), problems)
     except RefusedError as error:
         return _form(request, runtime, editor, _typed(sent), {"address": words.plain(str(error))})
     said = _("%(who)s is suppressed.", who=key) if added else _("%(who)s was already.", who=key)
