@@ -301,7 +301,7 @@ def _lists_fit(issue: Issue, lists: Sequence[SubscriberList]) -> None:
 
 
 def _not_sent_before(session: Session, issue: Issue, lists: Sequence[SubscriberList]) -> None:
-<<<<<<< HEAD
+    """Two clicks on send at once: the issue's row, locked before, let one of them come first."""
     earlier = sent_before(session, issue.id, [chosen.id for chosen in lists])
     if earlier:
         raise AlreadySentError(issue, earlier[0][1].slug, earlier[0][0])
@@ -313,11 +313,6 @@ def sent_before(
     """Of these lists those that have the issue or are about to get it, and by which broadcast."""
     rows = session.execute(
         select(Broadcast, SubscriberList)
-=======
-    """Two clicks on send at once: the issue's row, locked before, let one of them come first."""
-    earlier = session.execute(
-        select(Broadcast, SubscriberList.slug)
->>>>>>> main
         .join(BroadcastList, BroadcastList.broadcast_id == Broadcast.id)
         .join(SubscriberList, SubscriberList.id == BroadcastList.list_id)
         .where(

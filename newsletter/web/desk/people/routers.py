@@ -1,6 +1,17 @@
 """The rooms of people, in the order in which paths are looked up."""
 
-from newsletter.web.desk.people import adding, erasing, finding, lists, person, segments
+from newsletter.web.desk.people import (
+    adding,
+    erasing,
+    finding,
+    import_steps,
+    imports,
+    lists,
+    person,
+    segments,
+    suppression_files,
+    suppressions,
+)
 
 ROUTERS = (
     finding.router,
@@ -9,4 +20,8 @@ ROUTERS = (
     erasing.router,
     lists.router,
     segments.router,
+    imports.router,
+    import_steps.router,
+    suppressions.router,
+    suppression_files.router,
 )
