@@ -1,11 +1,32 @@
 """Every room of the desk."""
 
-from newsletter.web.desk import home, login
+from newsletter.web.desk import home, invitation, login, set_up
+from newsletter.web.desk.account import profile, second_factor
 from newsletter.web.desk.guard import DeskRoute
+from newsletter.web.desk.settings import (
+    audit_trail,
+    index,
+    look,
+    newsletters,
+    relays,
+    tokens,
+    users,
+)
 
 ROUTERS = (
     home.router,
     login.router,
+    set_up.router,
+    invitation.router,
+    profile.router,
+    second_factor.router,
+    index.router,
+    newsletters.router,
+    look.router,
+    relays.router,
+    users.router,
+    tokens.router,
+    audit_trail.router,
 )
 
 ROOMS = frozenset(
