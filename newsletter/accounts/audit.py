@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Select, func, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from newsletter.accounts.models import AuditEvent
+from newsletter.accounts.models import AuditEvent, User
 from newsletter.core.tables import BigId, UtcDateTime
 
 _MOST_KNOWN = 200
@@ -41,6 +41,11 @@ def record(
     session.add(
         AuditEvent(actor=actor[:200], action=action, subscriber_id=subscriber_id, details=details)
     )
+
+
+def actor_of(user: User) -> str:
+    """The actor of what is done at the desk."""
+    return f"user {user.id}: {user.email}"
 
 
 def at_the_command_line() -> str:
@@ -93,7 +98,7 @@ def known(session: Session) -> tuple[list[str], list[str]]:
     return _distinct(session, AuditEvent.actor), _distinct(session, AuditEvent.action)
 
 
-def _only(events: Select[tuple[AuditEvent]], wanted: Wanted) -> Select[tuple[AuditEvent]]:
+def _only(events: Select[AuditEvent], wanted: Wanted) -> Select[AuditEvent]:
     if wanted.actor:
         events = events.where(AuditEvent.actor == wanted.actor)
     if wanted.action:

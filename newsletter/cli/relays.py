@@ -10,7 +10,6 @@ from newsletter.cli import output, state
 from newsletter.core.clock import now
 from newsletter.core.config import Settings
 from newsletter.core.errors import ConfigurationError, RefusedError
-from newsletter.core.sections import RelaySettings
 from newsletter.mail.address import Address
 from newsletter.mail.replies import Reply, ReplyClass, classify
 from newsletter.sending import relays

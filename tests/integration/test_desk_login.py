@@ -9,16 +9,19 @@ import time_machine
 from argon2 import PasswordHasher
 from httpx2 import Response
 from pydantic import HttpUrl
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from newsletter.accounts import logins, passwords, second_factor, users
-from newsletter.accounts.models import User
+from newsletter.accounts.models import LoginFailure, User, UserSession
 from newsletter.accounts.permissions import Role
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.sections import SiteSettings
 from newsletter.core.tokens import TokenKeys
+from newsletter.privacy import upkeep
 from tests.desk import ORIGIN, PASSWORD, Seat, form_token, open_desk, stranger, text_of
 
 
@@ -108,6 +111,22 @@ def test_seats_end_when_a_role_changes_or_somebody_is_switched_off(
 def test_a_seat_ends_when_nobody_comes(seat: Seat) -> None:
     with time_machine.travel(now() + timedelta(days=4), tick=False):
         assert seat.get("/").headers["location"] == "/login"
+
+
+def test_what_is_over_is_forgotten_by_the_house(seat: Seat) -> None:
+    with stranger(seat.runtime) as client:
+        log_in(client, seat.email, "wrong wrong wrong")
+    with seat.sessions.reading() as session:
+        assert (len(session.scalars(select(LoginFailure)).all()), count_seats(session)) == (2, 1)
+    with time_machine.travel(now() + timedelta(days=4), tick=False):
+        upkeep.forget_logins(seat.sessions)
+    with seat.sessions.reading() as session:
+        assert session.scalars(select(LoginFailure)).all() == []
+        assert count_seats(session) == 0
+
+
+def count_seats(session: Session) -> int:
+    return len(session.scalars(select(UserSession)).all())
 
 
 def test_the_last_admin_stays(seat: Seat) -> None:

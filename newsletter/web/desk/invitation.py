@@ -46,7 +46,7 @@ def take(request: Request, runtime: Running, token: str, sent: Sent) -> Response
             user = invitations.take(session, token, password_hash, name)
             logins.forget_failures(session, runtime.keys, user)
             action = "user.joined" if found.user_id is None else "user.password_changed"
-            audit.record(session, f"user {user.id}: {user.email}", action, user=user.id)
+            audit.record(session, audit.actor_of(user), action, user=user.id)
     except InputError as error:
         return _form(request, token, found, name, {error.place: capitalised(error.problem)})
     except invitations.EndedLinkError:

@@ -3,6 +3,8 @@
 from newsletter.web.desk import home, invitation, login, set_up
 from newsletter.web.desk.account import profile, second_factor
 from newsletter.web.desk.guard import DeskRoute
+from newsletter.web.desk.reports import broadcast as report
+from newsletter.web.desk.reports import growth, over_time
 from newsletter.web.desk.settings import (
     audit_trail,
     index,
@@ -27,6 +29,9 @@ ROUTERS = (
     users.router,
     tokens.router,
     audit_trail.router,
+    over_time.router,
+    growth.router,
+    report.router,
 )
 
 ROOMS = frozenset(

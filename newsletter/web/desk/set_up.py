@@ -85,7 +85,7 @@ def finish(request: Request, runtime: Running, visit: Visiting, sent: Sent) -> R
         with runtime.sessions.writing() as session:
             to = Address.parse(typed["email"])
             user = first_run.add_first_admin(session, to, password_hash)
-            audit.record(session, f"user {user.id}: {user.email}", "user.added", user=user.id)
+            audit.record(session, audit.actor_of(user), "user.added", user=user.id)
             if wants_newsletter:
                 about = {name: typed[name] for name in _OF_NEWSLETTER}
                 identity.create(session, about, runtime.settings)
