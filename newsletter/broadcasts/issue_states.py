@@ -27,6 +27,7 @@ class IssueState(StrEnum):
     """Its text has errors."""
     READY = "ready"
     """Nothing in its text keeps it from being sent."""
+    AWAITING_APPROVAL = "awaiting approval"
     SCHEDULED = "scheduled"
     SENDING = "sending"
     SENT = "sent"
@@ -51,10 +52,12 @@ class Sending:
 _RANKS = (
     IssueState.NEEDS_ATTENTION,
     IssueState.SENDING,
+    IssueState.AWAITING_APPROVAL,
     IssueState.SCHEDULED,
     IssueState.SENT,
 )
 _STATES = {
+    BroadcastState.AWAITING_APPROVAL: IssueState.AWAITING_APPROVAL,
     BroadcastState.SCHEDULED: IssueState.SCHEDULED,
     BroadcastState.FREEZING: IssueState.SENDING,
     BroadcastState.SENDING: IssueState.SENDING,

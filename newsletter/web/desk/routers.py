@@ -2,12 +2,30 @@
 
 from newsletter.web.desk import home, login
 from newsletter.web.desk.guard import DeskRoute
+from newsletter.web.desk.issues import (
+    beginning,
+    edit,
+    entries,
+    history,
+    pictures,
+    preview,
+    saving,
+)
+from newsletter.web.desk.issues import index as issues
 from newsletter.web.desk.reports import broadcast as report
 from newsletter.web.desk.reports import growth, over_time
 
 ROUTERS = (
     home.router,
     login.router,
+    issues.router,
+    beginning.router,  # before those whose path it would be an id in
+    edit.router,
+    saving.router,
+    preview.router,
+    entries.router,
+    pictures.router,
+    history.router,
     over_time.router,
     growth.router,
     report.router,
