@@ -28,6 +28,7 @@ class IssueState(StrEnum):
     READY = "ready"
     """Nothing in its text keeps it from being sent."""
     AWAITING_APPROVAL = "awaiting approval"
+    """A second person has to say yes; whoever edits its text until then voids the request."""
     SCHEDULED = "scheduled"
     SENDING = "sending"
     SENT = "sent"
@@ -51,8 +52,8 @@ class Sending:
 
 _RANKS = (
     IssueState.NEEDS_ATTENTION,
-    IssueState.SENDING,
     IssueState.AWAITING_APPROVAL,
+    IssueState.SENDING,
     IssueState.SCHEDULED,
     IssueState.SENT,
 )

@@ -13,6 +13,7 @@ from newsletter.tracking.links import Links
 from newsletter.tracking.recorder import Recorder
 from newsletter.web import headers, problems
 from newsletter.web.bodies import MAX_BODY_BYTES
+from newsletter.web.desk.broadcasts.watching import Publishers
 from newsletter.web.desk.routers import ROOMS, ROUTERS
 from newsletter.web.mail_domains import MailDomains
 from newsletter.web.public import (
@@ -41,6 +42,8 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.state.recorder = Recorder(runtime.sessions)
     app.state.mail_domains = MailDomains(runtime.settings.signup)
     app.state.fetcher = Fetcher()
+    app.state.publishers = Publishers(runtime)
+    app.state.is_ending = lambda: False
     app.middleware("http")(_with_headers)
     problems.install(app)
     for part in _PUBLIC:
