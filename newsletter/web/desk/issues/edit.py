@@ -30,4 +30,6 @@ def check(
         found = opened(session, issue_id)
     checked = checking.check(sent.text("text"), found.issue, runtime.settings, today=today(editor))
     read_only = found.is_fixed or not editor.may(Permission.WRITE)
-    return part(request, "issues/checked.html", read_only=read_only, issue_id=issue_id, **about(checked))
+    return part(
+        request, "issues/checked.html", read_only=read_only, issue_id=issue_id, **about(checked)
+    )

@@ -37,6 +37,8 @@ from subscribers.recipient import Recipient
 router = desk_router()
 _ARCHIVE_STYLE = Path(__file__).parents[2] / "static" / "archive.css"
 _HEADINGS = re.compile(r'<h(?:2 class="kicker"|3 class="title")')
+_DARK_ONLY = re.compile(r"@media\s*\(prefers-color-scheme:\s*dark\)")
+_SCHEMES = re.compile(r'(<meta name="(?:supported-)?color-schemes?" content=")light dark')
 _PLAIN = {"Content-Security-Policy": MAIL_POLICY, "Cache-Control": "no-store"}
 _NOTE = """<!DOCTYPE html><html lang="en"><meta name="color-scheme" content="light dark">
 <title>{title}</title><body style="margin:0;padding:32px;font:16px/24px sans-serif">
@@ -45,9 +47,10 @@ _NOTE = """<!DOCTYPE html><html lang="en"><meta name="color-scheme" content="lig
 
 @dataclass(frozen=True, slots=True)
 class _Wish:
-    """What is to be shown: which shape of the mail, as whom."""
+    """What is to be shown: which shape of the mail, in which colours, as whom."""
 
     shape: str
+    is_dark: bool
     recipient: Recipient
 
 
@@ -60,7 +63,9 @@ def of_what_is_stored(
     with runtime.sessions.reading() as session:
         issue = opened(session, issue_id).issue
     choices = preview_choices(request)
-    wish = _Wish(choices["shape"], SAMPLES[choices["reader"]])
+    wish = _Wish(
+        choices["shape"], choices["scheme"] == "dark", SAMPLES[choices["reader"]]
+    )
     return _shown(issue, issue.source, wish, runtime, editor)
 
 
@@ -80,7 +85,8 @@ def of_what_is_written(issue_id: int, runtime: Running, editor: Seated, sent: Se
         )
     if reader is None:
         return _note(_("Nobody with this address is on a list of this newsletter."))
-    return _shown(issue, sent.text("text"), _Wish(sent.one("shape"), reader), runtime, editor)
+    wish = _Wish(sent.one("shape"), sent.one("scheme") == "dark", reader)
+    return _shown(issue, sent.text("text"), wish, runtime, editor)
 
 
 def _shown(issue: Issue, text: str, wish: _Wish, runtime: Runtime, editor: Editor) -> Response:
@@ -88,14 +94,14 @@ def _shown(issue: Issue, text: str, wish: _Wish, runtime: Runtime, editor: Edito
     if checked.email is None or checked.identity is None:
         return _unreadable(checked)
     if wish.shape == "web":
-        return framed(_numbered(_with_style(checked.email.webpage)))
+        return _framed(_with_style(checked.email.webpage), wish)
     try:
         mail = _mail(checked.email, checked.identity, wish.recipient)
     except NewsletterError as error:
         return _note(capitalised(str(error)))
     if wish.shape == "text":
         return PlainTextResponse(mail.text, headers=_PLAIN)
-    return framed(_numbered(mail.html))
+    return _framed(mail.html, wish)
 
 
 def _mail(email: CompiledEmail, identity: SenderIdentity, recipient: Recipient) -> SampleMail:
@@ -111,6 +117,13 @@ def _unreadable(checked: Checked) -> Response:
 
 def _note(text: str) -> Response:
     return framed(_NOTE.format(title=escape(_("Preview")), text=escape(text)))
+
+
+def _framed(html: str, wish: _Wish) -> Response:
+    """In the colours that were asked for, whatever the editor's own screen prefers."""
+    scheme, applies = ("dark", "all") if wish.is_dark else ("light", "not all")
+    coloured = _DARK_ONLY.sub(f"@media {applies}", _SCHEMES.sub(rf"\1{scheme}", html))
+    return framed(_numbered(coloured))
 
 
 def _numbered(html: str) -> str:

@@ -147,7 +147,8 @@ def _as_json(asked: Asked, saved: Saved, said: str, text: str | None) -> Respons
     return JSONResponse(
         {
             "revision": saved.revision,
-            "said": said or _("Saved %(clock)s", clock=clock),
+            "saved": _("Saved %(clock)s", clock=clock),
+            "said": said,
             "problem": sentence(saved.problem) if saved.problem else "",
             "text": text,
         }

@@ -91,6 +91,7 @@ function preview() {
     form_token: form.elements.form_token.value,
     text: editor.text(),
     shape: choices.elements.shape.value,
+    scheme: choices.elements.scheme.value,
     reader: choices.elements.reader.value,
     address: document.getElementById("address")?.value ?? "",
   };
@@ -116,8 +117,7 @@ choices.addEventListener("change", (event) => {
     if (address) address.value = "";
   }
   frame.className = `frame ${choices.elements.width.value} ${choices.elements.scheme.value}`;
-  if (["width", "scheme"].includes(event.target.name)) return;
-  preview();
+  if (event.target.name !== "width") preview();
 });
 choices.addEventListener("submit", (event) => {
   event.preventDefault();
@@ -182,7 +182,7 @@ function kept(answer, text) {
   form.elements.revision.value = answer.revision;
   stored = answer.text ?? text;
   if (answer.text !== null && answer.text !== editor.text()) editor.replace(answer.text);
-  say(unsaved() ? says.unsaved : answer.said);
+  say(unsaved() ? says.unsaved : answer.saved);
   if (unsaved()) saveTimer = setTimeout(() => save(true), SAVE_AFTER_MILLISECONDS);
   return answer;
 }
