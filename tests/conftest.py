@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -22,6 +23,11 @@ from tests.servers import packages, processes
 from tests.servers.dovecot import Dovecot, dovecot
 from tests.servers.kept_database import KeptDatabase
 from tests.servers.packages import Program
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tests.furnished.house import House
 
 SHARED = Path(__file__).parents[2] / "shared"
 _MEMORY = "/dev/shm"
@@ -142,6 +148,27 @@ def sqlite_sessions(sqlite_template: Path, tmp_path: Path) -> Iterator[Sessions]
     """For tests whose subject no database changes: this version's tables on SQLite alone."""
     shutil.copy(sqlite_template, tmp_path / "newsletter.db")
     yield from _connected(f"sqlite:///{tmp_path / 'newsletter.db'}")
+
+
+@pytest.fixture(scope="module")
+def house(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator["House"]:
+    """An installation with something in every room, served, this module's own."""
+    from tests.furnished.house import furnished
+
+    file = tmp_path_factory.mktemp("house") / "newsletter.db"
+    shutil.copy(sqlite_template, file)
+    with furnished(f"sqlite:///{file}") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """A driven one: in a module that has it no test can run an event loop of its own."""
+    from tests.servers.driven_browser import chromium
+
+    need(packages.CHROMIUM)
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from newsletter.accounts.models import AuditEvent
+from newsletter.accounts.models import AuditEvent, User
 
 
 def record(
@@ -17,6 +17,11 @@ def record(
     session.add(
         AuditEvent(actor=actor[:200], action=action, subscriber_id=subscriber_id, details=details)
     )
+
+
+def actor_of(user: User) -> str:
+    """The actor of what is done at the desk."""
+    return f"user {user.id}: {user.email}"
 
 
 def at_the_command_line() -> str:

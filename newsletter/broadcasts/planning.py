@@ -31,11 +31,13 @@ from newsletter.core.doorbell import ring_after_commit
 from newsletter.core.errors import ConfigurationError, NewsletterError, RefusedError
 from newsletter.core.sections import OnInDoubt
 from newsletter.issues.models import Issue, Newsletter
-from newsletter.issues.parsing import parse
+from newsletter.issues.revising import read
+from newsletter.issues.source import IssueSource
 from newsletter.mail.address import Address
 from newsletter.rendering.compiled import CompiledEmail, Frozen, SenderIdentity
 from newsletter.rendering.compiler import Compilation, compile_issue
 from newsletter.rendering.findings import Finding, Severity
+from newsletter.rendering.palette import Look, Palette
 from newsletter.rendering.templates import TemplateFolders
 from subscribers import segments
 from subscribers.models import SubscriberList
@@ -103,19 +105,22 @@ def prepare(issue: Issue, settings: Settings, *, today: date) -> Plan:
     """Compile a stored issue and check it.
 
     Raises:
+        SourceError: the text cannot be read, or does not belong to this issue.
         PreflightError: a finding of severity error.
         ConfigurationError: no sender address is known.
     """
     identity = sender_identity(issue.newsletter, issue.date, settings)
-    compilation = compile_issue(
-        parse(issue.source, issue.source_name or f"issue {issue.id}"),
-        identity,
-        TemplateFolders.of(settings.templates.dir),
-        today=today,
-    )
+    compilation = compiled(read(issue), identity, settings, today=today)
     if any(finding.severity is Severity.ERROR for finding in compilation.findings):
         raise PreflightError(issue.source_name or f"issue {issue.id}", compilation.findings)
     return Plan(issue, compilation, identity, basis_of(issue))
+
+
+def compiled(
+    source: IssueSource, identity: SenderIdentity, settings: Settings, *, today: date
+) -> Compilation:
+    """The mail of a text, and what preflight finds, exactly as it would be sent."""
+    return compile_issue(source, identity, TemplateFolders.of(settings.templates.dir), today=today)
 
 
 def prepare_stored(sessions: Sessions, issue_id: int, settings: Settings, *, today: date) -> Plan:
@@ -151,6 +156,7 @@ def sender_identity(newsletter: Newsletter, day: date, settings: Settings) -> Se
         reply_to=newsletter.reply_to,
         tracking_mode=newsletter.tracking_mode,
         leave_mailbox=settings.bounces.around_a_token,
+        look=Look(newsletter.template, Palette.of(newsletter.palette)),
     )
 
 
@@ -295,6 +301,7 @@ def _lists_fit(issue: Issue, lists: Sequence[SubscriberList]) -> None:
 
 
 def _not_sent_before(session: Session, issue: Issue, lists: Sequence[SubscriberList]) -> None:
+    """Two clicks on send at once: the issue's row, locked before, let one of them come first."""
     earlier = sent_before(session, issue.id, [chosen.id for chosen in lists])
     if earlier:
         raise AlreadySentError(issue, earlier[0][1].slug, earlier[0][0])

@@ -15,6 +15,7 @@ from newsletter.core.errors import ConfigurationError
 from newsletter.core.runtime import Runtime
 from newsletter.jobs.bell import attach_bell
 from newsletter.jobs.embedded import sending
+from newsletter.jobs.imports import importing
 from newsletter.jobs.polling import polling
 from newsletter.sending.signing import ready_to_sign
 from newsletter.sending.smtp_transport import transports_for
@@ -57,7 +58,7 @@ def serve(
     # started it, and by default that kills the sender in the middle of a message.
     for number in SIGNALS:
         signal.signal(number, server.handle_exit)
-    with background(runtime), _mailbox(runtime):
+    with background(runtime), _mailbox(runtime), _imports(runtime):
         output.say(f"Serving on http://{host}:{port} · Ctrl-C ends it")
         server.run()
 
@@ -71,7 +72,7 @@ def worker() -> None:
         )
     ready_to_sign(runtime.settings)
     sender = sending(runtime, transports_for(runtime.settings.relays))
-    with told_to_end() as ending, sender, polling(runtime):
+    with told_to_end() as ending, sender, polling(runtime), importing(runtime):
         output.say("Sending what is due · Ctrl-C ends it")
         ending.wait()
 
@@ -89,6 +90,11 @@ def background(runtime: Runtime) -> AbstractContextManager[None]:
 def _mailbox(runtime: Runtime) -> AbstractContextManager[None]:
     """Polled here unless Celery's beat does it."""
     return polling(runtime) if runtime.settings.embedded else nullcontext()
+
+
+def _imports(runtime: Runtime) -> AbstractContextManager[None]:
+    """Worked on here unless Celery does it."""
+    return importing(runtime) if runtime.settings.embedded else nullcontext()
 
 
 @contextmanager

@@ -11,9 +11,7 @@ WRITTEN_DOWN: dict[str, str] = json.loads((VENDORING / "files.json").read_text()
 
 
 def test_every_file_is_as_it_was_made() -> None:
-    found = {
-        path: hashlib.sha256((ROOT / path).read_bytes()).hexdigest() for path in WRITTEN_DOWN
-    }
+    found = {path: hashlib.sha256((ROOT / path).read_bytes()).hexdigest() for path in WRITTEN_DOWN}
     assert found == WRITTEN_DOWN, "after a change in vendoring/: make vendor"
 
 

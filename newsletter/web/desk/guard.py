@@ -3,8 +3,8 @@
 Denied is whatever is not allowed in so many words: a route without `@needs` cannot be registered,
 nor one with a part in its path of which nobody said whose it is (`things`).
 
-In order: a seat, else to the login page; for what changes something the Origin and the token of
-our forms; the permission, in the newsletter concerned. A thing of newsletters that the user does
+In order: a seat, else to the login page; the permission, in the newsletter concerned; for what
+changes something the Origin and the token of our forms. A thing of newsletters that the user does
 not work for is not there.
 """
 
@@ -122,10 +122,9 @@ async def _turned_away(request: Request, rule: Rule) -> Response | None:
         if editor is None:
             return _to_login(request)
         request.state.editor = editor
+        _check_permission(request, rule.permission)
     if request.method not in _READS:
         await _check_form(request, rule)
-    if rule.permission is not None:
-        _check_permission(request, rule.permission)
     return None
 
 

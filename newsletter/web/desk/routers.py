@@ -3,6 +3,8 @@
 from newsletter.web.desk import home, login
 from newsletter.web.desk.broadcasts import asking, index, showing, steering, streaming, trying
 from newsletter.web.desk.guard import DeskRoute
+from newsletter.web.desk.reports import broadcast as report
+from newsletter.web.desk.reports import growth, over_time
 
 ROUTERS = (
     home.router,
@@ -13,6 +15,9 @@ ROUTERS = (
     showing.router,
     steering.router,
     streaming.router,
+    over_time.router,
+    growth.router,
+    report.router,
 )
 
 ROOMS = frozenset(
