@@ -28,7 +28,7 @@ class IssueState(StrEnum):
     READY = "ready"
     """Nothing in its text keeps it from being sent."""
     AWAITING_APPROVAL = "awaiting approval"
-    """A second person has to say yes; until then its text may change, which voids it."""
+    """A second person has to say yes; whoever edits its text until then voids the request."""
     SCHEDULED = "scheduled"
     SENDING = "sending"
     SENT = "sent"

@@ -58,4 +58,9 @@ def _room(url: str) -> str:
     return f"/{noun[0]}" if noun and noun[0] in _ROOMS else "/"
 
 
-_ROOMS = frozenset({"issues", "broadcasts", "reports", "subscribers", "lists", "settings"})
+_ROOMS = frozenset(
+    {
+        *("issues", "broadcasts", "reports", "subscribers", "lists", "settings"),
+        *("imports", "suppressions"),
+    }
+)
