@@ -5,13 +5,14 @@ is shown twice or left out because others came or left.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, true
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
+from sqlalchemy.orm import Session, aliased
 
 from newsletter.core.errors import InputError
+from newsletter.mail.address import Address
 from subscribers.models import Subscriber, Subscription, SubscriptionStatus
 from subscribers.segment_sql import fold, folded
 
@@ -31,12 +32,18 @@ class Search:
         status: only with a subscription of this status, on the list or any.
         inside: a segment's condition; only with a list.
         part: a part of the address or of the name; letter case does not count.
+        among: only those on one of these lists, such as all of a newsletter; a status is one there.
+        on_none: only those on no list of anybody's.
+        is_whole: `part` is somebody's whole address, and they alone are meant: see `narrowed`.
     """
 
     list_id: int | None = None
     status: SubscriptionStatus | None = None
     inside: ColumnElement[bool] | None = None
     part: str = ""
+    among: tuple[int, ...] | None = None
+    on_none: bool = False
+    is_whole: bool = False
 
     def __post_init__(self) -> None:
         if self.inside is not None and self.list_id is None:
@@ -47,8 +54,10 @@ class Search:
     @property
     def picks(self) -> bool:
         """Some of many, nobody knows how few: no index has just these in order."""
-        has_status_somewhere = self.status is not None and self.list_id is None
-        return bool(self.part) or self.inside is not None or has_status_somewhere
+        if self.on_none:
+            return True
+        is_somewhere = self.list_id is None and not (self.status is None and self.among is None)
+        return bool(self.part) or self.inside is not None or is_somewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +106,47 @@ def _people(
 
 def count(session: Session, search: Search) -> int:
     """How many people there are."""
-    if search.list_id is not None and search.inside is None and not search.part:
-        subscriptions = select(func.count()).select_from(Subscription)
-        return session.scalar(subscriptions.where(*_subscribed(search))) or 0
+    if search.inside is None and not search.part and _is_on_lists(search):
+        who = Subscription.subscriber_id
+        people = func.count(who if search.list_id is not None else who.distinct())
+        counted = select(people).select_from(Subscription)
+        return session.scalar(counted.where(*_subscribed(search))) or 0
     return session.scalar(_found(search, select(func.count()).select_from(Subscriber))) or 0
+
+
+def narrowed(session: Session, search: Search) -> Search:
+    """Whoever types a whole address means that person, if there is one: found by the index.
+
+    If nobody has it, it may still be a part: `ada@example.co` of `ada@example.com`.
+    """
+    try:
+        key = Address.parse(search.part).key
+    except InputError:
+        return search
+    whole = replace(search, part=key, is_whole=True)
+    there = session.scalar(matching(whole, select(Subscriber.id)).limit(1))
+    return search if there is None else whole
+
+
+def matching(search: Search, people: Select[Any]) -> Select[Any]:
+    """Of a select from Subscriber, those who are meant; joined to Subscription by the list."""
+    return _found(search, people)
+
+
+def conditions(search: Search) -> ColumnElement[bool]:
+    """What else is asked than the lists, of rows with Subscriber and its Subscription."""
+    asked: list[ColumnElement[bool]] = [true()] if search.inside is None else [search.inside]
+    if search.part:
+        asked.append(_named(search))
+    if search.status is not None:
+        asked.append(Subscription.status == search.status)
+    return and_(*asked)
+
+
+def is_on_none() -> ColumnElement[bool]:
+    """Of a Subscriber: on no list, and never was."""
+    theirs = aliased(Subscription)
+    return ~select(theirs.id).where(theirs.subscriber_id == Subscriber.id).exists()
 
 
 def _id(search: Search) -> Any:
@@ -108,28 +154,38 @@ def _id(search: Search) -> Any:
     return Subscriber.id if search.list_id is None else Subscription.subscriber_id
 
 
+def _is_on_lists(search: Search) -> bool:
+    return not search.on_none and (search.list_id is not None or search.among is not None)
+
+
 def _found(search: Search, people: Select[Any]) -> Select[Any]:
-    if search.list_id is not None:
+    if search.on_none:
+        people = people.where(is_on_none())
+    elif search.list_id is not None:
         people = people.join(Subscription, Subscription.subscriber_id == Subscriber.id)
         people = people.where(*_subscribed(search))
-    elif search.status is not None:
+    elif search.status is not None or search.among is not None:
         theirs = Subscription.subscriber_id == Subscriber.id
         people = people.where(select(Subscription.id).where(theirs, *_subscribed(search)).exists())
     inside = true() if search.inside is None else search.inside
-    return people.where(inside, _named(search.part) if search.part else true())
+    return people.where(inside, _named(search) if search.part else true())
 
 
 def _subscribed(search: Search) -> Iterator[ColumnElement[bool]]:
     if search.list_id is not None:
         yield Subscription.list_id == search.list_id
+    if search.among is not None:
+        yield Subscription.list_id.in_(search.among)
     if search.status is not None:
         yield Subscription.status == search.status
 
 
-def _named(part: str) -> ColumnElement[bool]:
+def _named(search: Search) -> ColumnElement[bool]:
+    if search.is_whole:
+        return Subscriber.address_key == search.part
     return or_(
-        Subscriber.address_key.like(_anywhere(part.lower()), escape=_ESCAPE),
-        folded(Subscriber.name).like(_anywhere(fold(part)), escape=_ESCAPE),
+        Subscriber.address_key.like(_anywhere(search.part.lower()), escape=_ESCAPE),
+        folded(Subscriber.name).like(_anywhere(fold(search.part)), escape=_ESCAPE),
     )
 
 

@@ -45,9 +45,11 @@ def _leaf(term: Leaf) -> str:
     match term:
         case Compare(field, operator, values):
             shown = ", ".join(_shown(field, value) for value in values)
-            return f"{_name(field)} {operator} {f'({shown})' if operator in SEVERAL else shown}"
+            return (
+                f"{written_name(field)} {operator} {f'({shown})' if operator in SEVERAL else shown}"
+            )
         case Exists(field):
-            return f"{_name(field)} exists"
+            return f"{written_name(field)} exists"
         case On(slug):
             return f"on({_quoted(slug)})"
         case Within(moment, amount, unit):
@@ -97,7 +99,8 @@ def _enclosed(term: Filter) -> str:
     return f"({written(term)})" if isinstance(term, All | Some) else written(term)
 
 
-def _name(field: Field | Attribute) -> str:
+def written_name(field: Field | Attribute) -> str:
+    """A field as texts name it, such as `attributes."favourite colour"`."""
     if isinstance(field, Field):
         return field.value
     names = [name if _WORD.fullmatch(name) else f'"{name}"' for name in field.path]
@@ -109,7 +112,12 @@ def _shown(field: Field | Attribute, value: Value) -> str:
         return value if field in CHOICES else _quoted(value)
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{Decimal(repr(value)):f}" if isinstance(value, float) else str(value)
+    return written_number(value) if isinstance(value, int | float) else str(value)
+
+
+def written_number(value: float) -> str:
+    """A number in digits, without an exponent."""
+    return f"{Decimal(repr(value)):f}"
 
 
 def _quoted(text: str) -> str:

@@ -44,15 +44,16 @@ class SegmentCount:
 def condition(session: Session, tree: Filter, newsletter_id: int | None) -> ColumnElement[bool]:
     """On Subscriber and Subscription; never NULL. `30d` counts back from now.
 
-    `newsletter_id` is that of the lists it is about: opens and clicks are those of its mails.
+    `newsletter_id` is that of the lists it is about: opens and clicks are those of its mails, and
+    the lists that it names are its lists. Of others it neither finds nor counts anybody.
 
     Raises:
-        NotFoundError: the segment names a list that is not there.
+        NotFoundError: the segment names a list that the newsletter does not have.
     """
     about = Surroundings(
         dialect=session.get_bind().dialect.name,
         newsletter_id=newsletter_id,
-        list_ids=_named_lists(session, tree),
+        list_ids=_named_lists(session, tree, newsletter_id),
         now=now(),
     )
     return sql_condition(tree, about)
@@ -93,17 +94,33 @@ def save(session: Session, on: SubscriberList, name: str, text: str) -> Segment:
         InputError: no short name can be made of the name, or it is too long.
         RefusedError: the list has a segment of that name.
     """
+    segment = Segment(list_id=on.id)
+    _describe(session, segment, on, name, text)
+    session.add(segment)
+    session.flush()
+    return segment
+
+
+def change(session: Session, segment: Segment, name: str, text: str) -> None:
+    """Another name, another filter; a broadcast keeps what it was planned with.
+
+    Raises:
+        SegmentError, NotFoundError, InputError, RefusedError: as `save`; nothing is changed then.
+    """
+    on = session.get_one(SubscriberList, segment.list_id)
+    _describe(session, segment, on, name, text)
+    session.flush()
+
+
+def _describe(session: Session, segment: Segment, on: SubscriberList, name: str, text: str) -> None:
     slug = slugify(name)
     if len(name.strip()) > MAX_NAME_CHARACTERS:
         raise InputError("name", f"expected at most {MAX_NAME_CHARACTERS} characters")
     tree = parse(text)
-    _named_lists(session, tree)
-    if _saved(session, [on], slug):
+    _named_lists(session, tree, on.newsletter_id)
+    if any(found is not segment for found in _saved(session, [on], slug)):
         raise RefusedError(f"list {on.slug!r} has a segment {slug!r} already")
-    segment = Segment(list_id=on.id, slug=slug, name=name.strip(), text=written(tree))
-    session.add(segment)
-    session.flush()
-    return segment
+    segment.slug, segment.name, segment.text = slug, name.strip(), written(tree)
 
 
 def find(session: Session, on: SubscriberList, name: str) -> Segment:
@@ -131,7 +148,8 @@ def read(session: Session, lists: Sequence[SubscriberList], text: str) -> Filter
         tree = parse(text)
     except SegmentError as mistake:
         tree = _by_name(session, lists, text, mistake)
-    _named_lists(session, tree)
+    for newsletter_id in {each.newsletter_id for each in lists}:
+        _named_lists(session, tree, newsletter_id)
     return tree
 
 
@@ -141,20 +159,33 @@ def list_segments(session: Session, on: SubscriberList | None = None) -> list[Se
     return list(session.scalars(found.where(Segment.list_id == on.id) if on else found))
 
 
+def of_newsletter(session: Session, newsletter_id: int) -> list[tuple[Segment, SubscriberList]]:
+    """The saved segments of a newsletter's lists, with the list each is about."""
+    found = session.execute(
+        select(Segment, SubscriberList)
+        .join(SubscriberList, SubscriberList.id == Segment.list_id)
+        .where(SubscriberList.newsletter_id == newsletter_id)
+        .order_by(SubscriberList.name, Segment.name, Segment.id)
+    )
+    return [(segment, on) for segment, on in found]
+
+
 def forget(session: Session, segment: Segment) -> None:
     """Delete a saved segment; broadcasts have their own copy of what it said."""
     session.execute(delete(Segment).where(Segment.id == segment.id))
 
 
-def _named_lists(session: Session, tree: Filter) -> dict[str, int]:
+def _named_lists(session: Session, tree: Filter, newsletter_id: int | None) -> dict[str, int]:
+    """Of this newsletter alone: who asks may know nothing of another's lists, not even names."""
     slugs = {term.slug for term in leaves(tree) if isinstance(term, On)}
     if not slugs:
         return {}
-    named = select(SubscriberList.slug, SubscriberList.id).where(SubscriberList.slug.in_(slugs))
-    found = dict(session.execute(named).all())
+    ours = SubscriberList.newsletter_id.is_not_distinct_from(newsletter_id)
+    lists = select(SubscriberList.slug, SubscriberList.id).where(ours)
+    found = dict(session.execute(lists.where(SubscriberList.slug.in_(slugs))).all())
     missing = sorted(slugs - found.keys())
     if missing:
-        known = session.scalars(select(SubscriberList.slug).order_by(SubscriberList.slug)).all()
+        known = [slug for slug, _ in session.execute(lists.order_by(SubscriberList.slug))]
         raise NotFoundError("list", missing[0], f"there are: {', '.join(known)}")
     return found
 

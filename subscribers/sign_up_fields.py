@@ -39,11 +39,21 @@ class SignUpField:
         label, required = label.removesuffix(_REQUIRED).strip(), label.endswith(_REQUIRED)
         if not found or not label:
             raise InputError(place, f"expected KEY=LABEL or KEY=LABEL:required, found {text!r}")
+        return cls.checked(key, label, required=required, place=place)
+
+    @classmethod
+    def checked(cls, key: str, label: str, *, required: bool, place: str) -> "SignUpField":
+        """A question that a form may ask.
+
+        Raises:
+            InputError: names what is wrong with its key or label.
+        """
+        label = label.strip()
         if not _KEY.fullmatch(key) or key == ADDRESS:
             raise InputError(
                 place, f"expected a key of a-z, 0-9 and _, such as `company`, found {key!r}"
             )
-        if len(label) > _MAX_LABEL_CHARACTERS or _CONTROLS.search(label):
+        if not 0 < len(label) <= _MAX_LABEL_CHARACTERS or _CONTROLS.search(label):
             raise InputError(
                 place, f"expected a label of at most {_MAX_LABEL_CHARACTERS} characters"
             )
@@ -81,10 +91,19 @@ def read_fields(texts: Sequence[str]) -> tuple[SignUpField, ...]:
         InputError: one is wrong, a key comes twice, or they are too many to ask anybody.
     """
     fields = tuple(SignUpField.parse(text) for text in texts)
+    check_together(fields, place="--field")
+    return fields
+
+
+def check_together(fields: Sequence[SignUpField], *, place: str) -> None:
+    """Fields that one form may ask.
+
+    Raises:
+        InputError: a key comes twice, or they are too many to ask anybody.
+    """
     keys = [field.key for field in fields]
     for key in keys:
         if keys.count(key) > 1:
-            raise InputError("--field", f"expected different keys, found {key!r} twice")
+            raise InputError(place, f"expected different keys, found {key!r} twice")
     if len(fields) > MAX_FIELDS:
-        raise InputError("--field", f"expected at most {MAX_FIELDS} fields")
-    return fields
+        raise InputError(place, f"expected at most {MAX_FIELDS} fields")

@@ -188,12 +188,17 @@ def undo_leave(
         and subscription.unsubscribed_at == left_at
     ]
     for subscription in back:
-        # Whoever had not confirmed before leaving still has not.
-        was_active = not _had_only_asked(session, subscription)
-        _move(subscription, SubscriptionStatus.ACTIVE if was_active else SubscriptionStatus.PENDING)
-        subscription.unsubscribed_at = None
-        _witness(session, subscription, ConsentChange.RESUMED, evidence)
+        resume(session, subscription, evidence)
     return back
+
+
+def resume(session: Session, subscription: Subscription, evidence: Evidence) -> None:
+    """A leaving is taken back: as it was before. Whether it may be is the caller's to know."""
+    # Whoever had not confirmed before leaving still has not.
+    was_active = not _had_only_asked(session, subscription)
+    _move(subscription, SubscriptionStatus.ACTIVE if was_active else SubscriptionStatus.PENDING)
+    subscription.unsubscribed_at = None
+    _witness(session, subscription, ConsentChange.RESUMED, evidence)
 
 
 def has_any(session: Session, subscriber_id: int, newsletter_id: int) -> bool:

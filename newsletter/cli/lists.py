@@ -18,8 +18,6 @@ from subscribers.sign_up_fields import read_fields
 
 app = typer.Typer(help="The lists people can be on.", no_args_is_help=True)
 
-_MOST_WORDING_CHARACTERS = 1_000
-
 ListArgument = Annotated[str, typer.Argument(metavar="LIST", help="Its short name.")]
 
 
@@ -107,7 +105,7 @@ def set_(
         "is_public": public,
         "confirms": confirm,
         "welcomes": welcome,
-        "wording": None if wording is None else _checked(wording),
+        "wording": None if wording is None else lists.checked_wording(wording, place="--wording"),
         "fields": fields,
     }
     wanted = {key: value for key, value in changes.items() if value is not None}
@@ -136,14 +134,6 @@ def _fields(texts: list[str] | None, *, no_fields: bool) -> list[dict[str, Any]]
     if no_fields:
         return []
     return [asked.to_json() for asked in read_fields(texts)] if texts else None
-
-
-def _checked(wording: str) -> str:
-    if len(wording) > _MOST_WORDING_CHARACTERS or not wording.isprintable():
-        raise InputError(
-            "--wording", f"expected one line of at most {_MOST_WORDING_CHARACTERS:,} characters"
-        )
-    return wording.strip()
 
 
 def _details(session: Session, found: SubscriberList, base_url: str) -> dict[str, Any]:

@@ -9,6 +9,10 @@ from newsletter.reports import models as reports
 from newsletter.sending import models as sending
 from newsletter.tracking import models as tracking
 from subscribers import models as subscribers
+from subscribers.import_runs import models as import_runs
 
-MODULES = (subscribers, accounts, issues, broadcasts, sending, tracking, bounces, reports)
+MODULES = (
+    *(subscribers, import_runs, accounts, issues, broadcasts, sending, tracking, bounces),
+    reports,
+)
 METADATA = Base.metadata

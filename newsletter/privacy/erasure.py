@@ -23,6 +23,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 from newsletter.accounts import audit
 from newsletter.broadcasts import ledger
 from newsletter.broadcasts.models import (
+    NOT_BEGUN,
     Broadcast,
     BroadcastState,
     Delivery,
@@ -37,6 +38,7 @@ from newsletter.sending.models import RelayState, SystemMail
 from newsletter.tracking import evidence, recording
 from newsletter.tracking.models import Event
 from subscribers import bulk, suppressions
+from subscribers.import_runs import lines
 from subscribers.models import (
     EVERYWHERE,
     Segment,
@@ -115,6 +117,7 @@ def _erase(
         _empty_deliveries(session, chunk, hashed)
     session.execute(delete(SystemMail).where(to_them(address)))
     _forget_words(session, address)
+    lines.forget(session, address)
     _hash_suppressions(session, address, key)
     if subscriber_id is not None:
         # Subscriptions, consent evidence and engagement go with it.
@@ -132,7 +135,7 @@ def _tell_freezers(session: Session, address: Address) -> None:
     """Who freezes has read the people already: it reads them again, without this one."""
     freezing = session.scalars(
         select(Broadcast)
-        .where(Broadcast.frozen_at.is_(None), Broadcast.state != BroadcastState.SCHEDULED)
+        .where(Broadcast.frozen_at.is_(None), Broadcast.state.not_in(NOT_BEGUN))
         .order_by(Broadcast.id)
         .with_for_update()
         .execution_options(populate_existing=True)

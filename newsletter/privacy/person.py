@@ -4,7 +4,7 @@ The form is a promise to whoever reads such a file: keys are added, and a key th
 meaning changes FORMAT. docs/privacy.md lists them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -22,8 +22,10 @@ from newsletter.privacy.traces import delivery_ids, to_them
 from newsletter.sending.models import SystemMail
 from newsletter.tracking.models import Event
 from subscribers import suppressions
+from subscribers.import_runs.models import ImportLine, ImportRun
 from subscribers.lists import slugs_of_lists
 from subscribers.models import (
+    EVERYWHERE,
     ConsentEvent,
     Engagement,
     Subscriber,
@@ -33,8 +35,13 @@ from subscribers.models import (
 FORMAT = 1
 
 
-def export(session: Session, subscriber_id: int) -> dict[str, Any]:
+def export(
+    session: Session, subscriber_id: int, newsletter_id: int | None = None
+) -> dict[str, Any]:
     """One person as JSON: strings, numbers, lists and objects alone; times in ISO 8601, UTC.
+
+    With a newsletter, for who works there: what it has to do with the person and nothing of others;
+    of mails about signing up nobody knows whose they were, they are left out.
 
     Raises:
         NotFoundError: nobody has this id.
@@ -43,20 +50,23 @@ def export(session: Session, subscriber_id: int) -> dict[str, Any]:
     if person is None:
         raise NotFoundError("subscriber", subscriber_id)
     address = Address.stored(person.email, person.address_key)
-    slugs = slugs_of_lists(session)
-    deliveries = session.scalars(delivery_ids(address.key)).all()
+    of = None if newsletter_id is None else session.get_one(Newsletter, newsletter_id)
+    slugs = slugs_of_lists(session, newsletter_id)
+    deliveries = session.scalars(delivery_ids(address.key, newsletter_id)).all()
     return {
         "format": FORMAT,
         "exported_at": _time(now()),
+        "newsletter": of.slug if of else None,
         "subscriber": _subscriber(person),
         "subscriptions": _subscriptions(session, person.id, slugs),
         "consent": _consent(session, person.id, slugs),
         "suppressions": suppressions_of(session, address, slugs, None),
         "deliveries": _deliveries(session, deliveries, slugs),
         "events": _events(session, deliveries),
-        "engagement": engagement_of(session, person.id),
-        "system_mails": _system_mails(session, address),
-        "audit": _audit(session, person.id),
+        "engagement": engagement_of(session, person.id, newsletter_id),
+        "system_mails": [] if of else _system_mails(session, address),
+        "import_lines": [] if of else _import_lines(session, address),
+        "audit": _audit(session, person.id, of, slugs),
     }
 
 
@@ -77,7 +87,7 @@ def _subscriptions(
 ) -> list[dict[str, Any]]:
     rows = session.scalars(
         select(Subscription)
-        .where(Subscription.subscriber_id == subscriber_id)
+        .where(Subscription.subscriber_id == subscriber_id, Subscription.list_id.in_(slugs))
         .order_by(Subscription.id)
     )
     return [
@@ -98,7 +108,7 @@ def _subscriptions(
 def _consent(session: Session, subscriber_id: int, slugs: dict[int, str]) -> list[dict[str, Any]]:
     rows = session.scalars(
         select(ConsentEvent)
-        .where(ConsentEvent.subscriber_id == subscriber_id)
+        .where(ConsentEvent.subscriber_id == subscriber_id, ConsentEvent.list_id.in_(slugs))
         .order_by(ConsentEvent.id)
     )
     return [
@@ -122,7 +132,10 @@ def _consent(session: Session, subscriber_id: int, slugs: dict[int, str]) -> lis
 def suppressions_of(
     session: Session, address: Address, slugs: dict[int, str], erased: ErasureKey | None
 ) -> list[dict[str, Any]]:
-    """What keeps mail from the address, by itself or its domain: for which list, since when."""
+    """What keeps mail from the address, by itself or its domain: for which list, since when.
+
+    Of these lists, and of all.
+    """
     return [
         {
             "key": row.key,
@@ -132,6 +145,7 @@ def suppressions_of(
             "since": _time(row.created_at),
         }
         for row in suppressions.all_covering(session, address, erased=erased)
+        if row.list_id == EVERYWHERE or row.list_id in slugs
     ]
 
 
@@ -192,14 +206,19 @@ def _events(session: Session, ids: Sequence[int]) -> list[dict[str, Any]]:
     ]
 
 
-def engagement_of(session: Session, subscriber_id: int) -> list[dict[str, Any]]:
-    """What a reader who agreed to be tracked did last, by newsletter."""
-    rows = session.execute(
+def engagement_of(
+    session: Session, subscriber_id: int, newsletter_id: int | None = None
+) -> list[dict[str, Any]]:
+    """What a reader who agreed to be tracked did last, by newsletter or with one."""
+    found = (
         select(Engagement, Newsletter.slug)
         .join(Newsletter, Newsletter.id == Engagement.newsletter_id)
         .where(Engagement.subscriber_id == subscriber_id)
         .order_by(Newsletter.slug)
     )
+    if newsletter_id is not None:
+        found = found.where(Newsletter.id == newsletter_id)
+    rows = session.execute(found)
     return [
         {
             "newsletter": slug,
@@ -223,12 +242,48 @@ def _system_mails(session: Session, address: Address) -> list[dict[str, Any]]:
     ]
 
 
-def _audit(session: Session, subscriber_id: int) -> list[dict[str, Any]]:
+def _import_lines(session: Session, address: Address) -> list[dict[str, Any]]:
+    """Their rows in files that somebody uploaded, as far as these are still kept."""
+    rows = session.execute(
+        select(ImportLine, ImportRun.created_at)
+        .join(ImportRun, ImportRun.id == ImportLine.run_id)
+        .where(ImportLine.address_key == address.key)
+        .order_by(ImportLine.id)
+    )
+    return [
+        {
+            "at": _time(at),
+            "place": row.place,
+            "problem": row.problem,
+            "cells": row.cells,
+            "text": row.text,
+        }
+        for row, at in rows
+    ]
+
+
+def _audit(
+    session: Session, subscriber_id: int, of: Newsletter | None, slugs: dict[int, str]
+) -> list[dict[str, Any]]:
     """What was done; by whom is somebody else's data."""
     rows = session.scalars(
         select(AuditEvent).where(AuditEvent.subscriber_id == subscriber_id).order_by(AuditEvent.id)
     )
-    return [{"at": _time(row.at), "action": row.action, "details": row.details} for row in rows]
+    return [
+        {"at": _time(row.at), "action": row.action, "details": row.details}
+        for row in rows
+        if of is None or is_about(row, of.slug, slugs.values())
+    ]
+
+
+def is_about(row: AuditEvent, newsletter_slug: str, lists: Collection[str]) -> bool:
+    """It was done for this newsletter, or to one of its lists."""
+    return (
+        row.details.get("newsletter") == newsletter_slug
+        or row.details.get("list") in lists
+        # For every newsletter, by a command or by who administers them all.
+        or not row.details.keys() & {"newsletter", "list"}
+    )
 
 
 def _time(moment: datetime | None) -> str | None:

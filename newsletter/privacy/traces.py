@@ -6,9 +6,11 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.models import Broadcast, Delivery
+from newsletter.issues.models import Issue
 from newsletter.mail.address import Address
 from newsletter.sending.models import SystemMail
 from newsletter.tracking.models import Event
+from subscribers.import_runs.lines import of_person
 from subscribers.models import ConsentEvent, Subscriber, Subscription, Suppression
 
 
@@ -22,6 +24,7 @@ class Traces:
     events: int
     system_mails: int
     suppressions: int
+    import_lines: int
 
     @property
     def any(self) -> bool:
@@ -40,12 +43,16 @@ def find_traces(session: Session, address: Address) -> Traces:
         events=_count(session, Event.delivery_id.in_(deliveries)),
         system_mails=_count(session, to_them(address)),
         suppressions=_count(session, Suppression.key == address.key),
+        import_lines=_count(session, of_person(address)),
     )
 
 
-def delivery_ids(address_key: str) -> Select[int]:
-    """Broadcast by broadcast, through the ledger's unique key: an address never changes."""
-    return (
+def delivery_ids(address_key: str, newsletter_id: int | None = None) -> Select[int]:
+    """Broadcast by broadcast, through the ledger's unique key: an address never changes.
+
+    Of one newsletter's broadcasts, or of all.
+    """
+    found = (
         select(Delivery.id)
         .select_from(Broadcast)
         .join(
@@ -53,6 +60,11 @@ def delivery_ids(address_key: str) -> Select[int]:
             and_(Delivery.broadcast_id == Broadcast.id, Delivery.address_key == address_key),
         )
         .order_by(Delivery.id)
+    )
+    if newsletter_id is None:
+        return found
+    return found.join(Issue, Issue.id == Broadcast.issue_id).where(
+        Issue.newsletter_id == newsletter_id
     )
 
 

@@ -1,0 +1,179 @@
+"""What somebody who works here does for one person: put on a list, take off, mend what is kept.
+
+They act on the person's word, never instead of it: nobody who left is brought back by hand.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from newsletter.core.clock import now
+from newsletter.core.erasure_key import ErasureKey
+from newsletter.core.errors import InputError, RefusedError
+from newsletter.mail.address import Address
+from subscribers import details, sign_up, subscriptions, suppressions
+from subscribers.models import (
+    ConsentChange,
+    ConsentEvent,
+    Subscriber,
+    SubscriberList,
+    Subscription,
+    SubscriptionStatus,
+)
+from subscribers.presets.cells import MAX_LEVELS, json_value
+from subscribers.subscriptions import UNDO_WITHIN, Evidence
+
+METHOD = "desk"
+"""How a change came about, in the words of its evidence."""
+MAX_ATTRIBUTE_CHARACTERS = 20_000
+MAX_STATEMENT_CHARACTERS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What is kept about a person besides their subscriptions, as typed."""
+
+    name: str
+    locale: str
+    time_zone: str
+    attributes: str
+
+
+def may_join(
+    session: Session, address: Address, to: SubscriberList, erased: ErasureKey | None
+) -> None:
+    """Nothing stands against putting this address on the list.
+
+    Raises:
+        RefusedError: says what does: a suppression, an erasure, or that they left.
+    """
+    if erased and suppressions.find(session, suppressions.erased_suppression(erased, address.key)):
+        raise RefusedError(
+            f"{address.typed} asked to be forgotten; only they can come back, by signing up"
+        )
+    covering = suppressions.covering(session, address, list_id=to.id, erased=None)
+    if covering:
+        raise RefusedError(
+            f"{address.typed} is suppressed ({covering.reason}) and must not be mailed"
+        )
+    person = subscriptions.find_subscriber(session, address)
+    standing = person and subscriptions.find_subscription(session, person.id, to.id)
+    if standing and standing.status is SubscriptionStatus.UNSUBSCRIBED:
+        raise RefusedError(
+            f"{address.typed} left {to.name!r}; only they can come back, by signing up"
+        )
+    if standing and standing.status is SubscriptionStatus.ACTIVE:
+        raise RefusedError(f"{address.typed} is on {to.name!r} already")
+
+
+def put_on(
+    session: Session, address: Address, name: str, to: SubscriberList, statement: str
+) -> Subscriber:
+    """By the statement that they agreed; `may_join` has been asked.
+
+    Raises:
+        InputError: there is no statement, or the name is not one.
+        RefusedError: they were asked to confirm and have not: only they can.
+    """
+    wording = statement.strip()
+    if not wording or len(wording) > MAX_STATEMENT_CHARACTERS:
+        raise InputError(
+            "statement",
+            f"expected how they agreed, in at most {MAX_STATEMENT_CHARACTERS:,} letters",
+        )
+    person = subscriptions.ensure_subscriber(session, address, details.name(name))
+    if sign_up.is_asked(session, person, to):
+        raise RefusedError(f"{address.typed} was asked to confirm {to.name!r} and has not yet")
+    subscriptions.subscribe(session, person, to, Evidence(METHOD, wording=wording))
+    return person
+
+
+def take_off(session: Session, subscriber_id: int, list_id: int) -> Subscription | None:
+    """End their subscription because they asked us to; None when it is ended or gone."""
+    subscription = sign_up.waiting(session, subscriber_id, list_id)
+    if subscription is None or subscription.status is SubscriptionStatus.UNSUBSCRIBED:
+        return None
+    subscriptions.end(session, subscription, Evidence(METHOD, wording="They asked us to."))
+    return subscription
+
+
+def put_back(session: Session, subscriber_id: int, on: SubscriberList) -> bool:
+    """Take a `take_off` of the last day back; False when there is none, or they left themselves."""
+    subscription = sign_up.waiting(session, subscriber_id, on.id)
+    if subscription is None or not may_be_put_back(session, subscription):
+        return False
+    subscriptions.resume(session, subscription, Evidence(METHOD, wording="Taken off by mistake."))
+    return True
+
+
+def may_be_put_back(session: Session, subscription: Subscription) -> bool:
+    """It was ended here, by hand, and not long ago; nothing was heard of them since."""
+    left_at = subscription.unsubscribed_at
+    if subscription.status is not SubscriptionStatus.UNSUBSCRIBED or left_at is None:
+        return False
+    if left_at <= now() - UNDO_WITHIN:
+        return False
+    last = session.execute(
+        select(ConsentEvent.change, ConsentEvent.method)
+        .where(
+            ConsentEvent.subscriber_id == subscription.subscriber_id,
+            ConsentEvent.list_id == subscription.list_id,
+        )
+        .order_by(ConsentEvent.id.desc())
+        .limit(1)
+    ).first()
+    return last is not None and tuple(last) == (ConsentChange.UNSUBSCRIBED, METHOD)
+
+
+def describe(person: Subscriber, kept: Kept) -> list[str]:
+    """Keep what is known better now; returns the names of what is different.
+
+    Raises:
+        InputError: names the field; nothing is changed then.
+    """
+    read = details.Details(
+        _read(details.name, kept.name, person.name),
+        _read(details.locale, kept.locale, person.locale),
+        _read(details.time_zone, kept.time_zone, person.time_zone),
+    )
+    attributes = attributes_of(kept.attributes)
+    different = details.describe(person, read)
+    if person.attributes != attributes:
+        person.attributes = attributes
+        different.append("attributes")
+    return different
+
+
+def _read(read: Callable[[str], str], typed: str, known: str) -> str:
+    """What was not touched stays as it is, whatever an import once brought."""
+    return known if typed == known else read(typed)
+
+
+def attributes_of(text: str) -> dict[str, Any]:
+    """The attributes that somebody typed as JSON.
+
+    Raises:
+        InputError: says where, as line and column, and what was expected there.
+    """
+    if len(text) > MAX_ATTRIBUTE_CHARACTERS:
+        raise InputError("attributes", f"expected at most {MAX_ATTRIBUTE_CHARACTERS:,} characters")
+    if not text.strip():
+        return {}
+    try:
+        json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno}, column {error.colno}"
+        raise InputError("attributes", f"{place}: {error.msg.lower()}") from None
+    except (ValueError, RecursionError):
+        pass
+    value = json_value(text)
+    if not isinstance(value, dict):
+        raise InputError(
+            "attributes",
+            f'expected a JSON object of at most {MAX_LEVELS} levels, such as {{"plan": "pro"}}',
+        )
+    return value
