@@ -49,8 +49,13 @@ class BadRows:
     def _add_line(self, row: Bad) -> None:
         if self._lines is None:
             self._lines = JsonLinesWriter(self.path)
-        try:
-            person = json.loads(row.text)
-            self._lines.write({**person, "error": str(row.problem)})
-        except (ValueError, TypeError, RecursionError):
-            self._lines.write_text(row.text)  # what is no JSON object stays as it was
+        self._lines.write_text(with_error(row.text, str(row.problem)))
+
+
+def with_error(line: str, problem: str) -> str:
+    """A line of JSON that says what is wrong with it; what is no JSON object stays as it was."""
+    try:
+        said = {**json.loads(line), "error": problem}
+        return json.dumps(said, ensure_ascii=False, allow_nan=False)
+    except (ValueError, TypeError, RecursionError):
+        return line

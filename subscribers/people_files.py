@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from newsletter.core.errors import InputError
+from newsletter.core.slug import slugify
 from newsletter.mail.address import Address, AddressError
 from subscribers.csv_files import ByteLines, CsvFile, normalised, text_lines
 from subscribers.imported import Cells, ImportedSubscriber, Preset
@@ -22,7 +23,7 @@ from subscribers.zip_files import ZipOfTables, is_zip
 
 _MAX_LEVELS = of.MAX_LEVELS + 5
 """Of a line: attributes stand in a person, those of evidence in a subscription."""
-_ENOUGH_BYTES = 100
+ENOUGH_BYTES = 100
 """To see what a file is, also behind an empty line."""
 
 
@@ -33,10 +34,31 @@ class Reading:
     Attributes:
         preset: the system that wrote it; empty: as the header tells.
         columns: column as written -> our field, a name for an attribute, or `-`: left out.
+        lists: slugs of the lists that rows may name; then nobody comes without a list. None: rows
+            name what they like.
     """
 
     preset: str = ""
     columns: Mapping[str, str] | None = None
+    lists: frozenset[str] | None = None
+
+    def check(self, person: ImportedSubscriber) -> None:
+        """Raises InputError when the person's row names a list that it may not."""
+        if self.lists is None:
+            return
+        if person.subscription is None:
+            raise InputError("list", "expected the name of a list, or no such column")
+        for name in _lists_named(person):
+            if slugify(name, place="list") not in self.lists:
+                raise InputError("list", f"there is no list {name[:80]!r} here")
+
+
+def _lists_named(person: ImportedSubscriber) -> Iterator[str]:
+    if person.subscription and person.subscription.list_name:
+        yield person.subscription.list_name
+    for suppression in person.suppressions:
+        if suppression.list_name:
+            yield suppression.list_name
 
 
 class Good(NamedTuple):
@@ -65,28 +87,36 @@ class Bad:
     address: Address | None
 
 
+def is_json_lines(start: bytes) -> bool:
+    """A file that begins so is JSON lines."""
+    return start.removeprefix(BOM_UTF8).lstrip().startswith(b"{")
+
+
 class PeopleFile:
     """An open file of people.
 
     Attributes:
         is_json: JSON lines, not CSV.
         columns: of bad rows, normalised -> as written first; none for JSON lines.
+        presets: whose files were recognised.
     """
 
     def __init__(self, stream: BufferedReader, name: str, reading: Reading) -> None:
         self._stream = stream
         self._name = name
         self._reading = reading
-        start = stream.peek(_ENOUGH_BYTES)
+        start = stream.peek(ENOUGH_BYTES)
         self._zip = ZipOfTables(stream, name) if is_zip(start) else None
-        self.is_json = start.removeprefix(BOM_UTF8).lstrip().startswith(b"{")
+        self.is_json = is_json_lines(start)
         self._table = None if self._zip or self.is_json else _Table(stream, name, reading)
         if self.is_json and (reading.preset not in ("", "own") or reading.columns):
             raise InputError(name, "expected a CSV file for --preset and --map, found JSON lines")
         # A file that is none of ours is refused before anything of it is stored.
         self.columns: dict[str, str] = {}
+        self.presets: set[str] = {OWN.name} if self.is_json else set()
         for table in self._tables():
             self.columns |= table.bad_columns | self.columns
+            self.presets.add(table.preset.name)
 
     @property
     def bytes_read(self) -> int:
@@ -100,7 +130,7 @@ class PeopleFile:
             InputError: names the file and line where the file cannot be read on.
         """
         if self.is_json:
-            yield from _json_rows(self._stream, self._name)
+            yield from _json_rows(self._stream, self._name, self._reading)
         for table in self._tables():
             yield from table.rows()
 
@@ -116,27 +146,29 @@ class _Table:
     """One CSV file, with whose it is."""
 
     def __init__(self, stream: ByteLines, name: str, reading: Reading) -> None:
+        self._reading = reading
         self._csv = CsvFile(stream, name)
         place = f"{name}:1"
         self._mapped = Mapped(self._csv, reading.columns or {})
         header = frozenset(self._mapped.header)
-        self._preset = recognise(header, place, reading.preset)
-        self._said_by_name = self._preset.from_name(name)
+        self.preset = recognise(header, place, reading.preset)
+        self._said_by_name = self.preset.from_name(name)
         self._is_said_twice = not header.isdisjoint(self._said_by_name)
         written = dict(zip(self._csv.header, self._csv.columns, strict=True))
         self.bad_columns = written | {
             column: column for column in self._said_by_name if column not in written
         }
-        missing = self._preset.needs - header - self._said_by_name.keys()
+        missing = self.preset.needs - header - self._said_by_name.keys()
         if missing:
-            raise InputError(place, _not_said(self._preset, missing))
-        if self._preset is OWN and "status" not in header and status_in(name) in THEY_LEFT:
+            raise InputError(place, _not_said(self.preset, missing))
+        if self.preset is OWN and "status" not in header and status_in(name) in THEY_LEFT:
             raise InputError(place, _said_by_name_alone(name))
-        for column in sorted((DOUBTFUL & header) - self._preset.understood):
+        for column in sorted((DOUBTFUL & header) - self.preset.understood):
             raise InputError(place, in_doubt(column))
 
     def rows(self) -> Iterator[Good | Bad]:
-        name, read, cells_of = self._csv.name, self._preset.read, self._mapped.cells
+        name, read, cells_of = self._csv.name, self.preset.read, self._mapped.cells
+        check = self._reading.check if self._reading.lists is not None else _as_it_likes
         for row in self._csv.rows():
             cells = cells_of(row.cells)
             try:
@@ -144,12 +176,18 @@ class _Table:
                     _check_same(cells, self._said_by_name)
                 if self._said_by_name:
                     cells = {**cells, **self._said_by_name}
-                yield Good(name, row.line, (read(cells),))
+                person = read(cells)
+                check(person)
+                yield Good(name, row.line, (person,))
             except InputError as problem:
                 cells_written = dict(zip(self._csv.header, row.raw, strict=False))
                 written = {**self._said_by_name, **cells_written}
-                address = _address_in(cells, self._preset.emails)
+                address = _address_in(cells, self.preset.emails)
                 yield Bad(name, row.line, problem, written, "", address)
+
+
+def _as_it_likes(person: ImportedSubscriber) -> None:
+    del person
 
 
 def _said_by_name_alone(name: str) -> str:
@@ -173,7 +211,7 @@ def _not_said(preset: Preset, missing: frozenset[str]) -> str:
     return expected
 
 
-def _json_rows(stream: ByteLines, name: str) -> Iterator[Good | Bad]:
+def _json_rows(stream: ByteLines, name: str, reading: Reading) -> Iterator[Good | Bad]:
     for number, line in text_lines(stream, name):
         text = line.strip()
         if not text:
@@ -182,7 +220,10 @@ def _json_rows(stream: ByteLines, name: str) -> Iterator[Good | Bad]:
         try:
             if not isinstance(person, dict):
                 raise InputError("line", "expected a JSON object for one person")  # noqa: TRY301
-            yield Good(name, number, read_object(person))
+            people = read_object(person)
+            for each in people:
+                reading.check(each)
+            yield Good(name, number, people)
         except InputError as problem:
             yield Bad(name, number, problem, {}, text, _address_of(person))
 

@@ -19,6 +19,8 @@ _ALLOWED_BYTES = 2**20
 _END = b"PK\x05\x06"
 _END_BYTES, _LONGEST_COMMENT_BYTES, _LOCATOR_BYTES = 22, 65_535, 20
 _LOCATOR_64 = b"PK\x06\x07"
+_OF_SPREADSHEETS = ("[Content_Types].xml", "content.xml")
+SPREADSHEET = "expected CSV, found a spreadsheet: save it as `CSV UTF-8` and take that file"
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
 
@@ -44,6 +46,8 @@ class ZipOfTables:
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise InputError(name, f"expected a ZIP: {error}") from None
         size = stream.seek(0, os.SEEK_END)
+        if any(each.filename in _OF_SPREADSHEETS for each in self._zip.infolist()):
+            raise InputError(name, SPREADSHEET)
         self.entries = [each for each in self._zip.infolist() if not _is_aside(each)]
         for entry in self.entries:
             _check_entry(entry, f"{name}/{entry.filename}")

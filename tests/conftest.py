@@ -3,10 +3,12 @@
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -19,9 +21,16 @@ from newsletter.core.tokens import TokenKeys
 from newsletter.migrations import schema
 from tests.servers import packages, processes
 from tests.servers.dovecot import Dovecot, dovecot
+from tests.servers.kept_database import KeptDatabase
 from tests.servers.packages import Program
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tests.furnished.house import House
+
 SHARED = Path(__file__).parents[2] / "shared"
+_MEMORY = "/dev/shm"
 _numbers = count(1)
 _PLAIN_LOGS: list[structlog.typing.Processor] = [
     structlog.processors.add_log_level,
@@ -32,11 +41,18 @@ _PLAIN_LOGS: list[structlog.typing.Processor] = [
 
 def pytest_configure(config: pytest.Config) -> None:
     """In every process of the test run; packages once, before its workers start."""
+    _use_memory_for_files()
     # How long an example takes is the machine's affair, and that of whatever runs beside it.
     settings.register_profile("unhurried", deadline=None)
     settings.load_profile("unhurried")
     if not hasattr(config, "workerinput"):
         packages.install_missing()
+
+
+def _use_memory_for_files() -> None:
+    """Databases wait for their disk at each commit: what a test writes is gone with it anyway."""
+    if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK | os.X_OK):
+        os.environ["TMPDIR"] = tempfile.tempdir = _MEMORY
 
 
 def need(*programs: Program) -> None:
@@ -108,6 +124,13 @@ def postgresql_template(postgresql_server: str) -> Iterator[str]:
         yield str(make_url(url).database)
 
 
+@pytest.fixture(scope="session")
+def kept_database(postgresql_server: str, postgresql_template: str) -> Iterator[KeptDatabase]:
+    kept = KeptDatabase(make_url(postgresql_server), postgresql_template, f"test_{os.getpid()}")
+    yield kept
+    kept.drop()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Sessions]:
     """A database with this version's tables; every test that asks for it runs on both."""
@@ -115,8 +138,8 @@ def sessions(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Session
         shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "newsletter.db")
         yield from _connected(f"sqlite:///{tmp_path / 'newsletter.db'}")
         return
-    server = request.getfixturevalue("postgresql_server")
-    with _database(server, request.getfixturevalue("postgresql_template")) as url:
+    kept: KeptDatabase = request.getfixturevalue("kept_database")
+    with kept.lent() as url:
         yield from _connected(url)
 
 
@@ -125,6 +148,27 @@ def sqlite_sessions(sqlite_template: Path, tmp_path: Path) -> Iterator[Sessions]
     """For tests whose subject no database changes: this version's tables on SQLite alone."""
     shutil.copy(sqlite_template, tmp_path / "newsletter.db")
     yield from _connected(f"sqlite:///{tmp_path / 'newsletter.db'}")
+
+
+@pytest.fixture(scope="module")
+def house(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator["House"]:
+    """An installation with something in every room, served, this module's own."""
+    from tests.furnished.house import furnished
+
+    file = tmp_path_factory.mktemp("house") / "newsletter.db"
+    shutil.copy(sqlite_template, file)
+    with furnished(f"sqlite:///{file}") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """A driven one: in a module that has it no test can run an event loop of its own."""
+    from tests.servers.driven_browser import chromium
+
+    need(packages.CHROMIUM)
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture

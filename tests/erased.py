@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from newsletter.accounts import audit
 from newsletter.broadcasts.ledger import Outcome
@@ -19,6 +20,9 @@ from newsletter.sending.models import RelayState
 from newsletter.tracking.models import EventKind
 from newsletter.tracking.recording import Fetch, Visit, record
 from subscribers import suppressions
+from subscribers.fates import Fate
+from subscribers.import_runs.looking import Column, Glance
+from subscribers.import_runs.models import ImportLine, ImportRun, ImportState
 from subscribers.models import (
     ConsentEvent,
     Engagement,
@@ -80,8 +84,28 @@ def with_traces(sessions: Sessions) -> tuple[int, int]:
         segment = f'name = "Bob" or email in ("{ADA_KEY}", "bob@example.org")'
         broadcast.segment = segment
         session.add(Segment(list_id=1, slug="two", name="Two", text=segment))
+        _in_a_file(session)
         audit.record(session, "command", "subscriber.added", person.id)
         return person.id, broadcast_id
+
+
+def _in_a_file(session: Session) -> None:
+    """Among the bad rows of one import, and in the first rows of another that waits."""
+    kept = {"list_id": 1, "actor": "test", "file_name": "people.csv", "file_bytes": 1}
+    first = Glance(is_json=False, columns=[Column("email", [ADA])], presets=["own"])
+    session.add(ImportRun(state=ImportState.UPLOADED, glance=first.to_json(), **kept))
+    done = ImportRun(state=ImportState.DONE, **kept)
+    session.add(done)
+    session.flush()
+    cells = {"email": ADA, "name": NAME}
+    session.add_all(
+        ImportLine(run_id=done.id, fate=Fate.BAD, place="people.csv:2", **said)
+        for said in (
+            {"address_key": ADA_KEY, "cells": cells},
+            {"address_key": "", "cells": {"friend": ADA}},
+            {"address_key": "", "problem": f"email: {ADA} is not one"},
+        )
+    )
 
 
 def dump(sessions: Sessions) -> str:

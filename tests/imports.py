@@ -6,7 +6,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.core.db import Sessions
-from subscribers.importing import ImportOptions, ImportReport, import_file
+from subscribers.import_options import ImportOptions, ImportReport
+from subscribers.importing import import_file
 from subscribers.models import (
     Subscriber,
     Subscription,

@@ -1,7 +1,7 @@
 """The equation: every candidate is accepted, failed, skipped, in doubt, or excluded. No rest."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -111,23 +111,29 @@ def account(session: Session, broadcast_id: int) -> Accounting:
     return _counted(session, broadcast_id, every_row.scalar_subquery())
 
 
-def progress(session: Session, broadcast_id: int) -> Accounting:
+def progress(
+    session: Session, broadcast_id: int, waiting: Sequence[ScalarSelect[int]] = ()
+) -> Accounting:
     """As `account`, for who asks again and again: it counts what is not accepted, and no more.
 
-    It shows no gap, because it takes for granted that whoever is not excluded has a row.
+    It shows no gap, because it takes for granted that whoever is not excluded has a row. `waiting`
+    are counts that add up to the rows that wait, for who knows a cheaper way than counting them.
     """
     broadcast = session.get_one(Broadcast, broadcast_id)
     expected = broadcast.candidates - sum(broadcast.exclusions.values())
-    return _counted(session, broadcast_id, literal(expected))
+    return _counted(session, broadcast_id, literal(expected), waiting)
 
 
 def _counted(
-    session: Session, broadcast_id: int, every_row: ColumnElement[int] | ScalarSelect[int]
+    session: Session,
+    broadcast_id: int,
+    every_row: ColumnElement[int] | ScalarSelect[int],
+    waiting: Sequence[ScalarSelect[int]] = (),
 ) -> Accounting:
     broadcast = session.get_one(Broadcast, broadcast_id)
     states: Counter[DeliveryState] = Counter()
     reasons: Counter[tuple[DeliveryState, str]] = Counter()
-    for state, reason, count in _outcomes(session, broadcast_id, every_row):
+    for state, reason, count in _outcomes(session, broadcast_id, every_row, waiting):
         states[state] += count
         reasons[state, reason] += count
     return Accounting(broadcast.candidates, broadcast.exclusions, states, reasons)
@@ -137,29 +143,41 @@ _Outcomes = list[tuple[DeliveryState, str, int]]
 
 
 def _outcomes(
-    session: Session, broadcast_id: int, every_row: ColumnElement[int] | ScalarSelect[int]
+    session: Session,
+    broadcast_id: int,
+    every_row: ColumnElement[int] | ScalarSelect[int],
+    waiting: Sequence[ScalarSelect[int]],
 ) -> _Outcomes:
     totals = session.get(BroadcastTotals, broadcast_id)
     if totals is not None:
         return [(DeliveryState(state), reason, n) for state, reason, n in totals.outcomes]
-    everything, *others = session.execute(_counts(broadcast_id, every_row)).all()
+    counts = _counts(broadcast_id, every_row, waiting or [_all_waiting(broadcast_id)])
+    everything, *others = session.execute(counts).all()
     found: _Outcomes = [(state, reason, count) for state, reason, count in others if count]
     accepted = everything[2] - sum(count for _, _, count in found)
     return [*found, (DeliveryState.ACCEPTED, "", accepted)] if accepted else found
 
 
+def _all_waiting(broadcast_id: int) -> ScalarSelect[int]:
+    """Counted without reading them."""
+    waiting = select(func.count()).where(Delivery.broadcast_id == broadcast_id, WAITING)
+    return waiting.scalar_subquery()
+
+
 def _counts(
-    broadcast_id: int, every_row: ColumnElement[int] | ScalarSelect[int]
+    broadcast_id: int,
+    every_row: ColumnElement[int] | ScalarSelect[int],
+    waiting: Sequence[ScalarSelect[int]],
 ) -> CompoundSelect[Any]:
     """All rows, then those not accepted; one statement, so that no row moves between two counts.
 
-    Each part is spelled as its partial index is. Waiting rows are counted without reading them.
+    Each part is spelled as its partial index is.
     """
     kind = Delivery.state.type
     everything = select(literal(DeliveryState.ACCEPTED, kind), literal(""), every_row)
-    waiting = select(literal(DeliveryState.PENDING, kind), literal(""), func.count()).where(
-        Delivery.broadcast_id == broadcast_id, WAITING
-    )
+    open_to_all = [
+        select(literal(DeliveryState.PENDING, kind), literal(""), count) for count in waiting
+    ]
     ours = Delivery.broadcast_id == broadcast_id
     grouped = [
         select(Delivery.state, Delivery.reason, func.count())
@@ -167,7 +185,7 @@ def _counts(
         .group_by(Delivery.state, Delivery.reason)
         for which in (leased_of(broadcast_id), and_(ours, IN_DOUBT), and_(ours, NOT_SENT))
     ]
-    return union_all(everything, waiting, *grouped)
+    return union_all(everything, *open_to_all, *grouped)
 
 
 def finish(session: Session, broadcast_id: int) -> bool:

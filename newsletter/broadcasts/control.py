@@ -10,6 +10,7 @@ from newsletter.broadcasts import doubt, ledger
 from newsletter.broadcasts.doubt import Doubt
 from newsletter.broadcasts.models import (
     BROADCAST_MOVES,
+    NOT_BEGUN,
     Broadcast,
     BroadcastState,
     BroadcastTotals,
@@ -24,6 +25,10 @@ QUOTA_PAUSE = timedelta(hours=1)
 """Until a relay that takes no more for now is asked again. Its window is unknown: some slide over
 24 hours and give way little by little, some end at a midnight; one refused offer an hour finds
 either."""
+
+
+class StaleError(RefusedError):
+    """The broadcast is past its `not_after`, and nobody said that it is to be sent all the same."""
 
 
 def find_broadcast(session: Session, broadcast_id: int) -> Broadcast:
@@ -51,7 +56,7 @@ def pause(session: Session, broadcast_id: int, reason: PauseReason, detail: str 
     Raises:
         RefusedError: the broadcast is neither freezing nor sending.
     """
-    broadcast = _locked(session, broadcast_id)
+    broadcast = locked(session, broadcast_id)
     if broadcast.resume_at is None or reason is PauseReason.QUOTA:
         broadcast = _moved(session, broadcast_id, BroadcastState.PAUSED)
     broadcast.pause_reason = reason
@@ -64,7 +69,7 @@ def halt(session: Session, broadcast_id: int, reason: PauseReason, detail: str) 
 
     Of several workers that see the same trouble at once, one pauses.
     """
-    if _locked(session, broadcast_id).state is not BroadcastState.SENDING:
+    if locked(session, broadcast_id).state is not BroadcastState.SENDING:
         return False
     pause(session, broadcast_id, reason, detail)
     return True
@@ -72,7 +77,7 @@ def halt(session: Session, broadcast_id: int, reason: PauseReason, detail: str) 
 
 def resume(session: Session, broadcast_id: int) -> None:
     """Go on where it stopped."""
-    broadcast = _locked(session, broadcast_id)
+    broadcast = locked(session, broadcast_id)
     if broadcast.state is not BroadcastState.PAUSED:
         raise RefusedError(
             f"broadcast {broadcast_id} is {broadcast.state}, only a paused one resumes"
@@ -97,13 +102,29 @@ def cancel(session: Session, broadcast_id: int) -> None:
     ledger.cancel(session, broadcast_id)
 
 
+def undo(session: Session, broadcast_id: int) -> None:
+    """Take back what has not begun: nobody is frozen, and the issue may be edited again.
+
+    Raises:
+        RefusedError: it has begun, and only `cancel` ends it now.
+    """
+    broadcast = locked(session, broadcast_id)
+    if broadcast.state not in NOT_BEGUN:
+        raise RefusedError(
+            f"broadcast {broadcast_id} is {broadcast.state}: it has begun and cannot be undone; "
+            "cancel it to stop what is not yet sent"
+        )
+    cancel(session, broadcast_id)
+
+
 def retry_failed(session: Session, broadcast_id: int, *, force: bool = False) -> int:
     """Offer the failed recipients, and only them, the mail once more; returns how many.
 
     Raises:
-        RefusedError: the broadcast is past its `not_after` and `force` is not given.
+        StaleError: the broadcast is past its `not_after` and `force` is not given.
+        RefusedError: nothing of it can be retried.
     """
-    broadcast = _locked(session, broadcast_id)
+    broadcast = locked(session, broadcast_id)
     if broadcast.state not in (BroadcastState.SENDING, BroadcastState.PAUSED, BroadcastState.DONE):
         raise RefusedError(f"broadcast {broadcast_id} is {broadcast.state}: nothing to retry")
     if is_pruned(session, broadcast_id):
@@ -125,7 +146,7 @@ def accept_doubts(
     Raises:
         RefusedError: nobody is in doubt, or not everybody who was named.
     """
-    _locked(session, broadcast_id)
+    locked(session, broadcast_id)
     chosen = _in_doubt(session, broadcast_id, address_keys)
     doubt.accept(session, broadcast_id, _named(address_keys), doubt.ACCEPTED_BY_HAND)
     return chosen
@@ -138,9 +159,10 @@ def resend_doubts(
 
     Raises:
         RefusedError: nobody is in doubt, or not everybody who was named; the worker that offered
-            the mail is alive; or the broadcast is past its `not_after` and `force` is not given.
+            the mail is alive.
+        StaleError: the broadcast is past its `not_after` and `force` is not given.
     """
-    broadcast = _locked(session, broadcast_id)
+    broadcast = locked(session, broadcast_id)
     if is_pruned(session, broadcast_id):
         raise RefusedError(f"broadcast {broadcast_id} is pruned: who was in doubt is not known")
     if broadcast.state not in doubt.RESENDABLE:
@@ -175,7 +197,7 @@ def _refuse_if_stale(broadcast: Broadcast, *, force: bool) -> None:
     if broadcast.not_after >= now():
         return
     if not force:
-        raise RefusedError(
+        raise StaleError(
             f"broadcast {broadcast.id} went stale at {broadcast.not_after:%Y-%m-%d %H:%M} UTC; "
             "--force sends all the same"
         )
@@ -201,13 +223,18 @@ def is_pruned(session: Session, broadcast_id: int) -> bool:
 
 
 def _moved(session: Session, broadcast_id: int, to: BroadcastState) -> Broadcast:
-    broadcast = _locked(session, broadcast_id)
+    broadcast = locked(session, broadcast_id)
     if to not in BROADCAST_MOVES[broadcast.state]:
         raise RefusedError(f"broadcast {broadcast_id} is {broadcast.state}: it cannot become {to}")
     broadcast.state = to
     return broadcast
 
 
-def _locked(session: Session, broadcast_id: int) -> Broadcast:
+def locked(session: Session, broadcast_id: int) -> Broadcast:
+    """The broadcast as it is now, ours until the transaction ends.
+
+    Raises:
+        NotFoundError: there is none.
+    """
     find_broadcast(session, broadcast_id)
     return session.get_one(Broadcast, broadcast_id, with_for_update=True, populate_existing=True)

@@ -29,6 +29,8 @@ from subscribers.models import SubscriberList
 class BroadcastState(StrEnum):
     """Where a broadcast stands."""
 
+    AWAITING_APPROVAL = "awaiting approval"
+    """Asked for; a second person has to say yes, and until then its issue may be edited."""
     SCHEDULED = "scheduled"
     FREEZING = "freezing"
     SENDING = "sending"
@@ -38,6 +40,9 @@ class BroadcastState(StrEnum):
 
 
 BROADCAST_MOVES: dict[BroadcastState, frozenset[BroadcastState]] = {
+    BroadcastState.AWAITING_APPROVAL: frozenset(
+        {BroadcastState.SCHEDULED, BroadcastState.CANCELLED}
+    ),
     BroadcastState.SCHEDULED: frozenset({BroadcastState.FREEZING, BroadcastState.CANCELLED}),
     BroadcastState.FREEZING: frozenset(
         {BroadcastState.SENDING, BroadcastState.PAUSED, BroadcastState.CANCELLED}
@@ -51,6 +56,13 @@ BROADCAST_MOVES: dict[BroadcastState, frozenset[BroadcastState]] = {
     BroadcastState.DONE: frozenset({BroadcastState.SENDING}),
     BroadcastState.CANCELLED: frozenset(),
 }
+
+
+NOT_BEGUN = (BroadcastState.AWAITING_APPROVAL, BroadcastState.SCHEDULED)
+"""Nobody is frozen yet: ended now, it is as if it had never been asked for."""
+
+OVER = (BroadcastState.DONE, BroadcastState.CANCELLED)
+"""Nothing more happens by itself."""
 
 
 class PauseReason(StrEnum):
@@ -128,6 +140,8 @@ class Broadcast(Base):
     segment: Mapped[str] = mapped_column(Text, default="")
     """The filter over its lists, in the words of `segment_language`; empty: everybody."""
     start_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    is_at_once: Mapped[bool] = mapped_column(default=False)
+    """To start as soon as it may: after the hold, and after somebody has approved."""
     not_after: Mapped[datetime] = mapped_column(UtcDateTime)
     """A digest goes stale: what is not accepted by then is not sent any more."""
     on_in_doubt: Mapped[OnInDoubt] = mapped_column(text_enum(OnInDoubt), default=OnInDoubt.HOLD)
@@ -141,6 +155,12 @@ class Broadcast(Base):
     """`subscribers.audience.Exclusion` -> count."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    asked_by: Mapped[str] = mapped_column(String(200), default="")
+    """Who wants it sent, as the audit trail names them; empty: nobody knows any more."""
+    approved_by: Mapped[str] = mapped_column(String(200), default="")
+    approved_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    request_key: Mapped[str | None] = mapped_column(String(64), unique=True, index=True)
+    """Of the form that asked for it: sent twice, it makes one broadcast."""
 
     issue: Mapped[Issue] = relationship()
     lists: Mapped[list["BroadcastList"]] = relationship(order_by="BroadcastList.position")
@@ -170,7 +190,7 @@ class Content(Base):
 
     broadcast_id: Mapped[int] = mapped_column(ForeignKey("broadcasts.id"), primary_key=True)
     content_hash: Mapped[str] = mapped_column(String(64))
-    """SHA-256 of what is sent, the same for the same text, template and identity."""
+    """SHA-256 of what is sent and whose it is; see `planning.Plan.content_hash`."""
     compiled: Mapped[dict[str, Any]] = mapped_column(Json)
     """`rendering.compiled.CompiledEmail` as JSON."""
     identity: Mapped[dict[str, Any]] = mapped_column(Json)

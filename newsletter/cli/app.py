@@ -18,6 +18,7 @@ from newsletter.cli import (
     init,
     issues,
     lists,
+    newsletters,
     output,
     relays,
     report,
@@ -27,7 +28,9 @@ from newsletter.cli import (
     state,
     subscribers,
     suppressions,
+    tokens,
     unsubscribes,
+    users,
 )
 from newsletter.core.errors import ConfigurationError, NewsletterError
 
@@ -44,6 +47,7 @@ app.command()(init.init)
 app.command()(demo.demo)
 app.command()(serve.serve)
 app.command()(serve.worker)
+app.add_typer(newsletters.app, name="newsletters")
 app.add_typer(issues.app, name="issues")
 app.add_typer(subscribers.app, name="subscribers")
 subscribers.app.command("list")(directory.list_)
@@ -55,6 +59,8 @@ app.command()(send.send)
 app.add_typer(broadcasts.app, name="broadcasts")
 app.add_typer(relays.app, name="relays")
 app.command()(report.report)
+app.add_typer(users.app, name="users")
+app.add_typer(tokens.app, name="tokens")
 app.add_typer(audit.app, name="audit")
 app.add_typer(database.app, name="db")
 app.add_typer(config.app, name="config")

@@ -7,10 +7,12 @@ import typer
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts import accounting, control
+from newsletter.accounts import audit
+from newsletter.broadcasts import accounting, approval, control, planning
 from newsletter.broadcasts.accounting import Accounting
 from newsletter.broadcasts.doubt import doubts
 from newsletter.broadcasts.models import (
+    OVER,
     WAITING,
     Broadcast,
     BroadcastState,
@@ -32,7 +34,7 @@ Id = Annotated[
     int, typer.Argument(metavar="ID", max=output.HIGHEST_ID, help="The broadcast's number.")
 ]
 
-_ENDED = (BroadcastState.DONE, BroadcastState.CANCELLED, BroadcastState.PAUSED)
+_ENDED = (*OVER, BroadcastState.PAUSED, BroadcastState.AWAITING_APPROVAL)
 _WATCH_SECONDS = 0.2
 _WATCH_REST = 10
 """A watcher rests ten times as long as it keeps the database busy."""
@@ -82,6 +84,24 @@ def watch(broadcast_id: Id, *, as_json: output.AsJson = False) -> None:
         return
     with runtime.sessions.reading() as session:
         output.print_json(_details(session, broadcast_id))
+
+
+@app.command()
+def approve(broadcast_id: Id, *, dry_run: output.DryRun = False) -> None:
+    """Approve what somebody else asked to send, as it was when they asked."""
+    runtime = _with_bell()
+    with runtime.sessions.reading() as session:
+        issue_id = control.find_broadcast(session, broadcast_id).issue_id
+    today = now().astimezone().date()
+    plan = planning.prepare_stored(runtime.sessions, issue_id, runtime.settings, today=today)
+    with runtime.sessions.writing(rehearse=dry_run) as session:
+        by = audit.at_the_command_line()
+        broadcast = approval.approve(session, broadcast_id, plan, by=by)
+        audit.record(session, by, "broadcast.approved", broadcast=broadcast_id)
+    output.say(
+        f"Broadcast {broadcast_id} {'would be' if dry_run else 'is'} approved; "
+        f"it starts at {broadcast.start_at.astimezone():%Y-%m-%d %H:%M %Z}."
+    )
 
 
 @app.command()
@@ -233,6 +253,9 @@ def _steer(broadcast_id: int, done: str, act: Any, *arguments: str, dry_run: boo
     runtime = _with_bell()
     with runtime.sessions.writing(rehearse=dry_run) as session:
         act(session, broadcast_id, *arguments)
+        audit.record(
+            session, audit.at_the_command_line(), f"broadcast.{done}", broadcast=broadcast_id
+        )
     output.say(f"Broadcast {broadcast_id} {'would be' if dry_run else 'is'} {done}.")
 
 
@@ -281,6 +304,8 @@ def _details(session: Session, broadcast_id: int) -> dict[str, Any]:
         "not_after": broadcast.not_after,
         "on_in_doubt": broadcast.on_in_doubt,
         "finished_at": broadcast.finished_at,
+        "asked_by": broadcast.asked_by,
+        "approved_by": broadcast.approved_by,
         "excluded": dict(accounts.excluded),
         "gap": accounts.gap,
         "accounting": accounts.line(),

@@ -1,7 +1,6 @@
 """`newsletter issues`: write, check, render, store."""
 
 from collections.abc import Sequence
-from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,42 +12,22 @@ from newsletter.cli import output, state
 from newsletter.core.clock import now
 from newsletter.core.config import Settings
 from newsletter.core.errors import RefusedError
-from newsletter.core.tokens import TokenKeys
 from newsletter.issues import editing
+from newsletter.issues.beginning import skeleton
 from newsletter.issues.editing import Stored
 from newsletter.issues.newsletters import begun_by
 from newsletter.issues.parsing import parse, read_text
 from newsletter.issues.source import IssueSource
-from newsletter.rendering.compiled import Frozen, SenderIdentity, WireForm
+from newsletter.rendering.compiled import SenderIdentity
 from newsletter.rendering.compiler import Compilation, compile_issue
 from newsletter.rendering.findings import Finding, Severity
-from newsletter.rendering.message import personalise, prepare
+from newsletter.rendering.sample import as_shown, sample_message
 from newsletter.rendering.templates import TemplateFolders
 from subscribers.recipient import Recipient
 
 app = typer.Typer(help="Write, check, render and store issues.", no_args_is_help=True)
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="An issue in either form.")]
-
-_SKELETON = """\
----
-date: {day}
-subject: "{day}: what this issue is about"
-preheader: The line that mail programs show beside the subject
----
-## The Big Idea
-One paragraph or more, {{{{ subscriber.name | default("dear reader") }}}}.
-
-## Deep Reads
-### [Title of the first read](https://example.org/first)
-Author · [Source](https://example.org/first)
-What it says, in a few sentences.
-
-> Who should read it.
-
-## Connecting Thread
-What the reads have in common.
-"""
 
 
 @app.command()
@@ -60,12 +39,12 @@ def new(
     dry_run: output.DryRun = False,
 ) -> None:
     """Write a skeleton to fill in; never overwrites a file."""
-    day = now().astimezone().date().isoformat()
-    path = file or Path(f"issue-{day}.md")
+    day = now().astimezone().date()
+    path = file or Path(f"issue-{day.isoformat()}.md")
     if path.exists():
         raise RefusedError(f"{path} is there already")
     if not dry_run:
-        path.write_text(_SKELETON.format(day=day), encoding="utf-8")
+        path.write_text(skeleton(day), encoding="utf-8")
     output.say(f"{'Would write' if dry_run else 'Wrote'} {path}.")
 
 
@@ -184,26 +163,15 @@ def render_to(file: Path, folder: Path, settings: Settings) -> Compilation:
     """Write every shape of an issue into a folder, whatever the findings."""
     source = parse(read_text(file), str(file))
     compilation = compile_file(file, settings)
-    email = compilation.email
-    # A sample recipient and a key that signs nothing real: the links of this message lead nowhere.
     recipient = Recipient(0, "reader@example.org", "reader@example.org", name="Reader")
-    frozen = Frozen(0, now(), email, _identity(source, settings))
-    mail = prepare(frozen, WireForm.NONE)
+    message = sample_message(compilation.email, _identity(source, settings), recipient, now())
     folder.mkdir(parents=True, exist_ok=True)
-    message = personalise(mail, recipient, 0, TokenKeys.from_secrets("sample"))
     (folder / "message.eml").write_bytes(message)
     (folder / "issue.mjml").write_text(compilation.mjml, encoding="utf-8")
-    html, text = sample_bodies(message)
-    (folder / "issue.html").write_text(html, encoding="utf-8")
-    (folder / "issue.txt").write_text(text, encoding="utf-8")
+    shown = as_shown(message)
+    (folder / "issue.html").write_text(shown.html, encoding="utf-8")
+    (folder / "issue.txt").write_text(shown.text, encoding="utf-8")
     return compilation
-
-
-def sample_bodies(message: bytes) -> tuple[str, str]:
-    """HTML and text as the sample recipient's mail program shows them."""
-    parsed = message_from_bytes(message, policy=policy.default)
-    bodies = {part.get_content_subtype(): part.get_content() for part in parsed.iter_parts()}
-    return bodies["html"], bodies["plain"]
 
 
 def print_findings(place: str, findings: Sequence[Finding]) -> None:

@@ -1,6 +1,5 @@
 """`newsletter send`: check an issue and send it, now, later, or as a test."""
 
-import secrets
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +8,9 @@ import typer
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts import planning
-from newsletter.broadcasts.models import Broadcast, DeliveryState
+from newsletter.accounts import audit
+from newsletter.broadcasts import control, planning
+from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState
 from newsletter.broadcasts.planning import Plan, PreflightError
 from newsletter.cli import broadcasts as broadcast_commands
 from newsletter.cli import output, state
@@ -26,17 +26,15 @@ from newsletter.issues.parsing import parse, read_text
 from newsletter.jobs.bell import attach_bell
 from newsletter.jobs.embedded import sending
 from newsletter.mail.address import Address
-from newsletter.rendering.compiled import Frozen, WireForm
-from newsletter.rendering.message import personalise, prepare
 from newsletter.sending import system_mail
 from newsletter.sending.models import SystemMail
-from newsletter.sending.signing import keyring_of, ready_to_sign
+from newsletter.sending.signing import ready_to_sign
 from newsletter.sending.smtp_transport import transports_for
+from newsletter.sending.trial_copies import post, trial_copies
 from subscribers import segments
 from subscribers.audience import count_audience
 from subscribers.lists import find_list
 from subscribers.models import SubscriberList
-from subscribers.recipient import Recipient
 from subscribers.segment_language import parse as parse_segment
 
 _FARTHEST_YEARS = 10
@@ -100,7 +98,7 @@ def send(
         dry_run=dry_run,
     )
     if broadcast_id is not None:
-        _see_it_through(runtime, broadcast_id, at=at, detach=detach)
+        _see_it_through(runtime, broadcast_id, detach=detach)
 
 
 def _check_moment(at: datetime | None) -> None:
@@ -128,11 +126,15 @@ def schedule_issue(
             session,
             plan,
             lists,
-            start_at=at.astimezone() if at else now(),
+            start_at=at.astimezone() if at else None,
             stale_after=timedelta(hours=runtime.settings.delivery.stale_after_hours),
             on_in_doubt=on_in_doubt or runtime.settings.delivery.on_in_doubt,
             segment=segments.read(session, lists, segment) if segment is not None else None,
             force=force,
+            asked_by=audit.at_the_command_line(),
+        )
+        audit.record(
+            session, broadcast.asked_by, "broadcast.planned", broadcast=broadcast.id, force=force
         )
         _announce(session, plan, lists, broadcast, dry_run=dry_run)
     return None if dry_run else broadcast.id
@@ -209,18 +211,18 @@ def _announce(
     )
 
 
-def _see_it_through(
-    runtime: Runtime, broadcast_id: int, *, at: datetime | None, detach: bool
-) -> None:
-    watch = f"`newsletter broadcasts watch {broadcast_id}` follows it"
-    if at is not None or detach or not runtime.settings.embedded:
-        running = (
-            "the Celery workers and beat"
-            if not runtime.settings.embedded
-            else "`newsletter serve` or `newsletter worker`"
+def _see_it_through(runtime: Runtime, broadcast_id: int, *, detach: bool) -> None:
+    with runtime.sessions.reading() as session:
+        broadcast = control.find_broadcast(session, broadcast_id)
+    if broadcast.state is BroadcastState.AWAITING_APPROVAL:
+        output.say(
+            "It waits for a second person: they approve it at the desk, or by "
+            f"`newsletter broadcasts approve {broadcast_id}`."
         )
-        when = f" at {at.astimezone():%Y-%m-%d %H:%M %Z}" if at else ""
-        output.say(f"It starts{when} by itself while {running} run; {watch}.")
+        return
+    is_later = broadcast.start_at > now()
+    if is_later or detach or not runtime.settings.embedded:
+        _say_how_it_goes_on(runtime, broadcast, is_later=is_later)
         return
     with told_to_end() as ending:
         with sending(runtime, transports_for(runtime.settings.relays)):
@@ -228,31 +230,33 @@ def _see_it_through(
         broadcast_commands.conclude(runtime, broadcast_id)
 
 
+def _say_how_it_goes_on(runtime: Runtime, broadcast: Broadcast, *, is_later: bool) -> None:
+    running = (
+        "`newsletter serve` or `newsletter worker`"
+        if runtime.settings.embedded
+        else "the Celery workers and beat"
+    )
+    when = f" at {broadcast.start_at.astimezone():%Y-%m-%d %H:%M %Z}" if is_later else ""
+    watch = f"`newsletter broadcasts watch {broadcast.id}` follows it"
+    output.say(f"It starts{when} by itself while {running} run; {watch}.")
+    if is_later:
+        output.say(f"Until then `newsletter broadcasts cancel {broadcast.id}` takes it back.")
+
+
 def _send_test(runtime: Runtime, issue_text: str, address: str, *, dry_run: bool) -> None:
     """One mail as a subscriber would get it, without tracking, through the outbox."""
     to = Address.parse(address, place="--test")
     with runtime.sessions.writing(rehearse=dry_run) as session:
         plan = _plan(session, runtime, issue_text)
-        frozen = Frozen(0, now(), plan.email, plan.identity)
-        recipient = Recipient(0, to.typed, to.key)
-        signers = keyring_of(runtime.settings).signers(plan.identity)
-        mail = prepare(frozen, WireForm.NONE, signers)
-        key = f"test-{secrets.token_hex(8)}"
-        system_mail.enqueue(
-            session,
-            key=key,
-            kind=system_mail.TEST,
-            sender=mail.envelope_sender,
-            to=to.typed,
-            wire=personalise(mail, recipient, 0, runtime.keys),
-        )
+        (copy,) = trial_copies(runtime, plan, [to])
+        post(session, [copy])
     named = f"test of {plan.email.public_subject()!r} to {to.typed}"
     if dry_run:
         output.say(f"Would send a {named}.")
         return
     if runtime.settings.embedded:
         system_mail.deliver_outbox(runtime, *transports_for(runtime.settings.relays))
-    output.say(_became(runtime, key, named))
+    output.say(_became(runtime, copy.key, named))
 
 
 def _became(runtime: Runtime, key: str, named: str) -> str:

@@ -15,6 +15,7 @@ from newsletter.core.errors import ConfigurationError
 from newsletter.core.runtime import Runtime
 from newsletter.jobs.bell import attach_bell
 from newsletter.jobs.embedded import sending
+from newsletter.jobs.imports import importing
 from newsletter.jobs.polling import polling
 from newsletter.sending.signing import ready_to_sign
 from newsletter.sending.smtp_transport import transports_for
@@ -39,9 +40,10 @@ def serve(
     attach_bell(runtime)
     site = runtime.settings.site
     host, port = host or site.host, site.port if port is None else port
+    app = create_app(runtime)
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(runtime),
+            app,
             host=host,
             port=port,
             log_config=None,
@@ -51,11 +53,12 @@ def serve(
             timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
         )
     )
+    app.state.is_ending = lambda: server.should_exit  # a live page's answer would never end
     # Ours stay in force when the server has ended: it raises the signal once more for whoever
     # started it, and by default that kills the sender in the middle of a message.
     for number in SIGNALS:
         signal.signal(number, server.handle_exit)
-    with background(runtime), _mailbox(runtime):
+    with background(runtime), _mailbox(runtime), _imports(runtime):
         output.say(f"Serving on http://{host}:{port} · Ctrl-C ends it")
         server.run()
 
@@ -69,7 +72,7 @@ def worker() -> None:
         )
     ready_to_sign(runtime.settings)
     sender = sending(runtime, transports_for(runtime.settings.relays))
-    with told_to_end() as ending, sender, polling(runtime):
+    with told_to_end() as ending, sender, polling(runtime), importing(runtime):
         output.say("Sending what is due · Ctrl-C ends it")
         ending.wait()
 
@@ -89,6 +92,11 @@ def _mailbox(runtime: Runtime) -> AbstractContextManager[None]:
     return polling(runtime) if runtime.settings.embedded else nullcontext()
 
 
+def _imports(runtime: Runtime) -> AbstractContextManager[None]:
+    """Worked on here unless Celery does it."""
+    return importing(runtime) if runtime.settings.embedded else nullcontext()
+
+
 @contextmanager
 def serving(runtime: Runtime, listening: socket.socket) -> Iterator[None]:
     """The web application on a socket that already listens, while the block runs."""
@@ -96,8 +104,9 @@ def serving(runtime: Runtime, listening: socket.socket) -> Iterator[None]:
 
     from newsletter.web.app import create_app
 
-    config = uvicorn.Config(create_app(runtime), log_config=None, access_log=False)
-    server = uvicorn.Server(config)
+    app = create_app(runtime)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    app.state.is_ending = lambda: server.should_exit
     thread = threading.Thread(target=server.run, args=([listening],), name="web")
     thread.start()
     try:

@@ -18,7 +18,8 @@ from newsletter.core.errors import InputError
 from newsletter.core.slug import slugify
 from subscribers.exporting import Form, Selection, count_rows
 from subscribers.exporting import export as export_people
-from subscribers.importing import ImportOptions, ImportReport, import_file
+from subscribers.import_options import ImportOptions, ImportReport
+from subscribers.importing import import_file
 from subscribers.lists import find_list
 from subscribers.models import SubscriberList
 from subscribers.people_files import Reading

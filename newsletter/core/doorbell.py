@@ -9,11 +9,13 @@ from sqlalchemy.orm import Session
 from newsletter.core.db import after_commit
 
 OUTBOX = 0
-"""Rings for system mail in the outbox; every other number is a broadcast's id."""
+"""Rings for system mail in the outbox; every positive number is a broadcast's id."""
+IMPORTS = -1
+"""Rings for files of people that wait to be checked or imported."""
 
 
 def ring_after_commit(session: Session, work: int) -> None:
-    """Ring for `work` (a broadcast's id, or OUTBOX) once this transaction has committed."""
+    """Ring for `work` (a broadcast's id, OUTBOX or IMPORTS) once this transaction has committed."""
     ring = session.info.get("ring")
     if ring is not None:
         after_commit(session, lambda: ring(work))

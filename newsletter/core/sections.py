@@ -199,6 +199,8 @@ class RetentionSettings(_Section):
     """How long the audit trail goes back."""
     unconfirmed_days: Annotated[int, Field(ge=1)] = 30
     """After they asked, before who never confirmed is forgotten."""
+    imports_days: Annotated[int, Field(ge=1)] = 30
+    """How long bad rows of an import can be fetched."""
 
 
 _PerHour = Annotated[int, Field(ge=1)]

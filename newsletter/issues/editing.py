@@ -8,11 +8,11 @@ from datetime import date
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from newsletter.core.clock import now
 from newsletter.core.config import Settings
 from newsletter.core.errors import NotFoundError, RefusedError
-from newsletter.issues.models import Issue, IssueRevision, Newsletter
+from newsletter.issues.models import Issue, Newsletter
 from newsletter.issues.newsletters import add_newsletter, begun_by, only_newsletter
+from newsletter.issues.revisions import COMMAND, replace
 from newsletter.issues.source import IssueSource
 
 _ID = re.compile(r"[0-9]{1,9}")
@@ -58,6 +58,7 @@ def store(
             subject=subject,
             source=text,
             source_name=source.place,
+            saved_by_name=COMMAND.name,
         )
         session.add(issue)
         session.flush()
@@ -119,12 +120,9 @@ def _newsletter_of(
 
 
 def _revise(session: Session, issue: Issue, text: str, subject: str, place: str) -> None:
-    session.add(IssueRevision(issue_id=issue.id, number=issue.revision, source=issue.source))
-    issue.revision += 1
-    issue.source = text
+    replace(session, issue, text, COMMAND)
     issue.subject = subject
     issue.source_name = place
-    issue.updated_at = now()
     session.flush()
 
 

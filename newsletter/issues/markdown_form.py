@@ -3,7 +3,8 @@
 Every `##` heading is a section. `###` headings in it are entries: `### [Title](url)` or
 `### Title`. Right below the heading may stand a meta line, `Author · [Source](url)` or
 `[Source](url)`: the link ends it, and nothing but `Author · ` stands before the link, so that no
-summary is taken for one. A `> ` paragraph that ends an entry says who should read it.
+summary is taken for one. `Author · Source`, the very word, is one too: it has no link yet, as in
+the plain digest form. A `> ` paragraph that ends an entry says who should read it.
 """
 
 import re
@@ -19,6 +20,7 @@ from newsletter.issues.front_matter import read_front_matter
 from newsletter.issues.source import Entry, IssueSource, Prose, Section, SourceError, SourceForm
 
 _DOT = " · "
+_UNLINKED = " · Source"
 _QUOTE_MARK = re.compile(r"^ {0,3}> ?", re.MULTILINE)
 _SECTION, _ENTRY = 2, 3
 _markdown = CommonMark()
@@ -199,8 +201,10 @@ def _problem(token: Token, heading: _Heading, children: Sequence[Token]) -> str:
 
 
 def _meta(line: str) -> _Meta | None:
-    """The line as `Author · [Source](url)` or `[Source](url)`; None for any other text."""
+    """The line as `Author · [Source](url)`, `[Source](url)` or `Author · Source`; else None."""
     children = _markdown.parseInline(line.strip())[0].children or []
+    if line.strip().endswith(_UNLINKED) and all(child.type == "text" for child in children):
+        return _Meta(_text(children).removesuffix(_UNLINKED).strip(), "Source", "")
     author = ""
     if children and children[0].type == "text" and children[0].content.endswith(_DOT):
         author = children.pop(0).content.removesuffix(_DOT).strip()

@@ -60,5 +60,23 @@ def only_newsletter(session: Session) -> Newsletter | None:
     return several[0] if several else None
 
 
+def named_or_only_newsletter(session: Session, slug: str | None) -> Newsletter:
+    """The newsletter with this slug; without one, the only there is.
+
+    Raises:
+        NotFoundError: there is none.
+        InputError: there are several, and one has to be named.
+    """
+    found = find_newsletter(session, slug) if slug else only_newsletter(session)
+    if found is None:
+        raise NotFoundError("newsletter", slug or "", "`newsletter newsletters create` makes one")
+    return found
+
+
+def slugs_of_newsletters(session: Session) -> dict[int, str]:
+    """What every newsletter is called, by its id."""
+    return dict(session.execute(select(Newsletter.id, Newsletter.slug)).all())
+
+
 def _known(session: Session) -> str:
     return ", ".join(session.scalars(select(Newsletter.slug).order_by(Newsletter.slug)))

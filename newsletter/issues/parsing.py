@@ -30,6 +30,11 @@ def parse(text: str, place: str) -> IssueSource:
     )
 
 
+def with_plain_line_ends(text: str) -> str:
+    """LF alone; browsers send forms with CRLF."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def read_text(path: Path) -> str:
     """The text of an issue file.
 
@@ -54,7 +59,7 @@ def read_text(path: Path) -> str:
 
 def _canonical(text: str, place: str) -> str:
     """One kind of line break, one way to write each character, nothing invisible."""
-    clean = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    clean = with_plain_line_ends(text.removeprefix("\ufeff"))
     if found := _CONTROL.search(clean):
         line = clean.count("\n", 0, found.start()) + 1
         raise SourceError(

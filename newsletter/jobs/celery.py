@@ -12,6 +12,7 @@ BROKER_TIMEOUT_SECONDS = 5
 DELIVER_SLICE = "newsletter.jobs.tasks.deliver_slice"
 SWEEP = "newsletter.jobs.tasks.sweep"
 KEEP_HOUSE = "newsletter.jobs.tasks.keep_house"
+RUN_IMPORTS = "newsletter.jobs.tasks.run_imports"
 POLL_MAILBOX = "newsletter.jobs.tasks.poll_mailbox"
 
 

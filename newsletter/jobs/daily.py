@@ -1,14 +1,22 @@
-"""What is done once a day, in both modes: people, evidence and counts whose time is over go."""
+"""What is done beside the sending, in both modes.
+
+Once a day people, evidence and counts whose time is over go; every hour what reports show is
+counted.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from newsletter.core import logs
+from newsletter.core.clock import now
 from newsletter.core.runtime import Runtime
 from newsletter.privacy import upkeep
 from newsletter.privacy.unconfirmed import forget_unconfirmed
+from newsletter.reports import growth, snapshots
 from newsletter.sending import leases
+from subscribers.import_runs.forgetting import forget_old
 
 PERIOD_SECONDS = 3600
 """How often to ask whether today's turn was had."""
@@ -30,11 +38,29 @@ def keep_house(runtime: Runtime, stop: Callable[[], bool] = lambda: False) -> bo
         return False
     try:
         upkeep.retain(runtime.sessions, runtime.settings.retention)
+        upkeep.forget_logins(runtime.sessions)
+        _forget_imports(runtime)
         forget_unconfirmed(runtime.sessions, runtime.settings, stop=stop)
     except BaseException:
         leases.release(runtime.sessions, held)
         raise
     return True
+
+
+def _forget_imports(runtime: Runtime) -> None:
+    kept = runtime.settings.retention
+    lines_before = now() - timedelta(days=kept.imports_days)
+    runs_before = now() - timedelta(days=kept.audit_days)
+    forget_old(runtime.sessions, lines_before, runs_before)
+
+
+def count_reports(runtime: Runtime, stop: Callable[[], bool] = lambda: False) -> None:
+    """Have the figures ready that are too many rows to count while somebody waits."""
+    with runtime.sessions.reading() as session:
+        due = snapshots.due(session)
+    snapshots.refresh(runtime.sessions, due, stop)
+    if not stop():
+        growth.refresh(runtime.sessions)
 
 
 @contextmanager
@@ -56,6 +82,7 @@ def _every_hour(runtime: Runtime, stopping: threading.Event) -> None:
         seconds = PERIOD_SECONDS
         try:
             keep_house(runtime, stopping.is_set)
+            count_reports(runtime, stopping.is_set)
         except Exception:
             # The edge of the thread: what was not done is found the next time.
             log.exception("house.failed")

@@ -7,12 +7,19 @@ from celery.signals import worker_shutdown, worker_shutting_down
 
 from newsletter.broadcasts import sweep as broadcasts_sweep
 from newsletter.core.config import load_settings
-from newsletter.core.doorbell import OUTBOX
+from newsletter.core.doorbell import IMPORTS, OUTBOX
 from newsletter.core.errors import ConfigurationError
 from newsletter.core.runtime import Runtime, open_runtime
-from newsletter.jobs import daily, polling
+from newsletter.jobs import daily, imports, polling
 from newsletter.jobs.bell import ring
-from newsletter.jobs.celery import DELIVER_SLICE, KEEP_HOUSE, POLL_MAILBOX, SWEEP, create_app
+from newsletter.jobs.celery import (
+    DELIVER_SLICE,
+    KEEP_HOUSE,
+    POLL_MAILBOX,
+    RUN_IMPORTS,
+    SWEEP,
+    create_app,
+)
 from newsletter.sending import system_mail
 from newsletter.sending.dispatch import Dispatch
 from newsletter.sending.ratelimit_redis import RedisLimiter
@@ -87,14 +94,25 @@ def sweep() -> None:
     broadcasts_sweep.sweep(runtime.sessions)
     with runtime.sessions.reading() as session:
         waiting = system_mail.has_due(session)
+        uploaded = imports.has_work(session)
     if waiting:
         ring(app, OUTBOX)
+    if uploaded:
+        ring(app, IMPORTS)
+
+
+@app.task(name=RUN_IMPORTS)
+def run_imports() -> None:
+    """Check and import the files that wait; ends at once where another worker is at it."""
+    if not _stopping.is_set():
+        imports.work(running(), _stopping.is_set)
 
 
 @app.task(name=KEEP_HOUSE)
 def keep_house() -> None:
-    """What is due once a day."""
-    daily.keep_house(running())
+    """What is due once a day, and what is counted every hour."""
+    daily.keep_house(running(), _stopping.is_set)
+    daily.count_reports(running(), _stopping.is_set)
 
 
 @app.task(name=POLL_MAILBOX)

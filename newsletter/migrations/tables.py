@@ -5,9 +5,14 @@ from newsletter.bounces import models as bounces
 from newsletter.broadcasts import models as broadcasts
 from newsletter.core.tables import Base
 from newsletter.issues import models as issues
+from newsletter.reports import models as reports
 from newsletter.sending import models as sending
 from newsletter.tracking import models as tracking
 from subscribers import models as subscribers
+from subscribers.import_runs import models as import_runs
 
-MODULES = (subscribers, accounts, issues, broadcasts, sending, tracking, bounces)
+MODULES = (
+    *(subscribers, import_runs, accounts, issues, broadcasts, sending, tracking, bounces),
+    reports,
+)
 METADATA = Base.metadata

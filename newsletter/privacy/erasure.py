@@ -23,6 +23,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 from newsletter.accounts import audit
 from newsletter.broadcasts import ledger
 from newsletter.broadcasts.models import (
+    NOT_BEGUN,
     Broadcast,
     BroadcastState,
     Delivery,
@@ -37,6 +38,7 @@ from newsletter.sending.models import RelayState, SystemMail
 from newsletter.tracking import evidence, recording
 from newsletter.tracking.models import Event
 from subscribers import bulk, suppressions
+from subscribers.import_runs import lines
 from subscribers.models import (
     EVERYWHERE,
     Segment,
@@ -82,13 +84,13 @@ def erase(session: Session, subscriber_id: int, key: ErasureKey, actor: str) -> 
     address = Address.stored(person.email, person.address_key)
     session.expunge(person)
     # As whoever leaves takes them: they have left before us, or find nothing to leave.
-    session.execute(
-        select(Subscription.id)
+    lists = session.scalars(
+        select(Subscription.list_id)
         .where(Subscription.subscriber_id == subscriber_id)
         .order_by(Subscription.list_id)
         .with_for_update()
-    )
-    _erase(session, address, subscriber_id, key, actor)
+    ).all()
+    _erase(session, address, subscriber_id, key, actor, lists=list(lists))
 
 
 def erase_address(session: Session, address: Address, key: ErasureKey, actor: str) -> None:
@@ -98,7 +100,12 @@ def erase_address(session: Session, address: Address, key: ErasureKey, actor: st
 
 
 def _erase(
-    session: Session, address: Address, subscriber_id: int | None, key: ErasureKey, actor: str
+    session: Session,
+    address: Address,
+    subscriber_id: int | None,
+    key: ErasureKey,
+    actor: str,
+    **facts: object,
 ) -> None:
     """Broadcasts before their deliveries, as everybody takes them: nobody waits in a circle."""
     hashed = key.hashed(address.key)
@@ -110,6 +117,7 @@ def _erase(
         _empty_deliveries(session, chunk, hashed)
     session.execute(delete(SystemMail).where(to_them(address)))
     _forget_words(session, address)
+    lines.forget(session, address)
     _hash_suppressions(session, address, key)
     if subscriber_id is not None:
         # Subscriptions, consent evidence and engagement go with it.
@@ -118,7 +126,8 @@ def _erase(
             .where(Subscriber.id == subscriber_id)
             .execution_options(synchronize_session=False)
         )
-    audit.record(session, actor, "subscriber.erased", subscriber_id, deliveries=len(deliveries))
+    counted = len(deliveries)
+    audit.record(session, actor, "subscriber.erased", subscriber_id, deliveries=counted, **facts)
     session.flush()
 
 
@@ -126,7 +135,7 @@ def _tell_freezers(session: Session, address: Address) -> None:
     """Who freezes has read the people already: it reads them again, without this one."""
     freezing = session.scalars(
         select(Broadcast)
-        .where(Broadcast.frozen_at.is_(None), Broadcast.state != BroadcastState.SCHEDULED)
+        .where(Broadcast.frozen_at.is_(None), Broadcast.state.not_in(NOT_BEGUN))
         .order_by(Broadcast.id)
         .with_for_update()
         .execution_options(populate_existing=True)

@@ -22,6 +22,7 @@ from newsletter.privacy.traces import delivery_ids, to_them
 from newsletter.sending.models import SystemMail
 from newsletter.tracking.models import Event
 from subscribers import suppressions
+from subscribers.import_runs.models import ImportLine, ImportRun
 from subscribers.lists import slugs_of_lists
 from subscribers.models import (
     EVERYWHERE,
@@ -64,6 +65,7 @@ def export(
         "events": _events(session, deliveries),
         "engagement": engagement_of(session, person.id, newsletter_id),
         "system_mails": [] if of else _system_mails(session, address),
+        "import_lines": [] if of else _import_lines(session, address),
         "audit": _audit(session, person.id, of, slugs),
     }
 
@@ -237,6 +239,26 @@ def _system_mails(session: Session, address: Address) -> list[dict[str, Any]]:
             "created_at": _time(row.created_at),
         }
         for row in rows
+    ]
+
+
+def _import_lines(session: Session, address: Address) -> list[dict[str, Any]]:
+    """Their rows in files that somebody uploaded, as far as these are still kept."""
+    rows = session.execute(
+        select(ImportLine, ImportRun.created_at)
+        .join(ImportRun, ImportRun.id == ImportLine.run_id)
+        .where(ImportLine.address_key == address.key)
+        .order_by(ImportLine.id)
+    )
+    return [
+        {
+            "at": _time(at),
+            "place": row.place,
+            "problem": row.problem,
+            "cells": row.cells,
+            "text": row.text,
+        }
+        for row, at in rows
     ]
 
 

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 
 from newsletter.broadcasts import accounting
 from newsletter.broadcasts.models import (
+    OVER,
     Broadcast,
-    BroadcastState,
     BroadcastTotals,
     Delivery,
     DeliveryLog,
@@ -25,8 +25,6 @@ from newsletter.tracking.models import Event
 from newsletter.tracking.readership import readership
 
 CHUNK_ROWS = 2_000
-
-_FINISHED = (BroadcastState.DONE, BroadcastState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +42,7 @@ def prunable(session: Session, finished_before: datetime) -> list[Prunable]:
         select(Broadcast.id)
         .outerjoin(BroadcastTotals, BroadcastTotals.broadcast_id == Broadcast.id)
         .where(
-            Broadcast.state.in_(_FINISHED),
+            Broadcast.state.in_(OVER),
             Broadcast.finished_at < finished_before,
             BroadcastTotals.pruned_at.is_(None),
         )
@@ -85,7 +83,7 @@ def _write_totals(session: Session, broadcast_id: int) -> bool:
     if session.get(BroadcastTotals, broadcast_id) is not None:
         return True
     accounts = accounting.account(session, broadcast_id)
-    if broadcast.state not in _FINISHED or accounts.open:
+    if broadcast.state not in OVER or accounts.open:
         return False
     session.add(
         BroadcastTotals(

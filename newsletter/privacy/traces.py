@@ -10,6 +10,7 @@ from newsletter.issues.models import Issue
 from newsletter.mail.address import Address
 from newsletter.sending.models import SystemMail
 from newsletter.tracking.models import Event
+from subscribers.import_runs.lines import of_person
 from subscribers.models import ConsentEvent, Subscriber, Subscription, Suppression
 
 
@@ -23,6 +24,7 @@ class Traces:
     events: int
     system_mails: int
     suppressions: int
+    import_lines: int
 
     @property
     def any(self) -> bool:
@@ -41,6 +43,7 @@ def find_traces(session: Session, address: Address) -> Traces:
         events=_count(session, Event.delivery_id.in_(deliveries)),
         system_mails=_count(session, to_them(address)),
         suppressions=_count(session, Suppression.key == address.key),
+        import_lines=_count(session, of_person(address)),
     )
 
 

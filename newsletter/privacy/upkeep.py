@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from newsletter.accounts.models import AuditEvent
+from newsletter.accounts import logins, seats
+from newsletter.accounts.models import AuditEvent, Invitation
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.sections import RetentionSettings
@@ -123,3 +124,11 @@ def _cut_trail(session: Session, ids: Sequence[int]) -> None:
 
 def _count(session: Session, *which: ColumnElement[bool]) -> int:
     return session.scalar(select(func.count()).where(*which)) or 0
+
+
+def forget_logins(sessions: Sessions) -> None:
+    """Seats, links and counts of failures whose time is over."""
+    with sessions.writing() as session:
+        seats.forget_ended(session)
+        logins.forget_past_windows(session)
+        session.execute(delete(Invitation).where(Invitation.expires_at <= now()))

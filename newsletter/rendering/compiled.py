@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 from newsletter.core.sections import TrackingMode
+from newsletter.rendering.palette import DEFAULT_LOOK, Look
 
 
 class WireForm(IntEnum):
@@ -34,6 +35,7 @@ class SenderIdentity:
         archive_url: the web version of the issue.
         leave_mailbox: what stands before and behind a token in the address to leave by, such as
             `news+` and `@example.org`; None where no mailbox is kept.
+        look: what compiling goes by; it is frozen in the compiled mail, not here.
     """
 
     newsletter_id: int
@@ -48,9 +50,10 @@ class SenderIdentity:
     reply_to: str = ""
     tracking_mode: TrackingMode = TrackingMode.INDIVIDUAL
     leave_mailbox: tuple[str, str] | None = None
+    look: Look = DEFAULT_LOOK
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {name: value for name, value in asdict(self).items() if name != "look"}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "SenderIdentity":

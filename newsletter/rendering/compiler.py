@@ -8,11 +8,11 @@ from newsletter.rendering import preflight
 from newsletter.rendering.compiled import CompiledEmail, SenderIdentity
 from newsletter.rendering.findings import Finding
 from newsletter.rendering.mjml import compile_mjml
+from newsletter.rendering.palette import Palette
 from newsletter.rendering.placeholders import Placeholders
 from newsletter.rendering.templates import TemplateFolders
-from newsletter.rendering.view import view
+from newsletter.rendering.view import colours, view
 
-TEMPLATE = "digest"
 STYLE_SHEET = "inline.css"
 
 
@@ -45,9 +45,10 @@ def compile_issue(
     placeholders = Placeholders()
     subject = placeholders.fields_in(_subject(source, identity), source.lines.get("subject", 1))
     variables = view(source, identity, subject, placeholders)
-    mjml = templates.render(f"{TEMPLATE}.mjml", variables)
-    page = finish_html(mjml, f"{TEMPLATE}.mjml", placeholders, templates)
-    text = tidy(templates.render(f"{TEMPLATE}.txt", variables))
+    look = identity.look
+    mjml = templates.render(f"{look.template}.mjml", variables)
+    page = finish_html(mjml, f"{look.template}.mjml", placeholders, templates, look.palette)
+    text = tidy(templates.render(f"{look.template}.txt", variables))
     webpage = templates.render("webpage.html", variables)
     email = CompiledEmail(
         subject=subject,
@@ -65,14 +66,18 @@ def compile_issue(
 
 
 def finish_html(
-    mjml: str, name: str, placeholders: Placeholders, templates: TemplateFolders
+    mjml: str,
+    name: str,
+    placeholders: Placeholders,
+    templates: TemplateFolders,
+    palette: Palette,
 ) -> str:
     """Filled-in MJML to the HTML of a mail: compiled, bodies put in, styles laid on."""
     # An eighth of what a start costs, and no process that sends needs it.
     from newsletter.rendering.css import inline_css
 
     page = placeholders.fill_slots(compile_mjml(mjml, name))
-    return inline_css(page, templates.source(STYLE_SHEET))
+    return inline_css(page, templates.render(STYLE_SHEET, colours(palette)))
 
 
 def tidy(text: str) -> str:

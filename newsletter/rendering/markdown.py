@@ -18,6 +18,7 @@ COLUMN_WIDTH = 536
 _LOWEST_HEADING = 6
 _parser = CommonMark()
 _IMAGE_WIDTH = re.compile(r"width=(\d{1,4})")
+_DECORATIVE = "decorative"
 _TAGS = {
     *("p", "br", "em", "strong", "s", "del", "code", "pre", "a", "img", "span"),
     *("ul", "ol", "li", "blockquote", "hr", "h3", "h4", "h5", "h6"),
@@ -95,7 +96,10 @@ def _freeze_link(
 
 
 def _freeze_image(token: Token, line: int, placeholders: Placeholders) -> None:
-    """An image by https, with a text; `![text](url "width=300")` says how wide."""
+    """An image by https, with a text; `![text](url "width=300")` says how wide.
+
+    `![](url "decorative")` shows nothing that a reader would miss, and needs no text.
+    """
     src = placeholders.unhide_fields(str(token.attrGet("src") or ""))
     if not src.startswith(("https://", "http://")) or "{{" in src:
         placeholders.findings.append(
@@ -104,12 +108,18 @@ def _freeze_image(token: Token, line: int, placeholders: Placeholders) -> None:
             )
         )
         src = ""
-    if not token.content.strip():
+    words = str(token.attrGet("title") or "").split()
+    if not token.content.strip() and _DECORATIVE not in words:
         placeholders.findings.append(
-            Finding("image-without-alt", Severity.ERROR, "an image needs a text: ![text](…)", line)
+            Finding(
+                "image-without-alt",
+                Severity.ERROR,
+                'an image needs a text: ![text](…), or is "decorative"',
+                line,
+            )
         )
     _freeze_alt(token, line, placeholders)
-    asked = _IMAGE_WIDTH.fullmatch(str(token.attrGet("title") or ""))
+    asked = next(filter(None, map(_IMAGE_WIDTH.fullmatch, words)), None)
     width = min(int(asked[1]), COLUMN_WIDTH) if asked else COLUMN_WIDTH
     token.attrs = {"src": src, "alt": "", "width": str(width)}
 

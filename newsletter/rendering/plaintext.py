@@ -66,7 +66,7 @@ def _inline(node: SyntaxTreeNode) -> str:
         case "link":
             return _link(node)
         case "image":
-            return f"[{node.content}]"
+            return f"[{node.content}]" if node.content.strip() else ""
         case "softbreak":
             return " "
         case "hardbreak":

@@ -8,6 +8,7 @@ from newsletter.rendering.compiled import SenderIdentity
 from newsletter.rendering.compiler import finish_html, tidy
 from newsletter.rendering.placeholders import Placeholders
 from newsletter.rendering.templates import TemplateFolders
+from newsletter.rendering.view import colours
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,10 @@ def compile_system_mail(
         "preheader": "",
         "newsletter_name": identity.newsletter_name,
         "postal_address": identity.postal_address,
+        **colours(identity.look.palette),
         **variables,
     }
     name = f"system/{kind}.mjml"
-    html = finish_html(templates.render(name, filled), name, Placeholders(), templates)
+    mjml = templates.render(name, filled)
+    html = finish_html(mjml, name, Placeholders(), templates, identity.look.palette)
     return SystemText(tidy(templates.render(f"system/{kind}.txt", filled)), html)

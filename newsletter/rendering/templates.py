@@ -16,13 +16,16 @@ from jinja2 import (
     TemplateNotFound,
     TemplateSyntaxError,
     UndefinedError,
+    pass_context,
 )
+from jinja2.runtime import Context
 from markupsafe import Markup
 
 from newsletter.core.errors import ConfigurationError, InputError
 from newsletter.rendering.compiled import ANY_PLACEHOLDER
 
 TEXT_WIDTH = 72
+DARK_SHEET = "dark.css"
 _IN_WHEEL = Path(__file__).parents[1] / "templates" / "email"
 _IN_CHECKOUT = Path(__file__).parents[2] / "templates" / "email"
 _DESIGNERS_MISTAKES = (
@@ -79,22 +82,24 @@ class TemplateFolders:
             problem = f"{type(error).__name__}: {error}"
             raise TemplateError(f"{name}:{_line_of(error, self.folders)}", problem) from None
 
-    def source(self, name: str) -> str:
-        """The text of a file that is no template, such as a style sheet."""
-        for folder in self.folders:
-            if (folder / name).is_file():
-                return (folder / name).read_text(encoding="utf-8")
-        raise TemplateError(name, "no such file")
+    def of_issues(self) -> tuple[str, ...]:
+        """The names of the templates that an issue can be set in: each has both parts of a mail."""
+        both = [
+            {file.stem for folder in self.folders for file in folder.glob(f"*.{kind}")}
+            for kind in ("mjml", "txt")
+        ]
+        return tuple(sorted(set.intersection(*both)))
 
 
 @lru_cache(maxsize=4)
 def _environment(folders: tuple[Path, ...]) -> Environment:
     """Kept per process; a designer's change is noticed by the file's time."""
 
-    def dark_rules(prefix: str) -> Markup:
+    @pass_context
+    def dark_rules(context: Context, prefix: str) -> Markup:
         """The dark style sheet; `prefix` narrows it to one mail program's marker."""
-        rules = _prefixed(TemplateFolders(folders).source("dark.css"), prefix)
-        return Markup(rules)  # noqa: S704 - a designer's file
+        sheet = environment.get_template(DARK_SHEET).render(context.get_all())
+        return Markup(_prefixed(sheet, prefix))  # noqa: S704 - a designer's file
 
     environment = Environment(
         loader=FileSystemLoader(folders),

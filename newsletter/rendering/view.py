@@ -8,6 +8,7 @@ from markupsafe import Markup, escape
 from newsletter.issues.source import Entry, IssueSource, Prose, Section
 from newsletter.rendering import markdown, plaintext
 from newsletter.rendering.compiled import SenderIdentity
+from newsletter.rendering.palette import Palette
 from newsletter.rendering.placeholders import Placeholders
 
 WORDS_PER_MINUTE = 230
@@ -86,7 +87,13 @@ def view(
         "recipient_email": placeholders.name("email"),
         "unsubscribe_url": placeholders.name("unsubscribe"),
         "preferences_url": placeholders.name("preferences"),
+        **colours(identity.look.palette),
     }
+
+
+def colours(palette: Palette) -> dict[str, Any]:
+    """The colours as every template and style sheet knows them."""
+    return {"light": palette.light, "dark": palette.dark}
 
 
 def _section(section: Section, placeholders: Placeholders, *, is_first: bool) -> SectionView:

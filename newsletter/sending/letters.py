@@ -1,4 +1,4 @@
-"""System mails to one subscriber: compiled, signed and put into the outbox, in one transaction."""
+"""System mails to one person: compiled, signed and put into the outbox, in one transaction."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,10 +43,17 @@ def post(
     Raises:
         ConfigurationError: the newsletter has no sender address.
     """
+    address = Address.stored(to.email, to.address_key)
+    return post_to(session, runtime, newsletter, address, letter)
+
+
+def post_to(
+    session: Session, runtime: Runtime, newsletter: Newsletter, address: Address, letter: Letter
+) -> bool:
+    """The same to somebody who need not be a subscriber."""
     identity = sender_identity(newsletter, now().date(), runtime.settings)
     templates = TemplateFolders.of(runtime.settings.templates.dir)
     body = compile_system_mail(letter.kind, identity, letter.variables, templates)
-    address = Address.stored(to.email, to.address_key)
     return system_mail.enqueue(
         session,
         key=letter.key,

@@ -5,8 +5,9 @@ What classification would say of a hit is written beside it before its evidence 
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, Row, or_, select
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.models import Delivery
@@ -17,8 +18,8 @@ HAS_EVIDENCE: ColumnElement[bool] = or_(Event.ip != "", Event.user_agent != "")
 _CLASSIFIED = (EventKind.OPEN, EventKind.CLICK)
 
 
-def hit_of(event: Event, accepted_at: datetime | None) -> Hit:
-    """An open or click as classification wants it."""
+def hit_of(event: Event | Row[*tuple[Any, ...]], accepted_at: datetime | None) -> Hit:
+    """An open or click as classification wants it; a row has the columns by their names."""
     return Hit(
         reader_id=event.delivery_id,
         at=event.at,

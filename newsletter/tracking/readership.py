@@ -4,17 +4,19 @@ Derived from events while they are kept; read from the totals once they are prun
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts.models import BroadcastTotals, Delivery
-from newsletter.tracking.classification import Hit, Reader, Verdict, classify_all
-from newsletter.tracking.evidence import hit_of
+from newsletter.broadcasts.models import BroadcastTotals
+from newsletter.tracking.classification import Reader
+from newsletter.tracking.judging import Judged, by_delivery, of_kind
 from newsletter.tracking.models import Event, EventKind
+
+_READING = (EventKind.OPEN, EventKind.CLICK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,56 +70,45 @@ class Readership:
         )
 
 
+class Tally:
+    """Counts readers as they come by, a delivery at a time."""
+
+    def __init__(self) -> None:
+        self._hits = {kind: Counter[Reader]() for kind in _READING}
+        self._readers = {kind: Counter[Reader]() for kind in _READING}
+        self._links: dict[int, Counter[Reader]] = {}
+
+    def add(self, of_delivery: Sequence[Judged]) -> None:
+        """The hits of one delivery, or one hit of nobody known."""
+        for kind in _READING:
+            classes = set()
+            for each in of_kind(of_delivery, kind):
+                self._hits[kind][each.reader] += each.hits
+                if each.delivery_id is not None:
+                    classes.add(each.reader)
+                if each.link is not None:
+                    self._links.setdefault(each.link, Counter())[each.reader] += each.hits
+            self._readers[kind].update(classes)
+
+    def readership(self, unsubscribed: int) -> Readership:
+        """What came by so far."""
+        opens, clicks = (Readers(self._hits[kind], self._readers[kind]) for kind in _READING)
+        return Readership(opens, clicks, self._links, unsubscribed)
+
+
 def readership(session: Session, broadcast_id: int) -> Readership:
     """Count one broadcast's readers."""
     totals = session.get(BroadcastTotals, broadcast_id)
     if totals is not None:
         return Readership.from_json(totals.readership)
-    hits = _hits(session, broadcast_id)
-    clicked = classify_all(hits[EventKind.CLICK])
-    return Readership(
-        opens=_readers(classify_all(hits[EventKind.OPEN])),
-        clicks=_readers(clicked),
-        links=_by_link(clicked),
-        unsubscribed=len(_left(session, broadcast_id)),
-    )
+    tally = Tally()
+    for of_delivery in by_delivery(session, broadcast_id):
+        tally.add(of_delivery)
+    return tally.readership(len(left(session, broadcast_id)))
 
 
-def _hits(session: Session, broadcast_id: int) -> dict[EventKind, list[Hit]]:
-    """Opens and clicks as classification wants them; a row that counts several is several hits."""
-    rows = session.execute(
-        select(Event, Delivery.last_at)
-        .outerjoin(Delivery, Delivery.id == Event.delivery_id)
-        .where(
-            Event.broadcast_id == broadcast_id,
-            Event.kind.in_([EventKind.OPEN, EventKind.CLICK]),
-        )
-        .order_by(Event.id)
-    )
-    hits: dict[EventKind, list[Hit]] = {EventKind.OPEN: [], EventKind.CLICK: []}
-    for event, accepted_at in rows:
-        hits[event.kind] += [hit_of(event, accepted_at)] * event.hits
-    return hits
-
-
-def _readers(classified: list[tuple[Hit, Verdict]]) -> Readers:
-    hits = Counter(verdict.reader for _, verdict in classified)
-    told_apart = {
-        (hit.reader_id, verdict.reader) for hit, verdict in classified if hit.reader_id is not None
-    }
-    return Readers(hits, Counter(reader for _, reader in told_apart))
-
-
-def _by_link(classified: list[tuple[Hit, Verdict]]) -> Mapping[int, Mapping[Reader, int]]:
-    clicks: dict[int, Counter[Reader]] = {}
-    for hit, verdict in classified:
-        if hit.link is not None:
-            clicks.setdefault(hit.link, Counter())[verdict.reader] += 1
-    return clicks
-
-
-def _left(session: Session, broadcast_id: int) -> set[int | None]:
-    """Deliveries whose last word was leaving."""
+def left(session: Session, broadcast_id: int) -> set[int]:
+    """Deliveries whose reader's last word was leaving."""
     rows = session.execute(
         select(Event.delivery_id, Event.kind)
         .where(
@@ -127,7 +118,7 @@ def _left(session: Session, broadcast_id: int) -> set[int | None]:
         .order_by(Event.id)
     )
     last = dict(rows.all())
-    return {delivery for delivery, kind in last.items() if kind is EventKind.UNSUBSCRIBE}
+    return {found for found, kind in last.items() if found and kind is EventKind.UNSUBSCRIBE}
 
 
 def _by_reader(counts: Mapping[str, int]) -> Mapping[Reader, int]:

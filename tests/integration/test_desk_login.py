@@ -9,16 +9,19 @@ import time_machine
 from argon2 import PasswordHasher
 from httpx2 import Response
 from pydantic import HttpUrl
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 from starlette.testclient import TestClient
 
 from newsletter.accounts import logins, passwords, second_factor, users
-from newsletter.accounts.models import User
+from newsletter.accounts.models import LoginFailure, User, UserSession
 from newsletter.accounts.permissions import Role
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.sections import SiteSettings
 from newsletter.core.tokens import TokenKeys
+from newsletter.privacy import upkeep
 from tests.desk import ORIGIN, PASSWORD, Seat, form_token, open_desk, stranger, text_of
 
 
@@ -110,6 +113,22 @@ def test_a_seat_ends_when_nobody_comes(seat: Seat) -> None:
         assert seat.get("/").headers["location"] == "/login"
 
 
+def test_what_is_over_is_forgotten_by_the_house(seat: Seat) -> None:
+    with stranger(seat.runtime) as client:
+        log_in(client, seat.email, "wrong wrong wrong")
+    with seat.sessions.reading() as session:
+        assert (len(session.scalars(select(LoginFailure)).all()), count_seats(session)) == (2, 1)
+    with time_machine.travel(now() + timedelta(days=4), tick=False):
+        upkeep.forget_logins(seat.sessions)
+    with seat.sessions.reading() as session:
+        assert session.scalars(select(LoginFailure)).all() == []
+        assert count_seats(session) == 0
+
+
+def count_seats(session: Session) -> int:
+    return len(session.scalars(select(UserSession)).all())
+
+
 def test_the_last_admin_stays(seat: Seat) -> None:
     with (
         seat.sessions.writing() as session,
@@ -199,6 +218,18 @@ def test_a_second_factor_is_asked_for_and_works_once(seat: Seat) -> None:
             sent["form_token"] = form_token(log_in(client, seat.email).text)
             again = client.post("/login/second", data={**sent, "code": code}, headers=headers)
         assert again.status_code == 422, "a code that was used is used up"
+
+
+def test_a_hash_of_old_is_made_anew_and_the_second_step_still_follows(seat: Seat) -> None:
+    old = PasswordHasher(time_cost=2, memory_cost=64).hash(PASSWORD)
+    with seat.sessions.writing() as session:
+        user = session.get_one(User, seat.editor_id)
+        user.password_hash = old
+    found = logins.check_password(seat.sessions, seat.runtime.keys, seat.email, PASSWORD, "")
+    assert found.password_hash != old
+    step = logins.second_step(seat.runtime.keys, found)
+    with seat.sessions.reading() as session:
+        assert logins.of_second_step(session, seat.runtime.keys, step) is not None
 
 
 @pytest.mark.parametrize(

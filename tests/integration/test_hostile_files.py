@@ -18,7 +18,8 @@ from newsletter.core.db import Sessions
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError
 from subscribers.fates import Fate
-from subscribers.importing import ImportOptions, import_file
+from subscribers.import_options import ImportOptions
+from subscribers.importing import import_file
 from subscribers.models import Subscriber, Subscription, SuppressionReason
 from subscribers.people_files import Good, Reading, opened
 from subscribers.suppressions import domain_suppression, erased_suppression, suppress

@@ -14,7 +14,8 @@ from newsletter.core.errors import InputError
 from subscribers import importing, intake
 from subscribers.bulk import Others
 from subscribers.fates import Fate
-from subscribers.importing import CHUNK_ROWS, ImportOptions, import_file
+from subscribers.import_options import ImportOptions
+from subscribers.importing import CHUNK_ROWS, import_file
 from subscribers.models import (
     ConsentEvent,
     SubscriberList,

@@ -14,7 +14,8 @@ from newsletter.core.errors import InputError
 from subscribers import lists, subscriptions
 from subscribers.exporting import Form, Selection, count_rows, export
 from subscribers.fates import Fate
-from subscribers.importing import ImportOptions, ImportReport, import_file
+from subscribers.import_options import ImportOptions, ImportReport
+from subscribers.importing import import_file
 from subscribers.models import (
     ConsentEvent,
     LeaveReason,

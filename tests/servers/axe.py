@@ -4,11 +4,15 @@ import json
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page
 
 from tests.servers.browser import opened
 
@@ -27,6 +31,8 @@ function report(path, violations) {{
   new Image().src = "/found";
 }}
 </script></body></html>"""
+_ASK = """(options) => axe.run(document, options).then(({violations}) => violations.map(
+  ({id, impact, nodes}) => [impact, id, nodes.map(({html}) => html).join(" · ")]))"""
 _RUN = """<script src="/axe.js"></script><script>
 addEventListener("load", () => axe.run().then(({violations}) => parent.report(
   location.pathname,
@@ -42,18 +48,42 @@ def findings(pages: Mapping[str, str], files: Mapping[str, bytes], *, dark: bool
     served = {path: page.replace("</head>", _RUN).encode() for path, page in pages.items()}
     frames = "\n".join(_FRAME.format(path=path) for path in pages)
     served["/all"] = _FRAMES.format(frames=frames, number=len(pages)).encode()
-    served["/axe.js"] = (_installed() / "axe.min.js").read_bytes()
+    served["/axe.js"] = script().encode()
     with _serving({**served, **files}) as port:
         shown = opened(f"http://127.0.0.1:{port}/all", dark=dark)
     _, _, text = shown.partition('<pre id="found">')
     found = json.loads(unescape(text.partition("</pre>")[0]))
     assert set(found) == set(pages)
     return [
-        f"{path}: {impact} {rule}: {html}"
-        for path, violations in found.items()
+        f"{path}: {sentence}" for path, violations in found.items() for sentence in _bad(violations)
+    ]
+
+
+def findings_in(page: Page, *, colours_only: bool = False) -> list[str]:
+    """One line for each serious or critical finding of the page as it is open now.
+
+    `colours_only` for a page that was looked at and then changed its scheme. What is in frames is
+    not looked into: mails are, by themselves.
+    """
+    if not page.evaluate("() => Boolean(window.axe)"):
+        page.evaluate(script())
+    rules = {"runOnly": ["color-contrast"]} if colours_only else {}
+    options = {"iframes": False, "resultTypes": ["violations"], **rules}
+    return _bad(page.evaluate(_ASK, options))
+
+
+def _bad(violations: Sequence[Any]) -> list[str]:
+    return [
+        f"{impact} {rule}: {html}"
         for impact, rule, html in violations
         if impact in {"serious", "critical"}
     ]
+
+
+@cache
+def script() -> str:
+    """axe-core, fetched once into `.cache` in the locked version."""
+    return (_installed() / "axe.min.js").read_text()
 
 
 def _installed() -> Path:

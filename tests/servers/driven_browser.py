@@ -1,4 +1,4 @@
-"""Chromium driven by Playwright: what a person does with our pages, and what the pages complain of."""
+"""Chromium driven by Playwright: what a person does with pages, and what these complain of."""
 
 import re
 from collections.abc import Iterator
@@ -29,6 +29,7 @@ _ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
     "--disable-dev-shm-usage",
+    f"--lang={LOCALE}",
     # Nothing is looked up: a page that asks another host fails, here as on an island.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 ]
@@ -124,7 +125,8 @@ def visiting(
     _listen(visitor, visitor.page)
     try:
         yield visitor
-        assert visitor.unexpected() == []
+        complaints = visitor.unexpected()
+        assert not complaints, "\n".join(complaints)
     finally:
         context.close()
 

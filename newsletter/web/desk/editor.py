@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from newsletter.accounts import seats, users
+from newsletter.accounts import audit, seats, users
 from newsletter.accounts.models import User
 from newsletter.accounts.permissions import Permission, permissions
 from newsletter.issues.models import Newsletter
@@ -32,6 +32,7 @@ class Editor:
             in the head of the page; None only before the first newsletter.
         allowed: what they may in that newsletter.
         newsletters: all that they work for.
+        actor: who they are in the audit trail.
         seat_key: of this browser's seat.
         seat_is_stale: it should be written down that they were here.
     """
@@ -44,6 +45,7 @@ class Editor:
     newsletter_slug: str
     newsletter_name: str
     allowed: frozenset[Permission]
+    actor: str
     newsletters: Sequence[NewsletterChoice]
     seat_key: str
     seat_is_stale: bool
@@ -51,11 +53,6 @@ class Editor:
     def may(self, permission: Permission) -> bool:
         """Whether they may do this in the newsletter concerned."""
         return permission in self.allowed
-
-    @property
-    def actor(self) -> str:
-        """Who they are in the audit trail."""
-        return f"user {self.user_id}: {self.email}"
 
     @property
     def newsletter(self) -> int:
@@ -91,6 +88,7 @@ def editor_of(
         newsletter_slug=here.slug if here else "",
         newsletter_name=here.name if here else "",
         allowed=_allowed(seat.user, here),
+        actor=audit.actor_of(seat.user),
         newsletters=mine,
         seat_key=seat.key,
         seat_is_stale=seat.is_stale,

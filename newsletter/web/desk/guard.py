@@ -3,13 +3,14 @@
 Denied is whatever is not allowed in so many words: a route without `@needs` cannot be registered,
 nor one with a part in its path of which nobody said whose it is (`things`).
 
-In order: a seat, else to the login page; for what changes something the Origin and the token of
-our forms; the permission, in the newsletter concerned. A thing of newsletters that the user does
+In order: a seat, else to the login page; the permission, in the newsletter concerned; for what
+changes something the Origin and the token of our forms. A thing of newsletters that the user does
 not work for is not there.
 """
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
@@ -100,6 +101,8 @@ class DeskRoute(APIRoute):
                 return problems.of_status(request, error.status_code)
             except NewsletterError as error:
                 return problems.of_error(request, error)
+            finally:
+                await _close_files(request)
             _settle_cookies(request, response)
             return response
 
@@ -122,10 +125,9 @@ async def _turned_away(request: Request, rule: Rule) -> Response | None:
         if editor is None:
             return _to_login(request)
         request.state.editor = editor
+        _check_permission(request, rule.permission)
     if request.method not in _READS:
         await _check_form(request, rule)
-    if rule.permission is not None:
-        _check_permission(request, rule.permission)
     return None
 
 
@@ -146,6 +148,19 @@ def _seated(request: Request) -> Editor | None:
         with runtime.sessions.writing() as session:
             seats.touch(session, editor.seat_key)
     return editor
+
+
+async def still_allowed(request: Request, permission: Permission) -> bool:
+    """Asked again by an answer that goes on for long: whether they may still read it."""
+    editor = await run_in_threadpool(_seated, request)
+    if editor is None:
+        return False
+    request.state.editor = editor
+    try:
+        _check_permission(request, permission)
+    except HTTPException:
+        return False
+    return True
 
 
 def _id(value: str) -> int:
@@ -196,6 +211,13 @@ def _settle_cookies(request: Request, response: Response) -> None:
         cookies.give(request, response, cookies.STRANGER, stranger)
     if getattr(request.state, "was_said", False):
         cookies.take_away(request, response, cookies.SAID)
+
+
+async def _close_files(request: Request) -> None:
+    """Whoever wants to keep what was sent has kept it."""
+    form: forms.Form | None = getattr(request.state, "form", None)
+    for file in chain.from_iterable(form.files.values()) if form else ():
+        await file.close()
 
 
 async def _editor(request: Request) -> Editor:

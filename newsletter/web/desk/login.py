@@ -2,7 +2,7 @@
 
 from fastapi import Request, Response
 
-from newsletter.accounts import logins, seats, second_factor, users
+from newsletter.accounts import audit, logins, seats, second_factor, users
 from newsletter.accounts.models import User
 from newsletter.accounts.permissions import Permission
 from newsletter.core.runtime import Runtime
@@ -86,6 +86,7 @@ def let_in(request: Request, runtime: Runtime, user: User, where: str = "/") -> 
             seats.end(session, earlier.key)
         logins.forget_failures(session, runtime.keys, user)
         secret = seats.take(session, user)
+        audit.record(session, audit.actor_of(user), "user.logged_in")
     response = go(request, _ours(where))
     cookies.give(request, response, cookies.SEAT, secret, int(seats.LONGEST.total_seconds()))
     cookies.take_away(request, response, cookies.STRANGER)

@@ -1,18 +1,24 @@
 """Every room of the desk."""
 
-from newsletter.web.desk import home, login
+from newsletter.web.desk import home, invitation, login, set_up
+from newsletter.web.desk.account import profile, second_factor
+from newsletter.web.desk.broadcasts.routers import ROUTERS as BROADCASTS
 from newsletter.web.desk.guard import DeskRoute
-from newsletter.web.desk.people import adding, erasing, finding, lists, person, segments
+from newsletter.web.desk.people.routers import ROUTERS as PEOPLE
+from newsletter.web.desk.reports.routers import ROUTERS as REPORTS
+from newsletter.web.desk.settings.routers import ROUTERS as SETTINGS
 
 ROUTERS = (
     home.router,
     login.router,
-    finding.router,
-    adding.router,  # before `person`: `new` is nobody's number
-    person.router,
-    erasing.router,
-    lists.router,
-    segments.router,
+    set_up.router,
+    invitation.router,
+    profile.router,
+    second_factor.router,
+    *BROADCASTS,
+    *PEOPLE,
+    *REPORTS,
+    *SETTINGS,
 )
 
 ROOMS = frozenset(

@@ -9,9 +9,11 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
+from newsletter.accounts.models import ApiToken
 from newsletter.broadcasts.models import Broadcast
 from newsletter.issues.models import Issue, Newsletter
-from subscribers.models import Segment, Subscriber, SubscriberList, Subscription
+from subscribers.import_runs.models import ImportRun
+from subscribers.models import Segment, Subscriber, SubscriberList, Subscription, Suppression
 
 ConcernedBy = Callable[[int], Select[Any]]
 
@@ -48,17 +50,41 @@ def _of_person(subscriber_id: int) -> Select[Any]:
     )
 
 
+def _of_import(import_id: int) -> Select[Any]:
+    of_list = select(SubscriberList.newsletter_id).join(
+        ImportRun, ImportRun.list_id == SubscriberList.id
+    )
+    return of_list.where(ImportRun.id == import_id)
+
+
+def _of_suppression(suppression_id: int) -> Select[Any]:
+    """Its list's newsletter; one that holds everywhere is nobody's: NULL."""
+    return (
+        select(SubscriberList.newsletter_id)
+        .select_from(Suppression)
+        .outerjoin(SubscriberList, SubscriberList.id == Suppression.list_id)
+        .where(Suppression.id == suppression_id)
+    )
+
+
 def _itself(newsletter_id: int) -> Select[Any]:
     return select(Newsletter.id).where(Newsletter.id == newsletter_id)
 
 
+def _of_token(token_id: int) -> Select[Any]:
+    return select(ApiToken.newsletter_id).where(ApiToken.id == token_id)
+
+
 NEWSLETTERS_OF: dict[str, ConcernedBy] = {
     "newsletter_id": _itself,
+    "token_id": _of_token,
     "issue_id": _of_issue,
     "broadcast_id": _of_broadcast,
     "list_id": _of_list,
     "segment_id": _of_segment,
     "subscriber_id": _of_person,
+    "import_id": _of_import,
+    "suppression_id": _of_suppression,
 }
 """Path parameter -> the ids of the newsletters its thing concerns; no row: there is no such thing.
 

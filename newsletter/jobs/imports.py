@@ -1,0 +1,82 @@
+"""Files of people from the desk are checked and imported, by one process at a time."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from sqlalchemy.orm import Session
+
+from newsletter.accounts import audit
+from newsletter.core import logs
+from newsletter.core.db import DATABASE_AWAY
+from newsletter.core.runtime import Runtime
+from newsletter.sending import leases
+from subscribers.import_runs import forgetting, running
+from subscribers.import_runs.counts import Counts
+from subscribers.import_runs.models import ImportRun, ImportState
+
+PERIOD_SECONDS = 1
+_LEASE = "imports"
+
+log = logs.get(__name__)
+
+
+def has_work(session: Session) -> bool:
+    """Whether a file waits for us, or is to be deleted."""
+    return running.next_due(session) is not None or forgetting.any_left(session)
+
+
+def work(runtime: Runtime, stop: Callable[[], bool] = lambda: False) -> None:
+    """Work on what waits until nothing does, or at once end if another process is at it."""
+    with runtime.sessions.reading() as session:
+        if not has_work(session):
+            return
+    lost = threading.Event()
+    seconds = runtime.settings.delivery.lease_seconds
+    with leases.hold(runtime.sessions, _LEASE, seconds, lost.set) as held:
+        if held:
+            _work_alone(runtime, lambda: stop() or lost.is_set())
+
+
+def _work_alone(runtime: Runtime, stop: Callable[[], bool]) -> None:
+    shop = running.Workshop(runtime.sessions, runtime.erasure_key, _record, stop)
+    while not stop():
+        forgetting.clear(runtime.sessions)
+        with runtime.sessions.reading() as session:
+            run_id = running.next_due(session)
+        if run_id is None:
+            return
+        running.work_on(shop, run_id)
+
+
+def _record(session: Session, run: ImportRun) -> None:
+    """The end of an import; that a file's columns were said wrongly is nobody's affair."""
+    if run.state is ImportState.UPLOADED:
+        return
+    counts = Counts.from_json(run.counts).to_json().get("fates", {})
+    where = {"number": run.id, "list": run.subscriber_list.slug}
+    audit.record(session, run.actor, f"import.{run.state}", None, **where, **counts)
+
+
+@contextmanager
+def importing(runtime: Runtime) -> Iterator[None]:
+    """Work in the background while the block runs; what is cut off by its end goes on later."""
+    stopping = threading.Event()
+    thread = threading.Thread(target=_every_second, args=(runtime, stopping), name="imports")
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def _every_second(runtime: Runtime, stopping: threading.Event) -> None:
+    while not stopping.wait(PERIOD_SECONDS):
+        try:
+            work(runtime, stopping.is_set)
+        except DATABASE_AWAY as error:
+            log.warning("imports.away", error=type(error).__name__)
+        except Exception:
+            # The edge of the thread: the run is still there, and has an attempt less.
+            log.exception("imports.failed")

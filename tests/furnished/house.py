@@ -1,0 +1,172 @@
+"""An installation with something in every room, served; and the way to every page of it."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import product
+
+import httpx2
+import time_machine
+from fastapi.routing import APIRoute
+from playwright.sync_api import BrowserContext
+from pydantic import SecretStr
+from sqlalchemy import select
+
+from newsletter.core.db import Sessions, connect
+from newsletter.core.runtime import Runtime
+from newsletter.core.sections import RelaySettings
+from newsletter.core.tokens import TokenKeys
+from newsletter.issues.models import Issue
+from newsletter.web.app import create_app
+from newsletter.web.desk.routers import ROUTERS
+from subscribers import lists
+from subscribers.models import SubscriberList
+from tests import factories
+from tests.desk import ERASURE_KEY
+from tests.furnished import broadcasts, issues, people, workers
+from tests.furnished.people import TODAY, days_ago
+from tests.servers.web import serving_app
+
+_RELAY = RelaySettings(name="main", url=SecretStr("smtp://relay.example:25?tls=none"))
+_KEYS = TokenKeys.from_secrets("a secret of the tests, long enough to be one", [])
+_PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
+
+Things = Mapping[str, Sequence[int | str]]
+"""By path parameter, or by a whole path and its last parameter: what to look at, the best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Paths, by what is there.
+
+    Attributes:
+        inside: pages for whoever is logged in.
+        outside: pages for strangers too, such as the login.
+        mails: mails as their readers see them, for frames of pages.
+        parts: HTML and pictures that scripts or pages put into other pages.
+    """
+
+    inside: list[str]
+    outside: list[str]
+    mails: list[str]
+    parts: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """A furnished installation.
+
+    Attributes:
+        base: where it is served.
+        secret: the seat of an admin of everything, for the cookie.
+    """
+
+    runtime: Runtime
+    things: Things
+    base: str
+    secret: str
+
+    def let_in(self, context: BrowserContext) -> None:
+        """This browser is logged in."""
+        context.add_cookies([{"name": "desk", "value": self.secret, "url": self.base}])
+
+    def pages(self) -> Pages:
+        """Every page of the desk, with things of every kind."""
+        paths = [path for route in _routes() for path in paths_of(route, self.things)]
+        with httpx2.Client(base_url=self.base, timeout=60) as stranger:
+            outside = {path for path in paths if _kind(stranger, path) == "page"}
+            stranger.cookies.set("desk", self.secret)
+            kinds = {path: _kind(stranger, path) for path in paths}
+        return Pages(
+            inside=[path for path in paths if kinds[path] == "page" and path not in outside],
+            outside=[path for path in paths if path in outside],
+            mails=[path for path in paths if kinds[path] == "mail"],
+            parts=[path for path in paths if kinds[path] == "part"],
+        )
+
+
+def paths_of(route: str, things: Things) -> list[str]:
+    """The route's path with its parameters filled in.
+
+    All things only where the path ends with them; on the way to something else the best.
+    """
+    names = _PARAMETER.findall(route)
+    values = [things.get(f"{route} {name}") or things[name] for name in names]
+    if names and not route.endswith("}"):
+        values = [several[:1] for several in values]
+    filled = []
+    for chosen in product(*values):
+        parts = iter(chosen)
+        filled.append(_PARAMETER.sub(lambda _, parts=parts: str(next(parts)), route))  # type: ignore[misc]
+    return filled
+
+
+def _routes() -> list[str]:
+    return [
+        route.path
+        for router in ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute) and "GET" in (route.methods or ())
+    ]
+
+
+def _kind(client: httpx2.Client, path: str) -> str:
+    """A page, a mail, a part of a page, or else: a file, a stream, the way to another page."""
+    with client.stream("GET", path) as answer:
+        assert answer.status_code < 400, f"{path}: {answer.status_code}"
+        kind = answer.headers.get("content-type", "")
+        if answer.is_redirect or not kind.startswith(("text/html", "image/svg+xml")):
+            return "else"
+        if "sandbox" in answer.headers["content-security-policy"]:
+            return "mail"
+        is_whole = next(answer.iter_text(), "").startswith("<!DOCTYPE html>")
+        return "page" if is_whole else "part"
+
+
+@contextmanager
+def furnished(url: str) -> Iterator[House]:
+    """Into a database with this version's tables, empty; served while the block runs.
+
+    It is a Wednesday in June 2026 there.
+    """
+    with time_machine.travel(TODAY):
+        sessions = connect(url)
+        settings = factories.settings(relays=(_RELAY,))
+        runtime = Runtime(settings, sessions, _KEYS, ERASURE_KEY)
+        things, secret = _furnish(sessions)
+        with serving_app(create_app(runtime)) as base:
+            yield House(runtime, things, base, secret)
+        sessions.engine.dispose()
+
+
+def _furnish(sessions: Sessions) -> tuple[Things, str]:
+    day, first = issues.weekly(0)
+    with days_ago(151), sessions.writing() as session:
+        ours = issues.store(session, first).newsletter_id
+        dinner = issues.text_of("second-helping", "Second Helping", "Salt, and when", day)
+        other = issues.store(session, dinner).newsletter_id
+        lists.create_list(session, "Cooks", other)
+    here = people.people(sessions, ours, ERASURE_KEY)
+    users = workers.workers(sessions, ours, other)
+    with sessions.reading() as session:
+        of_ours = select(SubscriberList.id).where(SubscriberList.newsletter_id == ours)
+        list_ids = list(session.scalars(of_ours.order_by(SubscriberList.id)))
+    sent = broadcasts.sent_weeks(sessions, here["list_id"])
+    others = broadcasts.one_of_each(sessions, list_ids)
+    with days_ago(1), sessions.writing() as session:
+        draft = issues.store(session, issues.weekly(issues.LAST)[1])
+        draft.source = draft.source.replace("A short text", "![](https://example.org/a.png) A", 1)
+        all_issues = select(Issue.id).where(Issue.newsletter_id == ours).order_by(Issue.date.desc())
+        issue_ids = session.scalars(all_issues).all()
+    with sessions.writing() as session:
+        secret = workers.take_seat(session, users["admin"], ours)
+    things: dict[str, Sequence[int | str]] = {
+        **{name: [thing] for name, thing in here.items()},
+        "issue_id": issue_ids[:2],
+        "broadcast_id": [*others[:1], sent[-1], *others[1:]],
+        "newsletter_id": [ours],
+        "user_id": [users["author"]],
+        "relay": ["main"],
+    }
+    return things, secret

@@ -1,0 +1,99 @@
+"""Pictures of every page, on a telephone and at a desk, light and dark: `make screenshots`.
+
+`python -m tests.screenshots issues reports` only of pages with such a word in their path;
+`--docs` those of the documentation, small, into docs/pictures/desk.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import get_args
+
+from PIL import Image
+from playwright.sync_api import Browser
+
+from newsletter.core.db import connect
+from newsletter.migrations import schema
+from tests.furnished.house import House, furnished
+from tests.furnished.public import public_pages
+from tests.screenshots.documentation import PICTURES
+from tests.servers.driven_browser import DESKTOP, PHONE, Scheme, chromium, visiting
+
+_ROOT = Path(__file__).parents[2]
+_BUILD = _ROOT / "build" / "screenshots"
+_DOCS = _ROOT / "docs" / "pictures" / "desk"
+
+
+def main() -> None:
+    wanted = argparse.ArgumentParser(prog="python -m tests.screenshots", description=__doc__)
+    wanted.add_argument("subjects", nargs="*", help="words in the path; none: every page")
+    wanted.add_argument("--docs", action="store_true", help="the pictures of the documentation")
+    chosen = wanted.parse_args()
+    with _house() as house, chromium() as browser:
+        if chosen.docs:
+            _for_documentation(house, browser)
+            return
+        paths = {
+            name: path
+            for name, path in _names(house).items()
+            if not chosen.subjects or any(word in path for word in chosen.subjects)
+        }
+        _all(house, browser, paths)
+        print(f"{len(paths)} pages, four pictures each, in {_BUILD.relative_to(_ROOT)}")
+
+
+@contextmanager
+def _house() -> Iterator[House]:
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{folder}/newsletter.db"
+        sessions = connect(url)
+        schema.upgrade(sessions)
+        sessions.engine.dispose()
+        with furnished(url) as house:
+            yield house
+
+
+def _names(house: House) -> Mapping[str, str]:
+    """Every page by the name of its picture."""
+    pages = house.pages()
+    ours = [*pages.inside, *pages.outside, *pages.mails]
+    named = {path.strip("/").replace("/", "-") or "today": path for path in ours}
+    return {**named, **public_pages(house)}
+
+
+def _all(house: House, browser: Browser, paths: Mapping[str, str]) -> None:
+    _BUILD.mkdir(parents=True, exist_ok=True)
+    for screen in (PHONE, DESKTOP):
+        with visiting(browser, house.base, screen=screen) as visitor:
+            visitor.expects(".")
+            house.let_in(visitor.context)
+            for name, path in paths.items():
+                visitor.go(path)
+                for scheme in get_args(Scheme):
+                    visitor.page.emulate_media(color_scheme=scheme)
+                    file = _BUILD / f"{name}-{screen.name}-{scheme}.png"
+                    visitor.page.screenshot(path=file, full_page=True)
+            for said in visitor.complaints:
+                print(said)
+
+
+def _for_documentation(house: House, browser: Browser) -> None:
+    _DOCS.mkdir(parents=True, exist_ok=True)
+    for name, picture in PICTURES.items():
+        with visiting(browser, house.base, screen=picture.screen, scheme=picture.scheme) as visitor:
+            house.let_in(visitor.context)
+            visitor.go(picture.path(house.things))
+            _write_small(visitor.page.screenshot(), _DOCS / f"{name}.png")
+
+
+def _write_small(png: bytes, file: Path) -> None:
+    """A page has few colours: a palette holds them all, in a third of the bytes."""
+    with Image.open(BytesIO(png)) as picture:
+        picture.convert("RGB").quantize(256).save(file, optimize=True)
+
+
+if __name__ == "__main__":
+    main()

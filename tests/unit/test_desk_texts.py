@@ -1,0 +1,95 @@
+"""Whatever the desk says can be translated, and nothing in its pages runs by itself."""
+
+import ast
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from tests.desk_templates import complaints
+from tests.messages import CATALOGUE, DESK, collected, written
+
+PAGES = sorted(DESK.rglob("*.html"))
+MODULES = sorted(DESK.rglob("*.py"))
+SCRIPTS = sorted((DESK.parent / "static" / "desk").glob("*.js"))
+
+
+def _id(path: Path) -> str:
+    return str(path.relative_to(DESK))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_id)
+def test_a_page_has_no_words_of_its_own_and_nothing_inline(page: Path) -> None:
+    assert complaints(page.read_text()) == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_id)
+def test_a_notice_is_translated(module: Path) -> None:
+    calls = [node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call)]
+    said = [keyword for call in calls for keyword in call.keywords if keyword.arg == "said"]
+    bare = [k.value.lineno for k in said if isinstance(k.value, ast.Constant) and k.value.value]
+    assert bare == [], "lines with said= and a text that is not in _()"
+    assert [k.value.lineno for k in said if isinstance(k.value, ast.JoinedStr)] == []
+
+
+@pytest.mark.parametrize("module", MODULES, ids=_id)
+def test_what_is_to_be_translated_is_known_beforehand(module: Path) -> None:
+    """A text put together at run time is in no catalogue."""
+    made = [
+        call.lineno
+        for call in ast.walk(ast.parse(module.read_text()))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
+        if call.func.id in ("_", "n_") and not isinstance(call.args[0], ast.Constant)
+    ]
+    assert made == []
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_a_script_has_no_words_of_its_own_and_makes_no_markup(script: Path) -> None:
+    """Its page gives it words in `data-` attributes and `<template>`, both translated."""
+    text = re.sub(r"^ *//.*|/\*.*?\*/", "", script.read_text(), flags=re.MULTILINE)
+    assert re.findall(r"""["'`](?:[A-Z][a-z]+ [^"'`]*|[A-Z][a-z]+[.!?…])["'`]""", text) == []
+    assert (
+        re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b", text) == []
+    )
+
+
+def test_the_catalogue_is_current() -> None:
+    assert CATALOGUE.read_bytes() == written(), "make messages"
+
+
+def test_every_text_can_be_filled_in() -> None:
+    """A per cent sign stands twice, and names what it is for: `%(share)s %%`."""
+    for message in collected():
+        texts = [message.id] if isinstance(message.id, str) else [*message.id]
+        for text in texts:
+            assert text % defaultdict(str) is not None
+
+
+BAD = {
+    "<p>Saved</p>": "text: Saved",
+    '<p title="Go">{{ _("Go") }}</p>': "title=Go",
+    '<a href="javascript:x">{{ _("Go") }}</a>': "href=javascript:x",
+    '<a style="color: red">{{ _("Go") }}</a>': "style=color: red",
+    '<a onclick="x()">{{ _("Go") }}</a>': "onclick=x()",
+    "<script>x()</script>": "inline script",
+    '{{ parts.send("Send now") }}': "constant in line 1: Send now",
+    '{{ "Yes" if done else _("No") }}': "constant in line 1: Yes",
+    "{{ name|safe }}": "|safe in line 1",
+    "{% autoescape false %}{{ name }}{% endautoescape %}": "autoescape in line 1",
+    '<div hx-vals="js:x()"></div>': "hx-vals=js:x()",
+}
+
+
+@pytest.mark.parametrize("source", BAD)
+def test_what_is_wrong_with_a_page_is_found(source: str) -> None:
+    assert BAD[source] in complaints(source)
+
+
+def test_a_page_in_order_has_nothing_wrong() -> None:
+    source = """{% extends "layout.html" %}{% import "parts.html" as parts with context %}
+    {% block main %}<p class="{{ 'a b' if x == 'Some Words' }}" aria-label="{{ _('Go') }}">
+    {{ n_("%(n)s person", "%(n)s people", count) }} · 12</p><kbd>Ctrl</kbd>
+    {{ parts.send(_("Send"), kind="primary small") }}<script src="/x.js"></script>{% endblock %}"""
+    assert complaints(source) == []
