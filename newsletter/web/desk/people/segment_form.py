@@ -9,6 +9,7 @@ from newsletter.web.desk.forms import Form
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
 from subscribers.segment_language import parse
+from subscribers.segment_row_reading import RowsError, tree_of
 from subscribers.segment_rows import (
     EMPTY,
     MAX_ROWS,
@@ -17,10 +18,8 @@ from subscribers.segment_rows import (
     Group,
     Match,
     Row,
-    RowsError,
     comparisons,
     draw,
-    tree_of,
 )
 from subscribers.segment_tokens import SegmentError
 from subscribers.segment_tree import Field, Filter, Moment
