@@ -2,7 +2,7 @@
 
 import codecs
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -89,6 +89,7 @@ def import_blocklist(
     file: Path,
     list_id: int = EVERYWHERE,
     *,
+    among: Collection[int] | None = None,
     erased: ErasureKey | None = None,
     rehearse: bool = False,
 ) -> BlocklistReport:
@@ -97,6 +98,9 @@ def import_blocklist(
     A CSV file with a column for the address or domain, or text with one of them per line. Rows
     that name no list are for `list_id`. Nobody is written down again who by `erased` was erased:
     the hash keeps all mail from them.
+
+    `among` are the lists that rows may name, None: any. Who may not name any has nothing to say of
+    people who were erased either: a hash makes a bad row.
 
     Raises:
         InputError: the file cannot be read at all, or from some line on.
@@ -108,8 +112,13 @@ def import_blocklist(
         raise InputError(str(file), f"cannot be read: {error.strerror}") from None
     with stream, _transactions(sessions, rehearse=rehearse) as transaction:
         with transaction() as session:
-            lists = {slug: number for number, slug in slugs_of_lists(session).items()}
-        rows = _Reader(file.name, lists, list_id, report).rows(stream)
+            lists = {
+                slug: number
+                for number, slug in slugs_of_lists(session).items()
+                if among is None or number in among
+            }
+        reader = _Reader(file.name, lists, list_id, report, takes_hashes=among is None)
+        rows = reader.rows(stream)
         while chunk := list(islice(rows, _CHUNK_ROWS)):
             with transaction() as session:
                 if not rehearse:
@@ -168,6 +177,7 @@ class _Reader:
     lists: Mapping[str, int]
     list_id: int
     report: BlocklistReport
+    takes_hashes: bool
 
     def rows(self, stream: BufferedReader) -> Iterator[SuppressionRow]:
         is_plain = _is_plain(stream.peek(MAX_ROW_BYTES))
@@ -189,8 +199,11 @@ class _Reader:
             raise InputError(column, "expected one address on a line")
         if column == "domain" and not written.startswith("@"):
             written = f"@{written}"
+        key = parse_key(written, place=column)
+        if key.startswith("#") and not self.takes_hashes:
+            raise InputError(column, "expected an address or @domain, found the hash of one")
         return SuppressionRow(
-            key=parse_key(written, place=column),
+            key=key,
             list_id=self._list(cells.get("list", "")),
             reason=_reason(cells.get("reason", "")),
             source=cells.get("source") or f"import {self.name}:{line}",

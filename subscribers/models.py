@@ -201,7 +201,12 @@ class Suppression(Base):
     """Whom nobody must mail, whatever their subscriptions say: everywhere or for one list."""
 
     __tablename__ = "suppressions"
-    __table_args__ = (UniqueConstraint("key", "list_id"),)
+    __table_args__ = (
+        UniqueConstraint("key", "list_id"),
+        Index(
+            None, "list_id", "id"
+        ),  # a newsletter's own, the latest first, beside a million others
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     key: Mapped[str] = mapped_column(String(320))

@@ -3,7 +3,8 @@
 import csv
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from io import StringIO
 from pathlib import Path
 from tempfile import mkstemp
 from typing import Any, Self, TextIO
@@ -67,20 +68,31 @@ class CsvWriter(WholeFile):
 
     def __init__(self, path: Path, columns: tuple[str, ...]) -> None:
         super().__init__(path)
-        self._writer = csv.writer(self.stream)
-        self._writer.writerow(columns)
+        self.stream.write(csv_line(columns))
 
     def write(self, cells: list[str]) -> None:
         """One row, in the order of the columns."""
-        self._writer.writerow([escaped(cell) for cell in cells])
+        self.stream.write(csv_line(cells))
 
 
 class JsonLinesWriter(WholeFile):
     """One JSON object a line."""
 
     def write(self, value: Mapping[str, Any]) -> None:
-        self.stream.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+        self.stream.write(json_line(value))
 
     def write_text(self, line: str) -> None:
         """A line as it stood."""
         self.stream.write(line + "\n")
+
+
+def csv_line(cells: Iterable[str]) -> str:
+    """A row whose cells no spreadsheet runs as formulas."""
+    line = StringIO(newline="")
+    csv.writer(line).writerow([escaped(cell) for cell in cells])
+    return line.getvalue()
+
+
+def json_line(value: Mapping[str, Any]) -> str:
+    """A JSON object as a line."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n"

@@ -41,9 +41,10 @@ def serve(
     attach_bell(runtime)
     site = runtime.settings.site
     host, port = host or site.host, site.port if port is None else port
+    app = create_app(runtime)
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(runtime),
+            app,
             host=host,
             port=port,
             log_config=None,
@@ -53,6 +54,7 @@ def serve(
             timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
         )
     )
+    app.state.is_ending = lambda: server.should_exit  # a live page's answer would never end
     # Ours stay in force when the server has ended: it raises the signal once more for whoever
     # started it, and by default that kills the sender in the middle of a message.
     for number in SIGNALS:
@@ -114,8 +116,9 @@ def serving(runtime: Runtime, listening: socket.socket) -> Iterator[None]:
 
     from newsletter.web.app import create_app
 
-    config = uvicorn.Config(create_app(runtime), log_config=None, access_log=False)
-    server = uvicorn.Server(config)
+    app = create_app(runtime)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    app.state.is_ending = lambda: server.should_exit
     thread = threading.Thread(target=server.run, args=([listening],), name="web")
     thread.start()
     try:

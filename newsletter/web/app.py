@@ -12,6 +12,7 @@ from newsletter.tracking.links import Links
 from newsletter.tracking.recorder import Recorder
 from newsletter.web import headers, problems
 from newsletter.web.bodies import MAX_BODY_BYTES
+from newsletter.web.desk.broadcasts.watching import Publishers
 from newsletter.web.desk.routers import ROOMS, ROUTERS
 from newsletter.web.mail_domains import MailDomains
 from newsletter.web.public import (
@@ -33,6 +34,8 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.state.links = Links(runtime.sessions)
     app.state.recorder = Recorder(runtime.sessions)
     app.state.mail_domains = MailDomains(runtime.settings.signup)
+    app.state.publishers = Publishers(runtime)
+    app.state.is_ending = lambda: False
     app.middleware("http")(_with_headers)
     problems.install(app)
     public = (health, tracking, leaving, preferences, personal_data, confirmation, sign_up, archive)

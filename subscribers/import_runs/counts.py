@@ -67,6 +67,11 @@ class Counts:
         return self.added_as.get(SubscriptionStatus.UNSUBSCRIBED, 0)
 
     @property
+    def bad(self) -> int:
+        """Rows that nothing could be made of."""
+        return self[Fate.BAD]
+
+    @property
     def changing(self) -> int:
         """Rows that change anything."""
         return sum(self[fate] for fate in _CHANGING)

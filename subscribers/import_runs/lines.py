@@ -1,7 +1,5 @@
 """Rows of imports that are kept for a while: bad ones to be mended, examples of a rehearsal."""
 
-import csv
-import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -12,13 +10,13 @@ from newsletter.core.erasure_key import ErasureKey
 from newsletter.mail.address import Address, AddressError
 from subscribers.bad_rows import with_error
 from subscribers.bulk import take_turns
-from subscribers.csv_files import escaped
 from subscribers.fates import Fate
 from subscribers.import_options import ImportReport
 from subscribers.import_runs.looking import Glance
 from subscribers.import_runs.models import OVER, ImportLine, ImportRun
 from subscribers.people_files import Bad
 from subscribers.suppressions import erased_among
+from subscribers.whole_files import csv_line
 
 MAX_BAD_ROWS = 100_000
 """Of one import; whoever has more has the wrong file."""
@@ -75,10 +73,10 @@ def bad_rows(session: Session, run: ImportRun) -> Iterator[str]:
             yield with_error(line.text, line.problem) + "\n"
         return
     columns = {key: written for key, written in run.header if key != _ERROR}
-    yield _csv_row([*columns.values(), _ERROR])
+    yield csv_line([*columns.values(), _ERROR])
     for line in _bad(session, run.id):
         cells = [line.cells.get(key, "") for key in columns]
-        yield _csv_row([escaped(cell) for cell in (*cells, line.problem)])
+        yield csv_line([*cells, line.problem])
 
 
 def forget(session: Session, address: Address) -> None:
@@ -121,12 +119,6 @@ def _bad(session: Session, run_id: int) -> Iterator[ImportLine]:
         yield from page
         after = page[-1].id
         session.expunge_all()
-
-
-def _csv_row(cells: Sequence[str]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerow(cells)
-    return text.getvalue()
 
 
 def _parsed(text: str) -> Address | None:

@@ -4,7 +4,7 @@ import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
@@ -19,7 +19,7 @@ from subscribers.import_runs.models import (
     ImportRun,
     ImportState,
 )
-from subscribers.import_runs.moves import locked, move
+from subscribers.import_runs.moves import Wishes, locked, move
 
 _PART_BYTES = 2**20
 _FASTEST = 1
@@ -39,6 +39,7 @@ class Upload:
     glance: Glance
     list_id: int
     actor: str
+    wishes: Wishes = field(default_factory=Wishes)
 
 
 def plain_file_name(name: str) -> str:
@@ -66,6 +67,9 @@ def upload(sessions: Sessions, sent: Upload) -> int:
         file_name=sent.file.name,
         file_bytes=size,
         glance=sent.glance.to_json(),
+        unconfirmed=sent.wishes.unconfirmed,
+        everywhere=sent.wishes.everywhere,
+        tags=list(sent.wishes.tags),
     )
     with sessions.writing() as session:
         session.add(run)

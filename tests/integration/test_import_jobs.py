@@ -80,5 +80,5 @@ def test_the_bell_of_the_full_mode_rings_for_imports() -> None:
             assert options
             sent.append((name, args))
 
-    bell.ring(App(), IMPORTS)  # type: ignore[arg-type]
+    bell.ring(App(), IMPORTS)
     assert sent == [("newsletter.jobs.tasks.run_imports", None)]

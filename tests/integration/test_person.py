@@ -15,6 +15,7 @@ _OF_NOBODY = {
     *("newsletters", "issues", "issue_revisions", "subscriber_lists", "segments"),
     *("broadcasts", "broadcast_lists", "broadcast_contents", "broadcast_totals"),
     *("leases", "relay_state", "sign_up_counts", "mails_seen"),
+    *("import_runs", "import_parts"),  # files go when they are over, a day later at most
 }
 _OF_PEOPLE = {
     "subscribers": "subscriber",
@@ -26,6 +27,7 @@ _OF_PEOPLE = {
     "events": "events",
     "engagement": "engagement",
     "outbox": "system_mails",
+    "import_lines": "import_lines",
     "audit_events": "audit",
 }
 

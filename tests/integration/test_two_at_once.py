@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts import accounting, freezing, planning
+from newsletter.broadcasts import accounting, freezing
 from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions

@@ -15,6 +15,7 @@ from newsletter.privacy import erasure
 from subscribers import importing, suppressions
 from subscribers.fates import Fate
 from subscribers.import_runs import forgetting, lines, moves, running
+from subscribers.import_runs.counts import Counts
 from subscribers.import_runs.models import IMPORT_MOVES, ImportLine, ImportRun, ImportState
 from subscribers.import_runs.moves import Wishes
 from subscribers.models import (
@@ -62,7 +63,7 @@ def test_a_checked_file_says_what_would_be_and_changes_nothing(uploads: Uploads)
         "cyd@example.org,unsubscribed\nhere@example.org,active\ngone@example.org,active\nnobody,\n"
     )
     run = uploads.check(run_id)
-    counts = moves.Counts.from_json(run.expected)
+    counts = Counts.from_json(run.expected)
     assert run.state is ImportState.CHECKED
     assert counts.fates == {
         Fate.ADDED: 3,
@@ -283,7 +284,7 @@ def test_whoever_is_erased_is_in_no_row_that_is_kept(uploads: Uploads) -> None:
         assert session.get_one(ImportRun, bad).glance == {}
     run_id = uploads.send("email\nada@example.org\n")
     run = uploads.check(run_id)
-    assert moves.Counts.from_json(run.expected).fates == {Fate.KEPT_ERASED: 1}
+    assert Counts.from_json(run.expected).fates == {Fate.KEPT_ERASED: 1}
     with uploads.sessions.reading() as session:
         quoted = session.scalars(select(ImportLine).where(ImportLine.run_id == run_id)).all()
     assert quoted == []

@@ -1,4 +1,4 @@
-"""Imports at the desk: a run, its file, its remarkable rows."""
+"""Imports at the desk: a run, its file, its remarkable rows; suppressions of one list."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -39,6 +39,7 @@ def upgrade() -> None:
     )
     for column in ("run_id", "address_key"):
         op.create_index(op.f(f"ix_import_lines_{column}"), "import_lines", [column])
+    op.create_index(op.f("ix_suppressions_list_id_id"), "suppressions", ["list_id", "id"])
 
 
 def _runs() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request
 from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import Message, Receive
 
 from newsletter.core.errors import InputError
@@ -72,7 +72,10 @@ async def read(request: Request, most_bytes: int) -> Form:
         sent = await capped.form(
             max_files=_MOST_FILES, max_fields=_MOST_FIELDS, max_part_size=most_bytes
         )
-    except (MultiPartException, ValueError, UnicodeDecodeError):
+    except StarletteHTTPException as error:
+        too_long = error.status_code == 413  # noqa: PLR2004 - ours; all else is no form
+        raise HTTPException(413 if too_long else 422) from None
+    except (ValueError, UnicodeDecodeError):
         raise HTTPException(422) from None
     fields: dict[str, list[str]] = {}
     files: dict[str, list[UploadFile]] = {}

@@ -10,6 +10,7 @@ not work for is not there.
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
@@ -100,6 +101,8 @@ class DeskRoute(APIRoute):
                 return problems.of_status(request, error.status_code)
             except NewsletterError as error:
                 return problems.of_error(request, error)
+            finally:
+                await _close_files(request)
             _settle_cookies(request, response)
             return response
 
@@ -145,6 +148,19 @@ def _seated(request: Request) -> Editor | None:
         with runtime.sessions.writing() as session:
             seats.touch(session, editor.seat_key)
     return editor
+
+
+async def still_allowed(request: Request, permission: Permission) -> bool:
+    """Asked again by an answer that goes on for long: whether they may still read it."""
+    editor = await run_in_threadpool(_seated, request)
+    if editor is None:
+        return False
+    request.state.editor = editor
+    try:
+        _check_permission(request, permission)
+    except HTTPException:
+        return False
+    return True
 
 
 def _id(value: str) -> int:
@@ -195,6 +211,13 @@ def _settle_cookies(request: Request, response: Response) -> None:
         cookies.give(request, response, cookies.STRANGER, stranger)
     if getattr(request.state, "was_said", False):
         cookies.take_away(request, response, cookies.SAID)
+
+
+async def _close_files(request: Request) -> None:
+    """Whoever wants to keep what was sent has kept it."""
+    form: forms.Form | None = getattr(request.state, "form", None)
+    for file in chain.from_iterable(form.files.values()) if form else ():
+        await file.close()
 
 
 async def _editor(request: Request) -> Editor:

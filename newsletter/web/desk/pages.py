@@ -3,6 +3,7 @@
 In every page: `editor` (None for strangers), `form_token`, `may("send")`, `said`, `_` and `n_`.
 """
 
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,11 @@ def _bytes(number: int) -> str:
     return f"{number} B" if number < 1_000 else f"{_count(round(number / 1_000, 1))} kB"  # noqa: PLR2004
 
 
+def _who(actor: str) -> str:
+    """An actor of the audit trail as people say it: a user by their address."""
+    return re.sub(r"^user \d+: ", "", actor)
+
+
 def _locale() -> str:
     return text.language().replace("-", "_")
 
@@ -145,7 +151,7 @@ def _made() -> Environment:
     environment.globals.update(_=text.in_page, n_=text.in_page_n, static=_version)
     environment.globals["Permission"] = Permission
     environment.filters.update(
-        when=_when, clock=_clock, day=_day, count=_count, share=_share, bytes=_bytes
+        when=_when, clock=_clock, day=_day, count=_count, share=_share, bytes=_bytes, who=_who
     )
     return environment
 

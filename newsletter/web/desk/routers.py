@@ -2,18 +2,11 @@
 
 from newsletter.web.desk import home, invitation, login, set_up
 from newsletter.web.desk.account import profile, second_factor
+from newsletter.web.desk.broadcasts.routers import ROUTERS as BROADCASTS
 from newsletter.web.desk.guard import DeskRoute
-from newsletter.web.desk.reports import broadcast as report
-from newsletter.web.desk.reports import growth, over_time
-from newsletter.web.desk.settings import (
-    audit_trail,
-    index,
-    look,
-    newsletters,
-    relays,
-    tokens,
-    users,
-)
+from newsletter.web.desk.people.routers import ROUTERS as PEOPLE
+from newsletter.web.desk.reports.routers import ROUTERS as REPORTS
+from newsletter.web.desk.settings.routers import ROUTERS as SETTINGS
 
 ROUTERS = (
     home.router,
@@ -22,16 +15,10 @@ ROUTERS = (
     invitation.router,
     profile.router,
     second_factor.router,
-    index.router,
-    newsletters.router,
-    look.router,
-    relays.router,
-    users.router,
-    tokens.router,
-    audit_trail.router,
-    over_time.router,
-    growth.router,
-    report.router,
+    *BROADCASTS,
+    *PEOPLE,
+    *REPORTS,
+    *SETTINGS,
 )
 
 ROOMS = frozenset(

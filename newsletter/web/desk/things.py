@@ -12,7 +12,8 @@ from sqlalchemy import Select, select
 from newsletter.accounts.models import ApiToken
 from newsletter.broadcasts.models import Broadcast
 from newsletter.issues.models import Issue, Newsletter
-from subscribers.models import Segment, Subscriber, SubscriberList, Subscription
+from subscribers.import_runs.models import ImportRun
+from subscribers.models import Segment, Subscriber, SubscriberList, Subscription, Suppression
 
 ConcernedBy = Callable[[int], Select[Any]]
 
@@ -49,6 +50,23 @@ def _of_person(subscriber_id: int) -> Select[Any]:
     )
 
 
+def _of_import(import_id: int) -> Select[Any]:
+    of_list = select(SubscriberList.newsletter_id).join(
+        ImportRun, ImportRun.list_id == SubscriberList.id
+    )
+    return of_list.where(ImportRun.id == import_id)
+
+
+def _of_suppression(suppression_id: int) -> Select[Any]:
+    """Its list's newsletter; one that holds everywhere is nobody's: NULL."""
+    return (
+        select(SubscriberList.newsletter_id)
+        .select_from(Suppression)
+        .outerjoin(SubscriberList, SubscriberList.id == Suppression.list_id)
+        .where(Suppression.id == suppression_id)
+    )
+
+
 def _itself(newsletter_id: int) -> Select[Any]:
     return select(Newsletter.id).where(Newsletter.id == newsletter_id)
 
@@ -65,6 +83,8 @@ NEWSLETTERS_OF: dict[str, ConcernedBy] = {
     "list_id": _of_list,
     "segment_id": _of_segment,
     "subscriber_id": _of_person,
+    "import_id": _of_import,
+    "suppression_id": _of_suppression,
 }
 """Path parameter -> the ids of the newsletters its thing concerns; no row: there is no such thing.
 

@@ -1,0 +1,310 @@
+"""`/suppressions`: whom nobody must mail, for the newsletter's lists or everywhere."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
+
+from fastapi import Request, Response
+from fastapi.responses import StreamingResponse
+from sqlalchemy.orm import Session
+
+from newsletter.accounts import audit
+from newsletter.accounts.permissions import Permission
+from newsletter.core.errors import InputError, RefusedError
+from newsletter.core.runtime import Runtime
+from newsletter.web.deps import Running
+from newsletter.web.desk.editor import Editor
+from newsletter.web.desk.forms import Form, Sent
+from newsletter.web.desk.guard import Seated, desk_router, needs
+from newsletter.web.desk.pages import go, page
+from newsletter.web.desk.people import import_words as words
+from newsletter.web.desk.people.imports import lists_of
+from newsletter.web.desk.text import _
+from subscribers import suppressions_by_hand as by_hand
+from subscribers.lists import slugs_of_lists
+from subscribers.models import EVERYWHERE, SubscriberList, Suppression, SuppressionReason
+from subscribers.suppressions import parse_key
+from subscribers.suppressions_by_hand import Wanted
+
+OURS, ALL = "ours", "everywhere"
+_PAGE_ROWS = 50
+
+router = desk_router()
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """The lists whose suppressions somebody sees and changes.
+
+    Attributes:
+        everywhere: also those that hold for every list.
+    """
+
+    lists: Sequence[SubscriberList]
+    everywhere: bool
+
+    @property
+    def ids(self) -> list[int]:
+        """For a search: EVERYWHERE among them, where they may."""
+        ours = [each.id for each in self.lists]
+        return [EVERYWHERE, *ours] if self.everywhere else ours
+
+    def chosen(self, text: str) -> list[int]:
+        """The list ids that a form names.
+
+        Raises:
+            InputError: it names others.
+        """
+        if text == ALL and self.everywhere:
+            return [EVERYWHERE]
+        ours = [each.id for each in self.lists]
+        if text == OURS and ours:
+            return ours
+        if text.isascii() and text.isdecimal() and int(text[:12]) in ours:
+            return [int(text)]
+        raise InputError("scope", _("Choose what it is for."))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a search asks for, as it was typed."""
+
+    part: str = ""
+    scope: str = ""
+    reason: str = ""
+
+    @classmethod
+    def of(cls, said: Mapping[str, str]) -> "Asked":
+        """From the address of a page, or a form."""
+        words = (said.get(name, "").replace("\0", "").strip() for name in ("q", "scope", "reason"))
+        part, scope, reason = words
+        return cls(part[:320], scope, reason)
+
+    @property
+    def is_narrow(self) -> bool:
+        return self != Asked()
+
+    def query(self, **more: object) -> str:
+        """Of the address of a page that asks the same."""
+        said = {"q": self.part, "scope": self.scope, "reason": self.reason, **more}
+        return urlencode({name: value for name, value in said.items() if value})
+
+
+@router.get("/suppressions")
+@needs(Permission.PEOPLE)
+def index(request: Request, runtime: Running, editor: Seated, before: int = 0) -> Response:
+    """Search them, the latest first."""
+    if editor.newsletter_id is None:
+        return page(request, "people/no_newsletter.html")
+    asked = Asked.of(request.query_params)
+    with runtime.sessions.reading() as session:
+        reach = reach_of(session, editor)
+        found = by_hand.latest(
+            session,
+            _wanted(runtime, reach, asked),
+            before=before or None,
+            most=_PAGE_ROWS + 1,
+        )
+    shown = found[:_PAGE_ROWS]
+    has_more = len(found) > len(shown)
+    return page(
+        request,
+        "people/suppressions.html",
+        asked=asked,
+        reach=reach,
+        found=shown,
+        scopes=scopes(reach),
+        names=_names(reach),
+        reasons=_reasons(),
+        erased=SuppressionReason.ERASED,
+        newest=f"/suppressions?{asked.query()}" if before else "",
+        older=f"/suppressions?{asked.query(before=shown[-1].id)}" if has_more else "",
+    )
+
+
+@router.get("/suppressions/new")
+@needs(Permission.PEOPLE)
+def new(request: Request, runtime: Running, editor: Seated) -> Response:
+    """Name somebody whom nobody must mail."""
+    if editor.newsletter_id is None:
+        return page(request, "people/no_newsletter.html")
+    return _form(request, runtime, editor, {})
+
+
+@router.post("/suppressions")
+@needs(Permission.PEOPLE)
+def add(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Response:
+    """No mail to them from now on."""
+    if editor.newsletter_id is None:
+        return page(request, "people/no_newsletter.html")
+    try:
+        added, key = _add(runtime, editor, sent)
+    except InputError as error:
+        problems = words.at_field(error, ("address", "scope", "reason"), "address")
+        return _form(request, runtime, editor, _typed(sent), problems)
+    except RefusedError as error:
+        return _form(request, runtime, editor, _typed(sent), {"address": words.plain(str(error))})
+    said = _("%(who)s is suppressed.", who=key) if added else _("%(who)s was already.", who=key)
+    return go(request, "/suppressions", said=said)
+
+
+@router.get("/suppressions/{suppression_id}/lift")
+@needs(Permission.PEOPLE)
+def ask(request: Request, suppression_id: int, runtime: Running, editor: Seated) -> Response:
+    """What lifting it means."""
+    return _lifting(request, runtime, editor, suppression_id)
+
+
+@router.post("/suppressions/{suppression_id}/lift")
+@needs(Permission.PEOPLE)
+def lift(
+    request: Request, suppression_id: int, runtime: Running, editor: Seated, sent: Sent
+) -> Response:
+    """Mail may get to them again."""
+    try:
+        with runtime.sessions.writing() as session:
+            found = by_hand.lift(session, suppression_id, is_sure=bool(sent.one("sure")))
+            _record(session, editor, "suppression.lifted", found.key, [found.list_id], found.reason)
+            key = found.key
+    except RefusedError as error:
+        problem = words.plain(str(error))
+        return _lifting(request, runtime, editor, suppression_id, problem)
+    return go(request, "/suppressions", said=_("%(who)s may get mail again.", who=key))
+
+
+@router.post("/suppressions/export")
+@needs(Permission.PEOPLE)
+def export(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Response:
+    """What a search finds, as a file that imports again."""
+    del request
+    asked = Asked.of({name: sent.one(name) for name in ("q", "scope", "reason")})
+    with runtime.sessions.writing() as session:
+        reach = reach_of(session, editor)
+        audit.record(session, editor.actor, "suppression.exported", None)
+    return StreamingResponse(
+        _exported(runtime, _wanted(runtime, reach, asked)),
+        media_type="text/csv; charset=utf-8",
+        headers={
+            "Content-Disposition": 'attachment; filename="suppressions.csv"',
+            "Cache-Control": "no-store",
+        },
+    )
+
+
+def reach_of(session: Session, editor: Editor) -> Reach:
+    """What this editor sees and changes."""
+    ours = lists_of(session, editor.newsletter_id) if editor.newsletter_id else []
+    return Reach(ours, editor.may(Permission.INSTALLATION))
+
+
+def _exported(runtime: Runtime, wanted: Wanted) -> Iterator[str]:
+    with runtime.sessions.reading() as session:
+        yield from by_hand.exported(session, wanted, slugs_of_lists(session))
+
+
+def _wanted(runtime: Runtime, reach: Reach, asked: Asked) -> Wanted:
+    wanted = Wanted(reach.ids, asked.part, _reason(asked.reason), runtime.erasure_key)
+    try:
+        return replace(wanted, list_ids=reach.chosen(asked.scope))
+    except InputError:
+        return wanted
+
+
+def _reason(text: str) -> SuppressionReason | None:
+    return next((reason for reason in SuppressionReason if reason == text), None)
+
+
+def _add(runtime: Runtime, editor: Editor, sent: Form) -> tuple[int, str]:
+    key = parse_key(sent.one("address"))
+    reason = by_hand.reason_named(sent.one("reason"))
+    with runtime.sessions.writing() as session:
+        list_ids = reach_of(session, editor).chosen(sent.one("scope"))
+        added = by_hand.add(session, key, list_ids, reason, "desk", runtime.erasure_key)
+        if added:
+            _record(session, editor, "suppression.added", key, list_ids, reason)
+    return added, key
+
+
+def _record(
+    session: Session,
+    editor: Editor,
+    action: str,
+    key: str,
+    list_ids: Sequence[int],
+    reason: SuppressionReason,
+) -> None:
+    """Without the address; with the subscriber, where there is one."""
+    slugs = slugs_of_lists(session)
+    details = {
+        "kind": "domain" if key.startswith("@") else "address",
+        "list": ", ".join(slugs.get(list_id, "") for list_id in list_ids),
+        "reason": reason.value,
+    }
+    audit.record(session, editor.actor, action, by_hand.subscriber_of(session, key), **details)
+
+
+def _typed(sent: Form) -> dict[str, str]:
+    return {name: sent.one(name) for name in ("address", "scope", "reason")}
+
+
+def _form(
+    request: Request,
+    runtime: Runtime,
+    editor: Editor,
+    values: dict[str, str],
+    problems: dict[str, str] | None = None,
+) -> Response:
+    with runtime.sessions.reading() as session:
+        reach = reach_of(session, editor)
+    reasons = [
+        (reason, text) for reason, text in _reasons().items() if reason in by_hand.GIVEN_REASONS
+    ]
+    return page(
+        request,
+        "people/suppression_new.html",
+        status=422 if problems else 200,
+        values=values,
+        problems=problems or {},
+        scopes=scopes(reach),
+        reasons=reasons,
+    )
+
+
+def _lifting(
+    request: Request, runtime: Runtime, editor: Editor, suppression_id: int, problem: str = ""
+) -> Response:
+    with runtime.sessions.reading() as session:
+        found = session.get_one(Suppression, suppression_id)
+        reach = reach_of(session, editor)
+    return page(
+        request,
+        "people/suppression_lift.html",
+        status=409 if problem else 200,
+        found=found,
+        where=_names(reach).get(found.list_id, ""),
+        reason=_reasons()[found.reason],
+        is_complaint=found.reason is SuppressionReason.COMPLAINT,
+        is_erased=found.reason is SuppressionReason.ERASED,
+        problem=problem,
+    )
+
+
+def scopes(reach: Reach) -> list[tuple[str, str]]:
+    """What a suppression can be for, as options of a form."""
+    offered = [(str(each.id), each.name) for each in reach.lists]
+    if len(offered) > 1:
+        offered.insert(0, (OURS, _("All lists of this newsletter")))
+    return [(ALL, _("Everywhere")), *offered] if reach.everywhere else offered
+
+
+def _names(reach: Reach) -> dict[int, str]:
+    return {EVERYWHERE: _("everywhere"), **{each.id: each.name for each in reach.lists}}
+
+
+def _reasons() -> dict[SuppressionReason, str]:
+    return {
+        SuppressionReason.MANUAL: _("By hand"),
+        SuppressionReason.GONE: _("No such mailbox"),
+        SuppressionReason.COMPLAINT: _("Complained"),
+        SuppressionReason.ERASED: _("Erased"),
+    }
