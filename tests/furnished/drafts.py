@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.db import Sessions
 from newsletter.issues import images, revising
-from newsletter.issues.models import Issue
+from newsletter.issues.models import Image, Issue
 from newsletter.issues.revisions import Writer
 from tests.furnished import issues
 from tests.furnished.people import days_ago
@@ -35,7 +35,7 @@ def _saved(sessions: Sessions, issue: Issue, text: str, writer: Writer, *, days:
         )
 
 
-def _picture(session: Session, newsletter_id: int, user_id: int) -> images.Image:
+def _picture(session: Session, newsletter_id: int, user_id: int) -> Image:
     drawn = Picture.new("RGB", (1200, 420), "#2d4a5e")
     draw = ImageDraw.Draw(drawn)
     for ring in range(9):
