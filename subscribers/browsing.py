@@ -103,7 +103,7 @@ def _nearby(session: Session, place: Place) -> int:
 def _picked(search: Search, place: Place, limit: int, farthest: int | None) -> Select[int]:
     """Some of many; in order only nearby, where it costs nothing."""
     column: Any = Subscriber.id if search.list_id is None else Subscription.subscriber_id
-    found = matching(search, select(column)).where(*_behind(column, place))
+    found = matching(search, select(column).select_from(Subscriber)).where(*_behind(column, place))
     if search.list_id is not None:
         found = found.where(*_behind(Subscriber.id, place))
     if farthest is None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, true
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
+from sqlalchemy.orm import Session, aliased
 
 from newsletter.core.errors import InputError
 from newsletter.mail.address import Address
@@ -133,6 +133,22 @@ def matching(search: Search, people: Select[Any]) -> Select[Any]:
     return _found(search, people)
 
 
+def conditions(search: Search) -> ColumnElement[bool]:
+    """What else is asked than the lists, of rows with Subscriber and its Subscription."""
+    asked: list[ColumnElement[bool]] = [true()] if search.inside is None else [search.inside]
+    if search.part:
+        asked.append(_named(search))
+    if search.status is not None:
+        asked.append(Subscription.status == search.status)
+    return and_(*asked)
+
+
+def is_on_none() -> ColumnElement[bool]:
+    """Of a Subscriber: on no list, and never was."""
+    theirs = aliased(Subscription)
+    return ~select(theirs.id).where(theirs.subscriber_id == Subscriber.id).exists()
+
+
 def _id(search: Search) -> Any:
     """The column that is in order: of a list's people, the one in the list's own index."""
     return Subscriber.id if search.list_id is None else Subscription.subscriber_id
@@ -144,8 +160,7 @@ def _is_on_lists(search: Search) -> bool:
 
 def _found(search: Search, people: Select[Any]) -> Select[Any]:
     if search.on_none:
-        of_theirs = select(Subscription.id).where(Subscription.subscriber_id == Subscriber.id)
-        people = people.where(~of_theirs.exists())
+        people = people.where(is_on_none())
     elif search.list_id is not None:
         people = people.join(Subscription, Subscription.subscriber_id == Subscriber.id)
         people = people.where(*_subscribed(search))

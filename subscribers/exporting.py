@@ -9,7 +9,7 @@ from itertools import chain, groupby
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, func, or_, select
+from sqlalchemy import ColumnElement, Select, String, func, select
 from sqlalchemy.orm import Session
 
 from newsletter.core.given_rows import any_of
@@ -22,7 +22,7 @@ from subscribers.models import (
     Suppression,
 )
 from subscribers.presets.own import EXPORTED
-from subscribers.whole_files import CsvWriter, JsonLinesWriter
+from subscribers.whole_files import CsvWriter, JsonLinesWriter, csv_line, json_line
 
 _BATCH_ROWS = 1_000
 
@@ -43,10 +43,17 @@ class Selection:
     Attributes:
         list_id: those on this list; None: everybody, with the names of their lists.
         where: only those of them for whom this holds, a condition on Subscriber and Subscription.
+        among: those on one of these lists, with their names; of other lists nothing is said.
     """
 
     list_id: int | None = None
     where: ColumnElement[bool] | None = None
+    among: tuple[int, ...] | None = None
+
+    @property
+    def lists(self) -> tuple[int, ...] | None:
+        """All that may be spoken of; None: every list."""
+        return self.among if self.list_id is None else (self.list_id,)
 
 
 def export(
@@ -65,6 +72,19 @@ def export(
     """
     written = _as_csv if form is Form.CSV else _as_json_lines
     return written(file, chosen, chain.from_iterable(_batches(session, chosen, progress)))
+
+
+def stream(session: Session, chosen: Selection, form: Form) -> Iterator[str]:
+    """The same file, a few people at a time; the transaction stays open until the last."""
+    standings = chain.from_iterable(_batches(session, chosen, lambda _rows: None))
+    if form is Form.JSONL:
+        for value, _ in _json_values(chosen, standings):
+            yield json_line(value)
+        return
+    columns = _columns(chosen)
+    yield csv_line(columns)
+    for standing in standings:
+        yield csv_line(_cells(columns, standing))
 
 
 def count_rows(session: Session, chosen: Selection) -> int:
@@ -120,33 +140,49 @@ class _Standing:
 
 
 def _as_csv(file: Path, chosen: Selection, standings: Iterable[_Standing]) -> int:
-    columns = EXPORTED if chosen.list_id is None else EXPORTED[1:]
+    columns = _columns(chosen)
     count = 0
     with CsvWriter(file, columns) as writer:
         for standing in standings:
             count += 1
-            values = standing.person() | standing.subscription()
-            writer.write([_cell(values.get(column)) for column in columns])
+            writer.write(_cells(columns, standing))
     return count
+
+
+def _columns(chosen: Selection) -> tuple[str, ...]:
+    return EXPORTED if chosen.list_id is None else EXPORTED[1:]
+
+
+def _cells(columns: Sequence[str], standing: _Standing) -> list[str]:
+    values = standing.person() | standing.subscription()
+    return [_cell(values.get(column)) for column in columns]
 
 
 def _as_json_lines(file: Path, chosen: Selection, standings: Iterable[_Standing]) -> int:
     count = 0
     with JsonLinesWriter(file) as writer:
-        for _, of_person in groupby(standings, key=lambda standing: standing.row.id):
-            rows = list(of_person)
-            count += len(rows)
-            subscriptions = [found for row in rows if (found := row.subscription())]
-            if chosen.list_id is not None:
-                for subscription in subscriptions:
-                    del subscription["list"]
-            writer.write(_plain({**rows[0].person(), "subscriptions": subscriptions}))
+        for value, rows in _json_values(chosen, standings):
+            count += rows
+            writer.write(value)
     return count
+
+
+def _json_values(
+    chosen: Selection, standings: Iterable[_Standing]
+) -> Iterator[tuple[dict[str, Any], int]]:
+    """Each person with all their subscriptions, and how many rows that was."""
+    for _, of_person in groupby(standings, key=lambda standing: standing.row.id):
+        rows = list(of_person)
+        subscriptions = [found for row in rows if (found := row.subscription())]
+        if chosen.list_id is not None:
+            for subscription in subscriptions:
+                del subscription["list"]
+        yield _plain({**rows[0].person(), "subscriptions": subscriptions}), len(rows)
 
 
 def _rows(chosen: Selection) -> Select[Any]:
     """A row for each subscription; everybody chosen also has one for people without any."""
-    everybody = chosen.list_id is None
+    everybody = chosen.lists is None
     rows = select(
         *(Subscriber.id, Subscriber.email, Subscriber.address_key, Subscriber.name),
         *(Subscriber.locale, Subscriber.time_zone, Subscriber.attributes, Subscriber.created_at),
@@ -154,8 +190,8 @@ def _rows(chosen: Selection) -> Select[Any]:
         *(Subscription.subscribed_at, Subscription.confirmed_at),
         *(Subscription.unsubscribed_at, Subscription.paused_until, Subscription.answers),
     ).join(Subscription, Subscription.subscriber_id == Subscriber.id, isouter=everybody)
-    if chosen.list_id is not None:
-        rows = rows.where(Subscription.list_id == chosen.list_id)
+    if chosen.lists is not None:
+        rows = rows.where(Subscription.list_id.in_(chosen.lists))
     return rows if chosen.where is None else rows.where(chosen.where)
 
 
@@ -194,8 +230,8 @@ def _events(
         *(ConsentEvent.user_agent, ConsentEvent.wording),
         *(ConsentEvent.reason, ConsentEvent.remark),
     ).where(ConsentEvent.subscriber_id.in_(set(subscriber_ids)))
-    if chosen.list_id is not None:
-        rows = rows.where(ConsentEvent.list_id == chosen.list_id)
+    if chosen.lists is not None:
+        rows = rows.where(ConsentEvent.list_id.in_(chosen.lists))
     found: dict[tuple[int, int], list[Any]] = {}
     for row in session.execute(rows.order_by(ConsentEvent.id)):
         found.setdefault((row.subscriber_id, row.list_id), []).append(row)
@@ -213,9 +249,8 @@ def _suppressions(session: Session, chosen: Selection, keys: Sequence[str]) -> d
         .join(asked, asked.c.value == Suppression.key)
         .order_by(Suppression.id)
     )
-    if chosen.list_id is not None:
-        here = Suppression.list_id == chosen.list_id
-        rows = rows.where(or_(here, Suppression.list_id == EVERYWHERE))
+    if chosen.lists is not None:
+        rows = rows.where(Suppression.list_id.in_((*chosen.lists, EVERYWHERE)))
     found: dict[str, list[Any]] = {}
     for row in session.execute(rows, {"keys": list(set(keys))}):
         found.setdefault(row.key, []).append(row)

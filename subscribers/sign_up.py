@@ -62,11 +62,15 @@ def fields_of(asked_by: SubscriberList) -> tuple[SignUpField, ...]:
 
 def wording_of(shown_by: SubscriberList, newsletter_name: str) -> str:
     """The sentence that people agree to by sending the form."""
-    usual = (
+    return shown_by.wording or usual_wording(shown_by, newsletter_name)
+
+
+def usual_wording(shown_by: SubscriberList, newsletter_name: str) -> str:
+    """That sentence where nobody chose another."""
+    return (
         f"I want to get {newsletter_name} ({shown_by.name}) by e-mail. "
         "I can leave with one click at any time."
     )
-    return shown_by.wording or usual
 
 
 def sign_up(

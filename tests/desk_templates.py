@@ -12,8 +12,10 @@ _ADDRESSES = frozenset({"href", "src", "action", "formaction"})
 _LETTER = re.compile(r"[^\W\d_]")
 _WORDS = re.compile(r"[A-Z][a-z]|\w{2,},? \w{2,},? \w{2,}")
 """A capital and a small letter, or three words: something to be read."""
-_ATTRIBUTE = re.compile(r'[\w-]+="[^"]*"')
+_ATTRIBUTE = re.compile(r"""[\w-]+=(?:"[^"]*"|'[^']*')""")
 """A macro may write some for the tag it is called in."""
+_ACRONYM = re.compile(r"\b[A-Z]{2,5}\b")
+"""CSV is CSV everywhere."""
 _UNREAD = frozenset({"class", "class_", "rel", "kind", "tone", "autocomplete", "format"})
 """Macro arguments that people do not read, though they may have spaces."""
 
@@ -69,7 +71,7 @@ class _Markup(HTMLParser):
         if self._open:
             if self._open[-1] == "script" and data.strip():
                 self.complaints.append(f"inline script: {data.strip()}")
-        elif _LETTER.search(_ATTRIBUTE.sub("", data)):
+        elif _LETTER.search(_ACRONYM.sub("", _ATTRIBUTE.sub("", data))):
             self.complaints.append(f"text: {data.strip()}")
 
 

@@ -2,12 +2,36 @@
 
 import getpass
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, func, literal, select, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from newsletter.accounts.models import AuditEvent, User
+from newsletter.core.tables import BigId, UtcDateTime
+
+_MOST_KNOWN = 200
+_BETWEEN = "~"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which part of the trail; empty and None: all of it. `until` itself is outside."""
+
+    actor: str = ""
+    action: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of the trail; `next` is the place behind which the next one begins, or empty."""
+
+    events: Sequence[AuditEvent]
+    next: str
 
 
 def record(
@@ -40,3 +64,54 @@ def trail(
     if subscriber_id is not None:
         events = events.where(AuditEvent.subscriber_id == subscriber_id)
     return session.scalars(events).all()
+
+
+def page(
+    session: Session, wanted: Wanted, *, behind: tuple[datetime, int] | None, most: int
+) -> Page:
+    """A page of what was done, the latest first; by keyset, so a late page costs what a first does.
+
+    Raises nothing for a place that is not there any more: the next begins behind where it was.
+    """
+    events = _only(select(AuditEvent), wanted)
+    if behind is not None:
+        place = tuple_(literal(behind[0], UtcDateTime), literal(behind[1], BigId))
+        events = events.where(tuple_(AuditEvent.at, AuditEvent.id) < place)
+    ordered = events.order_by(AuditEvent.at.desc(), AuditEvent.id.desc()).limit(most + 1)
+    found = session.scalars(ordered).all()
+    last = found[most - 1] if len(found) > most else None
+    return Page(found[:most], f"{last.at.isoformat()}{_BETWEEN}{last.id}" if last else "")
+
+
+def parse_place(text: str) -> tuple[datetime, int] | None:
+    """What `Page.next` says; None for anything else."""
+    moment, _, number = text.partition(_BETWEEN)
+    try:
+        at = datetime.fromisoformat(moment)
+        return (at, int(number)) if at.tzinfo else None
+    except ValueError:
+        return None
+
+
+def known(session: Session) -> tuple[list[str], list[str]]:
+    """Who is in the trail, and what can have been done, each once; a lookup for each, no scan."""
+    return _distinct(session, AuditEvent.actor), _distinct(session, AuditEvent.action)
+
+
+def _only(events: Select[AuditEvent], wanted: Wanted) -> Select[AuditEvent]:
+    if wanted.actor:
+        events = events.where(AuditEvent.actor == wanted.actor)
+    if wanted.action:
+        events = events.where(AuditEvent.action == wanted.action)
+    if wanted.since:
+        events = events.where(AuditEvent.at >= wanted.since)
+    return events.where(AuditEvent.at < wanted.until) if wanted.until else events
+
+
+def _distinct(session: Session, column: InstrumentedAttribute[str]) -> list[str]:
+    found: list[str] = []
+    value = session.scalar(select(func.min(column)))
+    while value is not None and len(found) < _MOST_KNOWN:
+        found.append(value)
+        value = session.scalar(select(func.min(column)).where(column > value))
+    return found

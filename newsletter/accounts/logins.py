@@ -56,7 +56,7 @@ def check_password(
             _count(session, counted)
         raise WrongLoginError("address and password do not go together")
     if passwords.is_outdated(user.password_hash):
-        _hash_anew(sessions, user, password)
+        return _hash_anew(sessions, user, password)
     return user
 
 
@@ -152,9 +152,11 @@ def _fingerprint(user: User) -> bytes:
     return hmac.digest(b"password", user.password_hash.encode(), "sha256")[:8]
 
 
-def _hash_anew(sessions: Sessions, user: User, password: str) -> None:
+def _hash_anew(sessions: Sessions, user: User, password: str) -> User:
+    """The same user with a hash as they are made today, unless the password changed meanwhile."""
     anew = passwords.hashed(password)
     with sessions.writing() as session:
         stored = session.get_one(User, user.id)
         if stored.password_hash == user.password_hash:
             stored.password_hash = anew
+        return stored

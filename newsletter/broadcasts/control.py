@@ -27,6 +27,10 @@ QUOTA_PAUSE = timedelta(hours=1)
 either."""
 
 
+class StaleError(RefusedError):
+    """The broadcast is past its `not_after`, and nobody said that it is to be sent all the same."""
+
+
 def find_broadcast(session: Session, broadcast_id: int) -> Broadcast:
     """The broadcast with this id.
 
@@ -117,7 +121,8 @@ def retry_failed(session: Session, broadcast_id: int, *, force: bool = False) ->
     """Offer the failed recipients, and only them, the mail once more; returns how many.
 
     Raises:
-        RefusedError: the broadcast is past its `not_after` and `force` is not given.
+        StaleError: the broadcast is past its `not_after` and `force` is not given.
+        RefusedError: nothing of it can be retried.
     """
     broadcast = locked(session, broadcast_id)
     if broadcast.state not in (BroadcastState.SENDING, BroadcastState.PAUSED, BroadcastState.DONE):
@@ -154,7 +159,8 @@ def resend_doubts(
 
     Raises:
         RefusedError: nobody is in doubt, or not everybody who was named; the worker that offered
-            the mail is alive; or the broadcast is past its `not_after` and `force` is not given.
+            the mail is alive.
+        StaleError: the broadcast is past its `not_after` and `force` is not given.
     """
     broadcast = locked(session, broadcast_id)
     if is_pruned(session, broadcast_id):
@@ -191,7 +197,7 @@ def _refuse_if_stale(broadcast: Broadcast, *, force: bool) -> None:
     if broadcast.not_after >= now():
         return
     if not force:
-        raise RefusedError(
+        raise StaleError(
             f"broadcast {broadcast.id} went stale at {broadcast.not_after:%Y-%m-%d %H:%M} UTC; "
             "--force sends all the same"
         )

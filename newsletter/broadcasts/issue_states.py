@@ -27,6 +27,8 @@ class IssueState(StrEnum):
     """Its text has errors."""
     READY = "ready"
     """Nothing in its text keeps it from being sent."""
+    AWAITING_APPROVAL = "awaiting approval"
+    """A second person has to say yes; whoever edits its text until then voids the request."""
     SCHEDULED = "scheduled"
     SENDING = "sending"
     SENT = "sent"
@@ -50,11 +52,13 @@ class Sending:
 
 _RANKS = (
     IssueState.NEEDS_ATTENTION,
+    IssueState.AWAITING_APPROVAL,
     IssueState.SENDING,
     IssueState.SCHEDULED,
     IssueState.SENT,
 )
 _STATES = {
+    BroadcastState.AWAITING_APPROVAL: IssueState.AWAITING_APPROVAL,
     BroadcastState.SCHEDULED: IssueState.SCHEDULED,
     BroadcastState.FREEZING: IssueState.SENDING,
     BroadcastState.SENDING: IssueState.SENDING,

@@ -21,6 +21,7 @@ from newsletter.broadcasts.models import (
     BroadcastState,
     Delivery,
     DeliveryState,
+    PauseReason,
 )
 from newsletter.core.clock import now
 
@@ -42,9 +43,14 @@ class Standing:
 
     broadcast_id: int
     state: BroadcastState
-    why_paused: str
+    pause_reason: PauseReason | None
+    pause_detail: str
     resume_at: datetime | None
     start_at: datetime
+    is_at_once: bool
+    asked_by: str
+    approved_by: str
+    segment: str
     not_after: datetime
     frozen_at: datetime | None
     finished_at: datetime | None
@@ -86,9 +92,14 @@ class Watch:
         return Standing(
             broadcast_id=self._id,
             state=broadcast.state,
-            why_paused=broadcast.why_paused,
+            pause_reason=broadcast.pause_reason,
+            pause_detail=broadcast.pause_detail,
             resume_at=broadcast.resume_at,
             start_at=broadcast.start_at,
+            is_at_once=broadcast.is_at_once,
+            asked_by=broadcast.asked_by,
+            approved_by=broadcast.approved_by,
+            segment=broadcast.segment,
             not_after=broadcast.not_after,
             frozen_at=broadcast.frozen_at,
             finished_at=broadcast.finished_at,

@@ -302,15 +302,24 @@ def _lists_fit(issue: Issue, lists: Sequence[SubscriberList]) -> None:
 
 def _not_sent_before(session: Session, issue: Issue, lists: Sequence[SubscriberList]) -> None:
     """Two clicks on send at once: the issue's row, locked before, let one of them come first."""
-    earlier = session.execute(
-        select(Broadcast, SubscriberList.slug)
+    earlier = sent_before(session, issue.id, [chosen.id for chosen in lists])
+    if earlier:
+        raise AlreadySentError(issue, earlier[0][1].slug, earlier[0][0])
+
+
+def sent_before(
+    session: Session, issue_id: int, list_ids: Sequence[int]
+) -> Sequence[tuple[Broadcast, SubscriberList]]:
+    """Of these lists those that have the issue or are about to get it, and by which broadcast."""
+    rows = session.execute(
+        select(Broadcast, SubscriberList)
         .join(BroadcastList, BroadcastList.broadcast_id == Broadcast.id)
         .join(SubscriberList, SubscriberList.id == BroadcastList.list_id)
         .where(
-            Broadcast.issue_id == issue.id,
+            Broadcast.issue_id == issue_id,
             _counts_as_sent(),
-            BroadcastList.list_id.in_([chosen.id for chosen in lists]),
+            BroadcastList.list_id.in_(list_ids),
         )
-    ).first()
-    if earlier is not None:
-        raise AlreadySentError(issue, earlier.slug, earlier.Broadcast)
+        .order_by(Broadcast.id, BroadcastList.position)
+    )
+    return [(row[0], row[1]) for row in rows]

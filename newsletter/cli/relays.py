@@ -10,14 +10,14 @@ from newsletter.cli import output, state
 from newsletter.core.clock import now
 from newsletter.core.config import Settings
 from newsletter.core.errors import ConfigurationError, RefusedError
-from newsletter.core.sections import RelaySettings
 from newsletter.mail.address import Address
 from newsletter.mail.replies import Reply, ReplyClass, classify
 from newsletter.sending import relays
 from newsletter.sending.breaker import BreakerState
-from newsletter.sending.ratelimit import Limit, relay_bucket
+from newsletter.sending.ratelimit import Limit
 from newsletter.sending.relay_check import SampleMail, check
-from newsletter.sending.relay_url import RelayUrl
+from newsletter.sending.relay_rates import throttled_rates
+from newsletter.sending.relay_url import server_of
 from newsletter.sending.relays import RelayStatus
 
 app = typer.Typer(help="The SMTP providers: limits, health, pause.", no_args_is_help=True)
@@ -31,7 +31,7 @@ def list_(*, as_json: output.AsJson = False) -> None:
     runtime = state.runtime()
     with runtime.sessions.reading() as session:
         found = relays.list_relays(session, runtime.settings.relays, now())
-    throttled = asyncio.run(_throttled(runtime.settings))
+    throttled = asyncio.run(throttled_rates(runtime.settings))
     rows = [_facts(status, throttled.get(status.relay.name)) for status in found]
     shown = rows if as_json else [_shown(row) for row in rows]
     output.print_table(shown, as_json=as_json, empty="No relay is configured.")
@@ -53,7 +53,7 @@ def try_out(
     relay = relays.find_relay(settings.relays, name)
     mail = _sample_mail(settings, to) if to else None
     checked = check(relay, mail)
-    output.say(f"Relay {name} at {_server(relay)} lets us in.")
+    output.say(f"Relay {name} at {server_of(relay)} lets us in.")
     output.say(f"tls         {checked.tls or 'none'}")
     output.say(f"extensions  {', '.join(checked.extensions) or 'none'}")
     if mail and checked.reply:
@@ -85,32 +85,11 @@ def resume(name: Name, *, dry_run: output.DryRun = False) -> None:
     output.say(f"Relay {name} {'would be' if dry_run else 'is'} in use.")
 
 
-async def _throttled(settings: Settings) -> Mapping[str, float]:
-    """The rates that relays are slowed down to; known here only when a broker shares them."""
-    if settings.embedded:
-        return {}
-    from newsletter.sending.ratelimit_redis import limiter_for
-
-    limiter = limiter_for(settings, lambda: 1.0)
-    try:
-        limits = {relay.name: Limit.of(relay) for relay in settings.relays}
-        rates = {
-            name: await limiter.current(relay_bucket(name), limit) for name, limit in limits.items()
-        }
-    finally:
-        await limiter.aclose()
-    return {
-        name: rate
-        for name, rate in rates.items()
-        if rate is not None and rate != limits[name].per_second
-    }
-
-
 def _facts(status: RelayStatus, throttled_to: float | None) -> dict[str, Any]:
     relay, limits = status.relay, status.limits
     return {
         "name": relay.name,
-        "server": _server(relay),
+        "server": server_of(relay),
         "connections": relay.connections,
         "connections_now": limits.connections,
         "messages_per_connection": relay.messages_per_connection,
@@ -155,12 +134,6 @@ def _learned(facts: Mapping[str, Any], name: str) -> str:
 
 def _rate(per_second: float | None) -> str:
     return "any" if per_second is None else f"{per_second:g}/s"
-
-
-def _server(relay: RelaySettings) -> str:
-    """Host and port, never the credentials."""
-    url = RelayUrl.parse(relay.url.get_secret_value(), place=f"relays.{relay.name}.url")
-    return f"{url.host}:{url.port}"
 
 
 def _sample_mail(settings: Settings, to: str) -> SampleMail:

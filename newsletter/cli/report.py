@@ -1,5 +1,7 @@
-"""`newsletter report`: what became of a broadcast."""
+"""`newsletter report`: what became of a broadcast, or of all of them beside each other."""
 
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
@@ -7,27 +9,60 @@ import typer
 from newsletter.broadcasts import control
 from newsletter.cli import output, state
 from newsletter.core.runtime import Runtime
-from newsletter.reports import figures
+from newsletter.reports import figures, tables
 from newsletter.reports.figures import Report
 from newsletter.tracking.classification import Reader
 from newsletter.tracking.readership import Readers
 
 _WHO_IS_IN_DOUBT = "nobody can know whether they got it; see `newsletter broadcasts show "
+_NOTHING = "nothing was sent yet; `newsletter send` sends an issue"
+_SHOWN = {
+    "broadcast": "id",
+    "subject": "subject",
+    "state": "state",
+    "accepted": "accepted",
+    "failed": "failed",
+    "unsubscribed": "unsubscribed",
+    "clicks_by_people": "clicks by people",
+    "clicks_by_machines": "clicks by machines",
+    "opens_by_people": "opens by people",
+    "opens_by_machines": "opens by machines",
+    "opens_unknown": "opens unknown",
+}
 
 
 def report(
     broadcast_id: Annotated[
-        int, typer.Argument(metavar="BROADCAST", max=output.HIGHEST_ID, help="Its number.")
-    ],
+        int | None,
+        typer.Argument(
+            metavar="BROADCAST", max=output.HIGHEST_ID, help="Its number. Default: all, in a table."
+        ),
+    ] = None,
     *,
     as_json: output.AsJson = False,
 ) -> None:
     """Accounting, clicks, unsubscribes, and opens by who or what was behind them."""
     runtime = state.runtime()
-    if as_json:
+    if broadcast_id is None:
+        output.print_stream(
+            _beside_each_other(runtime, whole=as_json), empty=_NOTHING, as_json=as_json
+        )
+    elif as_json:
         output.print_json(_as_data(_figures(runtime, broadcast_id)))
     else:
         print_report(runtime, broadcast_id)
+
+
+def _beside_each_other(runtime: Runtime, *, whole: bool) -> Iterator[Mapping[str, Any]]:
+    """A row for each broadcast; for people the columns that fit."""
+    table = tables.broadcasts(runtime.sessions, None)
+    for cells in table.rows:
+        row = dict(zip(table.columns, cells, strict=True))
+        yield row if whole else {title: _cell(row[name]) for name, title in _SHOWN.items()}
+
+
+def _cell(value: object) -> object:
+    return "not counted yet" if value is None else value
 
 
 def print_report(runtime: Runtime, broadcast_id: int) -> None:
@@ -38,6 +73,8 @@ def print_report(runtime: Runtime, broadcast_id: int) -> None:
     if found.accounts.in_doubt:
         output.say(f"  in doubt     {found.accounts.in_doubt}: {_WHO_IS_IN_DOUBT}{broadcast_id}`")
     output.say(f"  unsubscribed {found.unsubscribed}")
+    for reason, count in sorted(found.details.reasons.items()) if found.details else ():
+        output.say(f"    {reason.replace('_', ' '):12} {count}")
     output.say(f"  clicks       {_shown(found.clicks)}")
     output.say(f"  opens        {_shown(found.opens)}")
     for line in found.links:
@@ -81,6 +118,8 @@ def _as_data(found: Report) -> dict[str, Any]:
         "unsubscribed": found.unsubscribed,
         "opens": {reader.value: found.opens.hits.get(reader, 0) for reader in Reader},
         "clicks": {reader.value: found.clicks.hits.get(reader, 0) for reader in Reader},
+        "unsubscribe_reasons": dict(found.details.reasons) if found.details else None,
+        "domains": [asdict(line) for line in found.details.domains] if found.details else None,
         "links": [
             {"url": line.link.url, **{r.value: line.clicks.get(r, 0) for r in Reader}}
             for line in found.links

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from newsletter.accounts import first_run, users
 from newsletter.cli import output, state
 from newsletter.cli.ending import SIGNALS, told_to_end
 from newsletter.core.errors import ConfigurationError
@@ -40,9 +41,10 @@ def serve(
     attach_bell(runtime)
     site = runtime.settings.site
     host, port = host or site.host, site.port if port is None else port
+    app = create_app(runtime)
     server = uvicorn.Server(
         uvicorn.Config(
-            create_app(runtime),
+            app,
             host=host,
             port=port,
             log_config=None,
@@ -52,13 +54,25 @@ def serve(
             timeout_graceful_shutdown=_LAST_ANSWERS_SECONDS,
         )
     )
+    app.state.is_ending = lambda: server.should_exit  # a live page's answer would never end
     # Ours stay in force when the server has ended: it raises the signal once more for whoever
     # started it, and by default that kills the sender in the middle of a message.
     for number in SIGNALS:
         signal.signal(number, server.handle_exit)
     with background(runtime), _mailbox(runtime), _imports(runtime):
         output.say(f"Serving on http://{host}:{port} · Ctrl-C ends it")
+        _say_how_to_begin(runtime)
         server.run()
+
+
+def _say_how_to_begin(runtime: Runtime) -> None:
+    """Before there is a user: where the first one is made, and by which code from elsewhere."""
+    with runtime.sessions.reading() as session:
+        if users.anybody(session):
+            return
+    code = first_run.set_up_code(runtime.keys)
+    url = f"{runtime.settings.site.public_url}/set-up"
+    output.say(f"Nobody works here yet: begin at {url} · set-up code {code}")
 
 
 def worker() -> None:
@@ -102,8 +116,9 @@ def serving(runtime: Runtime, listening: socket.socket) -> Iterator[None]:
 
     from newsletter.web.app import create_app
 
-    config = uvicorn.Config(create_app(runtime), log_config=None, access_log=False)
-    server = uvicorn.Server(config)
+    app = create_app(runtime)
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    app.state.is_ending = lambda: server.should_exit
     thread = threading.Thread(target=server.run, args=([listening],), name="web")
     thread.start()
     try:

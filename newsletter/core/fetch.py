@@ -120,7 +120,7 @@ class Fetcher:
                 target = response.headers.get("Location", "")
             if not target:
                 raise FetchError(url, "the server sends us on, but not where")
-            url = urljoin(url, _spelt_out(target))
+            url = _joined(url, target)
         raise FetchError(url, f"more than {MAX_REDIRECTS} redirects")
 
     def _checked(self, url: str) -> SplitResult:
@@ -155,7 +155,8 @@ class Fetcher:
             connection = self._connected(parts.scheme, host, port, addresses, deadline)
             with _cut_off(connection, deadline, timed_out):
                 connection.request("GET", path, headers=_HEADERS)
-                yield connection.getresponse()
+                with connection.getresponse() as response:
+                    yield response
                 if timed_out.is_set():  # a connection that ends looks like the end of the page
                     raise TimeoutError
         except (OSError, http.client.HTTPException, zlib.error, ValueError) as error:
@@ -257,6 +258,13 @@ def _cut_off(
         timer.cancel()
         connection.close()
         taken.close()
+
+
+def _joined(url: str, target: str) -> str:
+    try:
+        return urljoin(url, _spelt_out(target))
+    except ValueError:
+        raise FetchError(target, "not a URL") from None
 
 
 def _ascii_host(parts: SplitResult, url: str) -> str:

@@ -1,4 +1,8 @@
-"""What is done once a day, in both modes: people, evidence and counts whose time is over go."""
+"""What is done beside the sending, in both modes.
+
+Once a day people, evidence and counts whose time is over go; every hour what reports show is
+counted.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,6 +12,7 @@ from newsletter.core import logs
 from newsletter.core.runtime import Runtime
 from newsletter.privacy import upkeep
 from newsletter.privacy.unconfirmed import forget_unconfirmed
+from newsletter.reports import growth, snapshots
 from newsletter.sending import leases
 
 PERIOD_SECONDS = 3600
@@ -38,6 +43,15 @@ def keep_house(runtime: Runtime, stop: Callable[[], bool] = lambda: False) -> bo
     return True
 
 
+def count_reports(runtime: Runtime, stop: Callable[[], bool] = lambda: False) -> None:
+    """Have the figures ready that are too many rows to count while somebody waits."""
+    with runtime.sessions.reading() as session:
+        due = snapshots.due(session)
+    snapshots.refresh(runtime.sessions, due, stop)
+    if not stop():
+        growth.refresh(runtime.sessions)
+
+
 @contextmanager
 def keeping_house(runtime: Runtime) -> Iterator[None]:
     """Ask every hour while the block runs, in a thread of its own: nobody waits for it."""
@@ -57,6 +71,7 @@ def _every_hour(runtime: Runtime, stopping: threading.Event) -> None:
         seconds = PERIOD_SECONDS
         try:
             keep_house(runtime, stopping.is_set)
+            count_reports(runtime, stopping.is_set)
         except Exception:
             # The edge of the thread: what was not done is found the next time.
             log.exception("house.failed")

@@ -110,8 +110,9 @@ def run_imports() -> None:
 
 @app.task(name=KEEP_HOUSE)
 def keep_house() -> None:
-    """What is due once a day."""
-    daily.keep_house(running())
+    """What is due once a day, and what is counted every hour."""
+    daily.keep_house(running(), _stopping.is_set)
+    daily.count_reports(running(), _stopping.is_set)
 
 
 @app.task(name=POLL_MAILBOX)

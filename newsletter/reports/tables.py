@@ -45,20 +45,20 @@ def links(report: Report) -> Table:
 
 
 def readers(report: Report) -> Table:
-    """Opens and clicks by who or what was behind them."""
+    """Opens and clicks by who or what was behind them, then the different readers told apart."""
     counted = report.counted_at is not None
+    words = ("by_people", "by_machines", "unknown")
     return Table(
-        ("what", *(f"{reader}_{of}" for of in ("hits", "readers_known") for reader in _WORDS)),
+        ("what", *words, *(f"readers_known_{word}" for word in words)),
         [
             (
                 what,
-                *(
-                    of.get(r, 0) if counted else None
-                    for of in (f.hits, f.readers)
-                    for r in _READERS
-                ),
+                *(of.get(reader, 0) if counted else None for of in counts for reader in _READERS),
             )
-            for what, f in (("clicks", report.clicks), ("opens", report.opens))
+            for what, counts in (
+                ("clicks", (report.clicks.hits, report.clicks.readers)),
+                ("opens", (report.opens.hits, report.opens.readers)),
+            )
         ],
     )
 
@@ -181,9 +181,5 @@ def _of_line(line: Line) -> Sequence[Cell]:
     )
 
 
-_WORDS = ("people", "machines", "unknown")
-
-
 def _by_reader(what: str) -> Sequence[str]:
-    people, machines, unknown = _WORDS
-    return f"{what}_by_{people}", f"{what}_by_{machines}", f"{what}_{unknown}"
+    return f"{what}_by_people", f"{what}_by_machines", f"{what}_unknown"

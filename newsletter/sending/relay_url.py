@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from newsletter.core import server_url
 from newsletter.core.errors import ConfigurationError
+from newsletter.core.sections import RelaySettings
 
 _EXPECTED = "expected smtp://USER:PASSWORD@HOST:PORT or smtps://… (special characters as %XX)"
 
@@ -69,3 +70,13 @@ class RelayUrl:
         """
         place = f"relay {self.host}"
         return None if self.without_tls else server_url.tls_context(self.authority, place)
+
+
+def server_of(relay: RelaySettings) -> str:
+    """Host and port, never the credentials.
+
+    Raises:
+        ConfigurationError: the relay's URL.
+    """
+    url = RelayUrl.parse(relay.url.get_secret_value(), place=f"relays.{relay.name}.url")
+    return f"{url.host}:{url.port}"

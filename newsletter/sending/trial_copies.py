@@ -6,6 +6,7 @@ They count nowhere: no broadcast, no delivery, no tracking, and no List-Id is fi
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from email import message_from_bytes, policy
 
 from sqlalchemy.orm import Session
 
@@ -46,6 +47,16 @@ def trial_copies(runtime: Runtime, plan: Plan, to: Sequence[Address]) -> list[Tr
         )
         for address in to
     ]
+
+
+def as_read(runtime: Runtime, frozen: Frozen) -> str:
+    """The HTML of a broadcast as a reader without a name gets it, links leading straight on."""
+    nobody = Recipient(0, frozen.identity.sender_address, frozen.identity.sender_address)
+    wire = personalise(prepare(frozen, WireForm.NONE), nobody, 0, runtime.keys)
+    mail = message_from_bytes(wire, policy=policy.default)
+    body = mail.get_body(("html",))
+    assert body is not None, "every mail has HTML"
+    return str(body.get_content())
 
 
 def post(session: Session, copies: Sequence[TrialCopy]) -> None:

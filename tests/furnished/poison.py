@@ -23,6 +23,8 @@ READ_BY_THE_SYSTEM = {
     "broadcast_totals.outcomes": "states and counts",
     "broadcast_totals.readership": "classes and counts",
     "broadcasts.exclusions": "reasons of a known kind, and counts",
+    "events.reader": "classes",
+    "events.rule": "rules and their version",
     "newsletters.sender_address": "an address, or no page has a sender",
     "newsletters.reply_to": "an address",
     "outbox.wire": "bytes",

@@ -220,6 +220,18 @@ def test_a_second_factor_is_asked_for_and_works_once(seat: Seat) -> None:
         assert again.status_code == 422, "a code that was used is used up"
 
 
+def test_a_hash_of_old_is_made_anew_and_the_second_step_still_follows(seat: Seat) -> None:
+    old = PasswordHasher(time_cost=2, memory_cost=64).hash(PASSWORD)
+    with seat.sessions.writing() as session:
+        user = session.get_one(User, seat.editor_id)
+        user.password_hash = old
+    found = logins.check_password(seat.sessions, seat.runtime.keys, seat.email, PASSWORD, "")
+    assert found.password_hash != old
+    step = logins.second_step(seat.runtime.keys, found)
+    with seat.sessions.reading() as session:
+        assert logins.of_second_step(session, seat.runtime.keys, step) is not None
+
+
 @pytest.mark.parametrize(
     "password",
     ["short", "aaaaaaaaaaaaaaaa", "passwordpassword", "ada.lovelace@example.org", "x" * 1_001],

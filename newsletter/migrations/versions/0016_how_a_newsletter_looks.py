@@ -1,4 +1,4 @@
-"""How a newsletter's mail looks: its template, its own colours."""
+"""How a newsletter's mail looks: its template, its own colours. The audit trail by who and what."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -18,3 +18,5 @@ def upgrade() -> None:
         sa.Column("template", sa.String(length=40), nullable=False, server_default="digest"),
     )
     op.add_column("newsletters", sa.Column("palette", JSON, nullable=False, server_default="{}"))
+    for columns in (["at", "id"], ["actor", "at", "id"], ["action", "at", "id"]):
+        op.create_index(op.f(f"ix_audit_events_{'_'.join(columns)}"), "audit_events", columns)

@@ -150,6 +150,19 @@ def _seated(request: Request) -> Editor | None:
     return editor
 
 
+async def still_allowed(request: Request, permission: Permission) -> bool:
+    """Asked again by an answer that goes on for long: whether they may still read it."""
+    editor = await run_in_threadpool(_seated, request)
+    if editor is None:
+        return False
+    request.state.editor = editor
+    try:
+        _check_permission(request, permission)
+    except HTTPException:
+        return False
+    return True
+
+
 def _id(value: str) -> int:
     """What no id can be finds nothing."""
     digits = value.isascii() and value.isdecimal() and len(value) <= len(str(_LARGEST_ID))

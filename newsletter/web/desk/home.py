@@ -6,6 +6,11 @@ from fastapi import HTTPException, Request, Response
 
 from newsletter.accounts import seats
 from newsletter.accounts.permissions import Permission
+from newsletter.broadcasts.issue_states import sendings
+from newsletter.broadcasts.today import today
+from newsletter.core.clock import now
+from newsletter.reports import over_time
+from newsletter.tracking.classification import Reader
 from newsletter.web.deps import Running
 from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
@@ -16,10 +21,23 @@ router = desk_router()
 
 @router.get("/")
 @needs(Permission.READ)
-def today(request: Request, runtime: Running, editor: Seated) -> Response:
-    """What is to be done today."""
-    del runtime, editor
-    return page(request, "home.html")
+def show(request: Request, runtime: Running, editor: Seated) -> Response:
+    """What is to be done today; before the first newsletter, how to begin."""
+    if editor.newsletter_id is None:
+        return page(request, "home/nothing.html")
+    day = now().astimezone(editor.zone).date()
+    with runtime.sessions.reading() as session:
+        work = today(session, editor.newsletter_id, day)
+        standing = sendings(session, [work.issue.id] if work.issue else [])
+        latest = over_time.lines(session, editor.newsletter_id, most=1)
+    return page(
+        request,
+        "home/today.html",
+        work=work,
+        sending=standing.get(work.issue.id) if work.issue else None,
+        latest=next(iter(latest), None),
+        Reader=Reader,
+    )
 
 
 @router.post("/newsletter")

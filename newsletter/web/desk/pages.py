@@ -3,6 +3,7 @@
 In every page: `editor` (None for strangers), `form_token`, `may("send")`, `said`, `_` and `n_`.
 """
 
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ def page(request: Request, name: str, *, status: int = 200, **variables: Any) ->
     response = HTMLResponse(markup(request, name, **variables), status_code=status)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Content-Security-Policy"] = POLICY
+    # With `no-referrer` browsers send forms as from nowhere: `Origin: null`.
+    response.headers["Referrer-Policy"] = "same-origin"
     return response
 
 
@@ -51,8 +54,15 @@ part = page
 """The same for a part of a page that is there already: a template without the layout."""
 
 
+class _Problems(dict[str, str]):
+    """Sentences by field; that of a field without a problem is empty."""
+
+    def __missing__(self, field: str) -> str:
+        return ""
+
+
 def markup(request: Request, name: str, **variables: Any) -> str:
-    """The HTML of `name`, filled."""
+    """The HTML of `name`, filled; in `problems`, fields without one have an empty one."""
     editor: Editor | None = getattr(request.state, "editor", None)
     request.state.was_said = bool(cookies.said(request))
     return _environment.get_template(name).render(
@@ -62,7 +72,7 @@ def markup(request: Request, name: str, **variables: Any) -> str:
         said=cookies.said(request),
         may=lambda permission: editor is not None and editor.may(Permission(permission)),
         language=text.language(),
-        **variables,
+        **{**variables, "problems": _Problems(variables.get("problems") or {})},
     )
 
 
@@ -130,6 +140,11 @@ def _bytes(number: int) -> str:
     return f"{number} B" if number < 1_000 else f"{_count(round(number / 1_000, 1))} kB"  # noqa: PLR2004
 
 
+def _who(actor: str) -> str:
+    """An actor of the audit trail as people say it: a user by their address."""
+    return re.sub(r"^user \d+: ", "", actor)
+
+
 def _locale() -> str:
     return text.language().replace("-", "_")
 
@@ -145,7 +160,7 @@ def _made() -> Environment:
     environment.globals.update(_=text.in_page, n_=text.in_page_n, static=_version)
     environment.globals["Permission"] = Permission
     environment.filters.update(
-        when=_when, clock=_clock, day=_day, count=_count, share=_share, bytes=_bytes
+        when=_when, clock=_clock, day=_day, count=_count, share=_share, bytes=_bytes, who=_who
     )
     return environment
 

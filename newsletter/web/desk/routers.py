@@ -1,21 +1,26 @@
 """Every room of the desk."""
 
-from newsletter.web.desk import home, login
+from newsletter.web.desk import home, invitation, login, set_up
+from newsletter.web.desk.account import profile, second_factor
+from newsletter.web.desk.broadcasts.routers import ROUTERS as BROADCASTS
 from newsletter.web.desk.guard import DeskRoute
-from newsletter.web.desk.people import import_steps, imports, suppression_files, suppressions
-from newsletter.web.desk.reports import broadcast as report
-from newsletter.web.desk.reports import growth, over_time
+from newsletter.web.desk.issues.routers import ROUTERS as ISSUES
+from newsletter.web.desk.people.routers import ROUTERS as PEOPLE
+from newsletter.web.desk.reports.routers import ROUTERS as REPORTS
+from newsletter.web.desk.settings.routers import ROUTERS as SETTINGS
 
 ROUTERS = (
     home.router,
     login.router,
-    imports.router,
-    import_steps.router,
-    suppressions.router,
-    suppression_files.router,
-    over_time.router,
-    growth.router,
-    report.router,
+    set_up.router,
+    invitation.router,
+    profile.router,
+    second_factor.router,
+    *BROADCASTS,
+    *ISSUES,
+    *PEOPLE,
+    *REPORTS,
+    *SETTINGS,
 )
 
 ROOMS = frozenset(

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Select, select
 
+from newsletter.accounts.models import ApiToken
 from newsletter.broadcasts.models import Broadcast
 from newsletter.issues.models import Issue, Newsletter
 from subscribers.import_runs.models import ImportRun
@@ -70,8 +71,13 @@ def _itself(newsletter_id: int) -> Select[Any]:
     return select(Newsletter.id).where(Newsletter.id == newsletter_id)
 
 
+def _of_token(token_id: int) -> Select[Any]:
+    return select(ApiToken.newsletter_id).where(ApiToken.id == token_id)
+
+
 NEWSLETTERS_OF: dict[str, ConcernedBy] = {
     "newsletter_id": _itself,
+    "token_id": _of_token,
     "issue_id": _of_issue,
     "broadcast_id": _of_broadcast,
     "list_id": _of_list,

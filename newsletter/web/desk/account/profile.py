@@ -1,0 +1,120 @@
+"""`/account`: one's own name, time zone and password, and the browsers one is logged in with."""
+
+from functools import cache
+from zoneinfo import available_timezones
+
+from fastapi import Request, Response
+
+from newsletter.accounts import audit, invitations, logins, passwords, seats, second_factor, users
+from newsletter.accounts.models import User
+from newsletter.accounts.permissions import Permission
+from newsletter.core.errors import InputError
+from newsletter.core.runtime import Runtime
+from newsletter.web.deps import Running, Visiting
+from newsletter.web.desk.editor import Editor
+from newsletter.web.desk.forms import Sent
+from newsletter.web.desk.guard import Seated, desk_router, needs
+from newsletter.web.desk.pages import go, page
+from newsletter.web.desk.problems import capitalised
+from newsletter.web.desk.text import _
+
+router = desk_router()
+
+_HERE = "/account"
+
+
+@router.get(_HERE)
+@needs(Permission.READ)
+def show(request: Request, runtime: Running, editor: Seated) -> Response:
+    """Everything that is one's own."""
+    return _show(request, runtime, editor)
+
+
+@router.post(_HERE)
+@needs(Permission.READ)
+def change(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Response:
+    """Name and time zone."""
+    zone = sent.one("time_zone")
+    try:
+        name = users.checked_name(sent.one("name"))
+    except InputError as error:
+        return _show(request, runtime, editor, {"name": capitalised(error.problem)})
+    with runtime.sessions.writing() as session:
+        user = session.get_one(User, editor.user_id)
+        if zone in _zones() or zone == user.time_zone:
+            user.name, user.time_zone = name, zone
+            return go(request, _HERE, said=_("Saved."))
+    return _show(request, runtime, editor, {"time_zone": _("Please choose one of these.")})
+
+
+@router.post(f"{_HERE}/password")
+@needs(Permission.READ)
+def change_password(
+    request: Request, runtime: Running, editor: Seated, visit: Visiting, sent: Sent
+) -> Response:
+    """Another password; every other browser is logged out."""
+    new = sent.text("new")
+    try:
+        logins.check_password(
+            runtime.sessions, runtime.keys, editor.email, sent.text("current"), visit.ip
+        )
+        passwords.check(new, editor.email)
+    except logins.WrongLoginError:
+        return _show(request, runtime, editor, {"current": _("This is not your password.")})
+    except logins.TooManyFailuresError as error:
+        return _show(request, runtime, editor, {"current": capitalised(str(error))})
+    except InputError as error:
+        return _show(request, runtime, editor, {"new": capitalised(error.problem)})
+    password_hash = passwords.hashed(new)
+    with runtime.sessions.writing() as session:
+        user = session.get_one(User, editor.user_id)
+        users.set_password(session, user, password_hash, but=editor.seat_key)
+        invitations.end_links_of(session, user.id)
+        audit.record(session, editor.actor, "user.password_changed", user=user.id)
+    said = _("Your password is changed. All your other browsers are logged out.")
+    return go(request, _HERE, said=said)
+
+
+@router.post(f"{_HERE}/browsers")
+@needs(Permission.READ)
+def log_out_browsers(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Response:
+    """Log one other browser out, or all others."""
+    key = sent.one("key")
+    with runtime.sessions.writing() as session:
+        mine = {row.key for row in seats.all_of(session, editor.user_id)}
+        if key:
+            for found in {key} & mine:
+                seats.end(session, found)
+        else:
+            seats.end_all(session, editor.user_id, but=editor.seat_key)
+    return go(request, _HERE, said=_("Logged out there."))
+
+
+def _show(
+    request: Request, runtime: Runtime, editor: Editor, problems: dict[str, str] | None = None
+) -> Response:
+    with runtime.sessions.reading() as session:
+        user = session.get_one(User, editor.user_id)
+        browsers = seats.all_of(session, editor.user_id)
+        codes_left = second_factor.recovery_codes_left(session, editor.user_id)
+    zones = _zones() if user.time_zone in _zones() else (user.time_zone, *_zones())
+    return page(
+        request,
+        "account/account.html",
+        status=422 if problems else 200,
+        user=user,
+        zones=[(zone, zone.replace("_", " ")) for zone in zones],
+        browsers=browsers,
+        has_second_factor=second_factor.is_on(user),
+        codes_left=codes_left,
+        problems=problems or {},
+        fewest=passwords.FEWEST_CHARACTERS,
+    )
+
+
+@cache
+def _zones() -> tuple[str, ...]:
+    """Those that are named after places, and UTC."""
+    other = ("Etc/", "SystemV/", "US/")
+    named = (z for z in available_timezones() if "/" in z and not z.startswith(other))
+    return ("UTC", *sorted(named))

@@ -1,0 +1,123 @@
+"""The two pages of asking to send: the form, and the last look before it is sent."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from fastapi import Request, Response
+from sqlalchemy import select
+
+from newsletter.broadcasts import planning
+from newsletter.core.runtime import Runtime
+from newsletter.issues.models import Issue, Newsletter
+from newsletter.web.desk.broadcasts import orders
+from newsletter.web.desk.broadcasts.checking import Check, check
+from newsletter.web.desk.broadcasts.moments import comes_twice
+from newsletter.web.desk.broadcasts.orders import Order, Problems
+from newsletter.web.desk.editor import Editor
+from newsletter.web.desk.pages import page, part
+from subscribers.models import Segment
+from subscribers.segment_writing import written
+
+FIELDS = ("segment", "when", "at", "stale_hours", "request_key")
+"""Of the form, besides lists: what the last look sends along."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Somebody asks to send an issue."""
+
+    request: Request
+    runtime: Runtime
+    editor: Editor
+    issue_id: int
+
+    def new_form(self, problems: Problems | None = None) -> Response:
+        """The form as nobody has filled it in yet."""
+        fields = {
+            **dict.fromkeys(FIELDS, ""),
+            "when": "now",
+            "stale_hours": f"{self.runtime.settings.delivery.stale_after_hours:g}",
+            "request_key": secrets.token_hex(16),
+        }
+        return self.form(fields, problems=problems)
+
+    def form(
+        self,
+        fields: Mapping[str, str],
+        ticked: set[int] | None = None,
+        problems: Problems | None = None,
+    ) -> Response:
+        """The form; without `ticked` the newsletter's only list is chosen."""
+        problems = problems or Problems({})
+        with self.runtime.sessions.reading() as session:
+            issue = session.get_one(Issue, self.issue_id)
+            lists = orders.lists_of(session, self.editor.newsletter)
+            ids = [found.id for found in lists]
+            of_lists = select(Segment).where(Segment.list_id.in_(ids))
+            saved = session.scalars(of_lists.order_by(Segment.name)).all()
+            has_it = {found.id for _, found in planning.sent_before(session, self.issue_id, ids)}
+        if ticked is None:
+            ticked = set(ids) if len(ids) == 1 else set()
+        return page(
+            self.request,
+            "broadcasts/new.html",
+            status=422 if problems.fields else 200,
+            issue=issue,
+            lists=lists,
+            has_it=has_it,
+            saved={segment.name: segment.text for segment in saved},
+            ticked=ticked,
+            fields=fields,
+            problems=problems.fields,
+            picture=problems.picture,
+            checked=check(self.runtime, self.editor, self.issue_id),
+        )
+
+    def review(
+        self,
+        fields: Mapping[str, str],
+        order: Order,
+        checked: Check | None = None,
+        *,
+        problem: str = "",
+        is_counted: bool = False,
+    ) -> Response:
+        """What would happen; `is_counted`: with the number of people, which may take a second."""
+        with self.runtime.sessions.reading() as session:
+            issue = session.get_one(Issue, self.issue_id)
+            newsletter = issue.newsletter
+            ids = [found.id for found in order.lists]
+            earlier = planning.sent_before(session, self.issue_id, ids)
+            counted = orders.count(session, self.editor, order) if is_counted else None
+        return page(
+            self.request,
+            "broadcasts/review.html",
+            status=409 if problem else 200,
+            issue=issue,
+            newsletter=newsletter,
+            order=order,
+            segment=written(order.segment) if order.segment else "",
+            fields=fields,
+            earlier=earlier,
+            counted=counted,
+            checked=checked or check(self.runtime, self.editor, self.issue_id),
+            is_ambiguous=order.start_at is not None
+            and comes_twice(order.start_at, self.editor.zone),
+            problem=problem,
+            has_relay=bool(self.runtime.settings.relays),
+        )
+
+    def summary(self, order: Order) -> Response:
+        """Whom it would reach and when, in a sentence: a part of the last look."""
+        with self.runtime.sessions.reading() as session:
+            newsletter = session.get_one(Newsletter, self.editor.newsletter)
+            counted = orders.count(session, self.editor, order)
+        return part(
+            self.request,
+            "broadcasts/summary.html",
+            newsletter=newsletter,
+            order=order,
+            segment=written(order.segment) if order.segment else "",
+            counted=counted,
+        )

@@ -1,0 +1,142 @@
+"""`/subscribers`: people found by a part of their address or name, list, status and segment."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import HTTPException, Request, Response
+from fastapi.responses import StreamingResponse
+from sqlalchemy.orm import Session
+
+from newsletter.accounts import audit
+from newsletter.accounts.permissions import Permission
+from newsletter.core.clock import now
+from newsletter.core.runtime import Runtime
+from newsletter.web.deps import Running
+from newsletter.web.desk.editor import Editor
+from newsletter.web.desk.forms import Form, Sent
+from newsletter.web.desk.guard import Seated, desk_router, needs
+from newsletter.web.desk.pages import page, part
+from newsletter.web.desk.people import words
+from newsletter.web.desk.people.asked import Asked, Understood, asked, place, read, understood
+from subscribers import browsing, directory, exporting
+from subscribers.directory import Search
+from subscribers.exporting import Selection
+
+router = desk_router()
+
+PAGE_PEOPLE = 50
+_MEDIA_TYPES = {
+    exporting.Form.CSV: "text/csv; charset=utf-8",
+    exporting.Form.JSONL: "application/x-ndjson",
+}
+
+
+@router.get("/subscribers")
+@needs(Permission.PEOPLE)
+def index(request: Request, runtime: Running, editor: Seated) -> Response:
+    """The newest first, a page at a time; how many they are is asked for by itself."""
+    if editor.newsletter_id is None:
+        return page(request, "people/no_newsletter.html")
+    wanted = asked(request)
+    with runtime.sessions.reading() as session:
+        meant = understood(session, editor, wanted)
+        found = None
+        if meant.search:
+            found = browsing.sheet(session, meant.search, place(request), limit=PAGE_PEOPLE)
+        counts = "counted" in request.query_params and meant.search
+        total = directory.count(session, meant.search) if counts and meant.search else None
+    return _shown(request, wanted, meant, found=found, total=total)
+
+
+@router.get("/subscribers/count")
+@needs(Permission.PEOPLE)
+def count(request: Request, runtime: Running, editor: Seated) -> Response:
+    """How many people the page is about: a part of it, since it may take longer than the page."""
+    with runtime.sessions.reading() as session:
+        meant = understood(session, editor, asked(request))
+        total = directory.count(session, meant.search) if meant.search else None
+    return part(request, "people/total.html", total=total)
+
+
+@router.post("/subscribers/export")
+@needs(Permission.PEOPLE)
+def export(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Response:
+    """Everybody the page is about, as a file that imports again."""
+    wanted = read(*(sent.one(name) for name in ("q", "list", "status", "segment")))
+    with runtime.sessions.writing() as session:
+        meant = understood(session, editor, wanted)
+        if meant.search is None:
+            return _shown(request, wanted, meant, found=None, total=None, status=422)
+        form = _form(sent)
+        _note(session, editor, wanted, meant, form)
+    name = f"{editor.newsletter_slug}-{now():%Y-%m-%d}.{form.value}"
+    return StreamingResponse(
+        _lines(runtime, _selection(meant.search), form),
+        media_type=_MEDIA_TYPES[form],
+        headers={
+            "Content-Disposition": f'attachment; filename="{name}"',
+            "Cache-Control": "no-store, private",
+        },
+    )
+
+
+def _shown(
+    request: Request,
+    wanted: Asked,
+    meant: Understood,
+    *,
+    found: browsing.Sheet | None,
+    total: int | None,
+    status: int = 200,
+) -> Response:
+    older = found and found.older and wanted.query(older=found.older.older_than)
+    newer = found and found.newer and wanted.query(newer=found.newer.newer_than)
+    return page(
+        request,
+        "people/index.html",
+        status=422 if meant.problems else status,
+        asked=wanted,
+        meant=meant,
+        found=found,
+        total=total,
+        older=f"/subscribers?{older}" if older else "",
+        newer=f"/subscribers?{newer}" if newer else "",
+        statuses=words.statuses(),
+        tones=words.TONES,
+        list_names={each.id: each.name for each in meant.lists},
+    )
+
+
+def _form(sent: Form) -> exporting.Form:
+    if sent.one("form") not in set(exporting.Form):
+        raise HTTPException(422)
+    return exporting.Form(sent.one("form"))
+
+
+def _note(
+    session: Session, editor: Editor, wanted: Asked, meant: Understood, form: exporting.Form
+) -> None:
+    """Which list and how narrow; not what was typed, that may be somebody's address."""
+    search = meant.search
+    on = next((each.slug for each in meant.lists if search and each.id == search.list_id), "")
+    details: dict[str, Any] = {"newsletter": editor.newsletter_slug, "form": form.value}
+    if on:
+        details["list"] = on
+    if wanted.is_narrow:
+        details["narrowed_by"] = [
+            name for name in ("part", "list_id", "status", "segment") if getattr(wanted, name)
+        ]
+    audit.record(session, editor.actor, "subscribers.exported", None, **details)
+
+
+def _selection(search: Search) -> Selection:
+    if search.on_none:
+        return Selection(where=directory.conditions(search) & directory.is_on_none())
+    where = directory.conditions(search)
+    return Selection(search.list_id, where, among=search.among)
+
+
+def _lines(runtime: Runtime, chosen: Selection, form: exporting.Form) -> Iterator[str]:
+    """Read while it is sent: a million people are never in memory."""
+    with runtime.sessions.reading() as session:
+        yield from exporting.stream(session, chosen, form)
