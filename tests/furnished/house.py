@@ -171,6 +171,7 @@ def _furnish(sessions: Sessions) -> tuple[Things, str]:
         "newsletter_id": [ours],
         "user_id": [users["author"]],
         "relay": ["main"],
+        "token_id": [1],
         "import_id": runs,
         "/issues/{issue_id}/history/{number} issue_id": [draft.id],
         "number": [1],
