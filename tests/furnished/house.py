@@ -171,6 +171,7 @@ def _furnish(sessions: Sessions, base: str) -> tuple[Things, str]:
         "newsletter_id": [ours],
         "user_id": [users["author"]],
         "relay": ["main"],
+        "token_id": [1],
         "import_id": runs,
         "/invitation/{token} token": [invitation],
     }
