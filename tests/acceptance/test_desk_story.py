@@ -125,12 +125,11 @@ def _set_up(page: Page) -> None:
 def _write(page: Page) -> None:
     page.get_by_role("link", name="Write today's issue").click()
     page.get_by_role("button", name="Begin").click()
-    text = page.get_by_role("textbox", name="Text of the issue, in Markdown")
-    text.click()
+    page.locator(".cm-content").click()
     front_matter = page.locator("#text").input_value().split("\n---", 1)[0]
     head = re.sub(r"(?m)^subject:.*$", 'subject: "Measured twice"', front_matter)
     page.keyboard.press("ControlOrMeta+a")
-    page.keyboard.insert_text(f"{head}\n---\n{TEXT}")
+    page.keyboard.type(f"{head}\n---\n{TEXT}")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator("#saved")).to_have_text(re.compile("^Saved"))
     page.get_by_role("tab", name="Preview").click()
@@ -160,7 +159,7 @@ def _try_out(page: Page) -> None:
 
 
 def _send(page: Page) -> None:
-    page.get_by_label("Readers").check()
+    page.get_by_role("checkbox", name="Readers").check()
     expect(page.locator("#audience")).to_contain_text("7")
     page.get_by_role("button", name="Look at it once more").click()
     expect(page.locator(".summary")).to_contain_text("7")
