@@ -12,7 +12,7 @@ _ADDRESSES = frozenset({"href", "src", "action", "formaction"})
 _LETTER = re.compile(r"[^\W\d_]")
 _WORDS = re.compile(r"[A-Z][a-z]|\w{2,},? \w{2,},? \w{2,}")
 """A capital and a small letter, or three words: something to be read."""
-_ATTRIBUTE = re.compile(r'[\w-]+="[^"]*"')
+_ATTRIBUTE = re.compile(r"""[\w-]+=(?:"[^"]*"|'[^']*')""")
 """A macro may write some for the tag it is called in."""
 _ACRONYM = re.compile(r"\b[A-Z]{2,5}\b")
 """CSV is CSV everywhere."""

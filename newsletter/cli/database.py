@@ -93,7 +93,8 @@ def prune(
     )
     output.say(
         f"{'Would forget' if dry_run else 'Forgot'} {unconfirmed} requests that nobody confirmed "
-        f"within {kept.unconfirmed_days} days."
+        f"within {kept.unconfirmed_days} days, and {old.import_lines} bad rows of imports older "
+        f"than {kept.imports_days} days."
     )
 
 

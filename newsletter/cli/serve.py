@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from newsletter.accounts import first_run, users
 from newsletter.cli import output, state
 from newsletter.cli.ending import SIGNALS, told_to_end
 from newsletter.core.errors import ConfigurationError
@@ -60,7 +61,18 @@ def serve(
         signal.signal(number, server.handle_exit)
     with background(runtime), _mailbox(runtime), _imports(runtime):
         output.say(f"Serving on http://{host}:{port} · Ctrl-C ends it")
+        _say_how_to_begin(runtime)
         server.run()
+
+
+def _say_how_to_begin(runtime: Runtime) -> None:
+    """Before there is a user: where the first one is made, and by which code from elsewhere."""
+    with runtime.sessions.reading() as session:
+        if users.anybody(session):
+            return
+    code = first_run.set_up_code(runtime.keys)
+    url = f"{runtime.settings.site.public_url}/set-up"
+    output.say(f"Nobody works here yet: begin at {url} · set-up code {code}")
 
 
 def worker() -> None:

@@ -49,7 +49,7 @@ class Saved:
     problem: SourceError | None = None
 
 
-def save(
+def save(  # noqa: PLR0913 - named one by one
     session: Session,
     issue_id: int,
     text: str,
@@ -58,11 +58,13 @@ def save(
     expected: int,
     is_sent: Callable[[Issue], bool],
     autosave: bool = False,
+    beside: bool = False,
 ) -> Saved:
     """Keep a text as the issue's next revision, if `expected` is still the last one.
 
     The issue's row is locked: a save and a send do not cross, nor do two saves. An autosave takes
-    the place of the one before it, where both are the same person's within some minutes.
+    the place of the one before it, where both are the same person's within some minutes; a text
+    that was written `beside` the one before never does.
 
     Raises:
         StaleError: somebody else saved meanwhile; carries their text.
@@ -83,6 +85,7 @@ def save(
     if issue.revision != expected:
         raise StaleError(issue)
     problem = _place(session, issue, text)
+    issue.is_autosaved = issue.is_autosaved and not beside
     replace(session, issue, text, writer, autosave=autosave)
     issue.source_name = ""
     session.flush()

@@ -7,16 +7,13 @@ counted.
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 
 from newsletter.core import logs
-from newsletter.core.clock import now
 from newsletter.core.runtime import Runtime
 from newsletter.privacy import upkeep
 from newsletter.privacy.unconfirmed import forget_unconfirmed
 from newsletter.reports import growth, snapshots
 from newsletter.sending import leases
-from subscribers.import_runs.forgetting import forget_old
 
 PERIOD_SECONDS = 3600
 """How often to ask whether today's turn was had."""
@@ -39,19 +36,11 @@ def keep_house(runtime: Runtime, stop: Callable[[], bool] = lambda: False) -> bo
     try:
         upkeep.retain(runtime.sessions, runtime.settings.retention)
         upkeep.forget_logins(runtime.sessions)
-        _forget_imports(runtime)
         forget_unconfirmed(runtime.sessions, runtime.settings, stop=stop)
     except BaseException:
         leases.release(runtime.sessions, held)
         raise
     return True
-
-
-def _forget_imports(runtime: Runtime) -> None:
-    kept = runtime.settings.retention
-    lines_before = now() - timedelta(days=kept.imports_days)
-    runs_before = now() - timedelta(days=kept.audit_days)
-    forget_old(runtime.sessions, lines_before, runs_before)
 
 
 def count_reports(runtime: Runtime, stop: Callable[[], bool] = lambda: False) -> None:

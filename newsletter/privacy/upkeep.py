@@ -17,6 +17,7 @@ from newsletter.core.db import Sessions
 from newsletter.core.sections import RetentionSettings
 from newsletter.tracking import evidence
 from newsletter.tracking.models import Event
+from subscribers.import_runs import forgetting
 from subscribers.models import ConsentEvent
 
 CHUNK_ROWS = 1_000
@@ -26,15 +27,16 @@ _CONSENT_EVIDENCE = or_(ConsentEvent.ip != "", ConsentEvent.user_agent != "")
 
 @dataclass(frozen=True, slots=True)
 class Old:
-    """Rows that have passed their time: hits and consent to be emptied, the trail to be cut."""
+    """Rows that have passed their time: to be emptied of evidence, or to be deleted."""
 
     events: int
     consent_events: int
     audit_events: int
+    import_lines: int
 
     @property
     def total(self) -> int:
-        return self.events + self.consent_events + self.audit_events
+        return self.events + self.consent_events + self.audit_events + self.import_lines
 
 
 def find_old(session: Session, settings: RetentionSettings) -> Old:
@@ -44,6 +46,7 @@ def find_old(session: Session, settings: RetentionSettings) -> Old:
         events=_count(session, evidence.HAS_EVIDENCE, Event.at < evidence_before),
         consent_events=_count(session, _CONSENT_EVIDENCE, ConsentEvent.at < evidence_before),
         audit_events=_count(session, AuditEvent.at < audit_before),
+        import_lines=_count(session, forgetting.old_lines(_imports_limit(settings))),
     )
 
 
@@ -72,6 +75,7 @@ def retain(
         audit_events=_each_chunk(
             sessions, AuditEvent.id, (AuditEvent.at < audit_before,), _cut_trail, progress
         ),
+        import_lines=_forget_imports(sessions, settings, progress),
     )
 
 
@@ -81,6 +85,21 @@ def _limits(settings: RetentionSettings) -> tuple[datetime, datetime]:
         moment - timedelta(days=settings.evidence_days),
         moment - timedelta(days=settings.audit_days),
     )
+
+
+def _imports_limit(settings: RetentionSettings) -> datetime:
+    return now() - timedelta(days=settings.imports_days)
+
+
+def _forget_imports(
+    sessions: Sessions, settings: RetentionSettings, progress: Callable[[int], None]
+) -> int:
+    """Bad rows after their time; what is left of an import as long as the trail goes back."""
+    _, audit_before = _limits(settings)
+    gone = forgetting.forget_lines(sessions, _imports_limit(settings))
+    forgetting.forget_runs(sessions, audit_before)
+    progress(gone)
+    return gone
 
 
 def _each_chunk(

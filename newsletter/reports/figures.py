@@ -1,7 +1,7 @@
 """What became of a broadcast: derived from ledger and events, or from the totals they left."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -35,7 +35,7 @@ class LinkClicks:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One broadcast's figures.
+    """One broadcast's figures; equal when all of them are, however they were come by.
 
     Attributes:
         unsubscribed: deliveries whose reader left by this mail's link and did not come back.
@@ -57,10 +57,10 @@ class Report:
     links: tuple[LinkClicks, ...]
     unsubscribed: int
     details: Details | None
-    counted_at: datetime | None
-    is_live: bool = True
-    is_pruned: bool = False
-    is_due: bool = False
+    counted_at: datetime | None = field(compare=False)
+    is_live: bool = field(default=True, compare=False)
+    is_pruned: bool = field(default=False, compare=False)
+    is_due: bool = field(default=False, compare=False)
 
     def clicks_by(self, reader: Reader) -> int:
         """Clicks of that class."""

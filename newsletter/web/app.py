@@ -7,6 +7,7 @@ from pathlib import Path
 from fastapi import FastAPI, Request, Response
 from fastapi.staticfiles import StaticFiles
 
+from newsletter.core.fetch import Fetcher
 from newsletter.core.runtime import Runtime
 from newsletter.tracking.links import Links
 from newsletter.tracking.recorder import Recorder
@@ -19,11 +20,17 @@ from newsletter.web.public import (
     archive,
     confirmation,
     health,
+    images,
     leaving,
     personal_data,
     preferences,
     sign_up,
     tracking,
+)
+
+_PUBLIC = (
+    *(health, tracking, leaving, preferences, personal_data, confirmation, sign_up, archive),
+    images,
 )
 
 
@@ -34,12 +41,12 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.state.links = Links(runtime.sessions)
     app.state.recorder = Recorder(runtime.sessions)
     app.state.mail_domains = MailDomains(runtime.settings.signup)
+    app.state.fetcher = Fetcher()
     app.state.publishers = Publishers(runtime)
     app.state.is_ending = lambda: False
     app.middleware("http")(_with_headers)
     problems.install(app)
-    public = (health, tracking, leaving, preferences, personal_data, confirmation, sign_up, archive)
-    for part in public:
+    for part in _PUBLIC:
         app.include_router(part.router)
     for room in ROUTERS:
         app.include_router(room)

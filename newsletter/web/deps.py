@@ -11,6 +11,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from newsletter.core.fetch import Fetcher
 from newsletter.core.runtime import Runtime
 from newsletter.tracking.links import Links
 from newsletter.tracking.recorder import Recorder
@@ -42,8 +43,14 @@ async def _mail_domains(request: Request) -> MailDomains:
     return mail_domains
 
 
+async def _fetcher(request: Request) -> Fetcher:
+    fetcher: Fetcher = request.app.state.fetcher
+    return fetcher
+
+
 Recording = Annotated[Recorder, Depends(_recorder)]
 Following = Annotated[Links, Depends(_links)]
+Fetching = Annotated[Fetcher, Depends(_fetcher)]
 Judging = Annotated[MailDomains, Depends(_mail_domains)]
 
 

@@ -58,14 +58,16 @@ def _clear_some(sessions: Sessions) -> bool:
         return bool(found)
 
 
-def forget_old(sessions: Sessions, lines_before: datetime, runs_before: datetime) -> int:
-    """Delete bad rows of what was over before one time, and all of it before the other.
+def old_lines(before: datetime) -> ColumnElement[bool]:
+    """Of an ImportLine: its import was over before that time."""
+    over = select(ImportRun.id).where(ImportRun.state.in_(OVER), ImportRun.changed_at < before)
+    return ImportLine.run_id.in_(over)
 
-    Returns how many imports went.
-    """
-    old = select(ImportRun.id).where(ImportRun.state.in_(OVER), ImportRun.changed_at < lines_before)
-    some = select(ImportLine.id).where(ImportLine.run_id.in_(old)).limit(_LINES_AT_ONCE)
-    gone = _LINES_AT_ONCE
+
+def forget_lines(sessions: Sessions, before: datetime) -> int:
+    """Delete the rows that are kept of imports that were over before that time; how many."""
+    some = select(ImportLine.id).where(old_lines(before)).limit(_LINES_AT_ONCE)
+    total, gone = 0, _LINES_AT_ONCE
     while gone == _LINES_AT_ONCE:
         with sessions.writing() as session:
             deleted = session.execute(
@@ -73,14 +75,17 @@ def forget_old(sessions: Sessions, lines_before: datetime, runs_before: datetime
                 execution_options={"synchronize_session": False},
             )
             gone = len(deleted.all())
+        total += gone
+    return total
+
+
+def forget_runs(sessions: Sessions, before: datetime) -> None:
+    """Delete all that is left of imports that were over before that time."""
     with sessions.writing() as session:
-        ended = session.execute(
-            delete(ImportRun)
-            .where(ImportRun.state.in_(OVER), ImportRun.changed_at < runs_before)
-            .returning(ImportRun.id),
+        session.execute(
+            delete(ImportRun).where(ImportRun.state.in_(OVER), ImportRun.changed_at < before),
             execution_options={"synchronize_session": False},
         )
-        return len(ended.all())
 
 
 def _given_up() -> ColumnElement[bool]:

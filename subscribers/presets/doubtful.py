@@ -7,6 +7,8 @@ DOUBTFUL = frozenset(
         *("bounced", "complained", "blocked", "blocklist", "blocklisted", "blacklisted"),
         *("subscribed_to_emails", "is_subscribed", "is_active", "active_subscription"),
         *("email_marketing", "accepts_marketing", "unsub_time", "unsub_reason", "clean_time"),
+        *("abgemeldet", "abgemeldet_am", "abmeldedatum", "gesperrt", "désabonné", "desabonne"),
+        *("désinscrit", "desinscrit", "dado_de_baja", "fecha_de_baja", "disiscritto"),
         *("unsubscription_date", "unsubscribe_date", "unsubscribed_on", "deleted_at"),
     )
 )

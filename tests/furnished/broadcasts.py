@@ -50,7 +50,7 @@ def sent_weeks(sessions: Sessions, list_id: int) -> list[int]:
 
 
 def one_of_each(sessions: Sessions, list_ids: list[int]) -> list[int]:
-    """In doubt, under way, paused, to come, cancelled; broadcasts' ids."""
+    """Under way, in doubt, paused, to come, to be approved, cancelled; broadcasts' ids."""
     readers, evenings, board = list_ids
     day, text = issues.weekly(5)
     with days_ago((TODAY.date() - day).days) as moment:
@@ -75,7 +75,19 @@ def one_of_each(sessions: Sessions, list_ids: list[int]) -> list[int]:
             ).id
             cancelled = factories.scheduled(session, issue, [boards]).id
             control.cancel(session, cancelled)
-    return [under_way, in_doubt, paused, to_come, cancelled]
+    return [under_way, in_doubt, paused, to_come, _asked_for(sessions, readers), cancelled]
+
+
+def _asked_for(sessions: Sessions, list_id: int) -> int:
+    """It waits for the approval of somebody else."""
+    with days_ago(0.2), sessions.writing() as session:
+        issue = issues.store(session, issues.weekly(issues.ASKED_FOR)[1])
+        to = session.get_one(SubscriberList, list_id)
+        issue.newsletter.wants_approval = True
+        broadcast = factories.scheduled(session, issue, [to])
+        broadcast.asked_by = "user 3: ines@news.example.org"
+        issue.newsletter.wants_approval = False
+    return broadcast.id
 
 
 def _frozen(sessions: Sessions, text: str, list_ids: Iterable[int]) -> int:
@@ -156,6 +168,8 @@ def _read(sessions: Sessions, broadcast_id: int, chance: Random) -> None:
             if not agent:
                 continue
             session.add(_hit(delivery, EventKind.OPEN, at, agent))
+            if chance.random() < 0.04:  # noqa: PLR2004 - some say goodbye
+                session.add(_hit(delivery, EventKind.UNSUBSCRIBE, at, agent))
             if agent == _THUNDERBIRD and chance.random() < 0.6:
                 link = min(int(chance.expovariate(0.5)), _LINKS - 1)
                 later = at + timedelta(seconds=40)

@@ -19,8 +19,9 @@ _SUBJECTS = (
     "Every queue is a decision",
     "Retry is a promise somebody else has to keep",
     "Silence is an answer too",
+    "What a signature is for",
 )
-"""One a week; the last two are of today and of next week."""
+"""One a week; the last three are of today and of the weeks to come."""
 _READS = (
     ("Duplicate messages and SMTP", "https://www.rfc-editor.org/rfc/rfc1047", "RFC 1047"),
     ("Time, clocks and the ordering of events", "https://example.org/clocks", "Leslie Lamport"),
@@ -84,4 +85,5 @@ def weekly(number: int) -> tuple[date, str]:
     return day, text_of("field-notes", "Field Notes", _SUBJECTS[number], day)
 
 
-LAST = len(_SUBJECTS) - 1
+DRAFT, ASKED_FOR = 7, 8
+"""Numbers of the issues to come: on the desk, and waiting for a second person."""

@@ -17,6 +17,7 @@ from subscribers.models import (
     LeaveReason,
     SubscriberList,
     Subscription,
+    Suppression,
     SuppressionReason,
     TrackingConsent,
 )
@@ -80,7 +81,10 @@ def people(sessions: Sessions, newsletter_id: int, erased: ErasureKey) -> dict[s
         )
         saved = _segments(session, session.get_one(SubscriberList, readers.id))
         _suppressions(session, readers.id, erased)
-    return {"list_id": readers.id, "subscriber_id": person_id, "segment_id": saved}
+        of_list = select(Suppression.id).where(Suppression.list_id == readers.id)
+        suppressed = session.scalars(of_list).one()
+    found = {"list_id": readers.id, "subscriber_id": person_id, "segment_id": saved}
+    return {**found, "suppression_id": suppressed}
 
 
 def _joins(session: Session, number: int, list_id: int) -> None:

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
-from newsletter.accounts import audit, seats, users
-from newsletter.accounts.models import ApiToken, Invitation, User
+from newsletter.accounts import audit, invitations, seats, users
+from newsletter.accounts.models import ApiToken, User
 from newsletter.accounts.permissions import Permission, Role
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
@@ -30,6 +30,12 @@ def workers(sessions: Sessions, newsletter_id: int, other_id: int) -> dict[str, 
     with days_ago(2), sessions.writing() as session:
         _left_behind(session, admin.id, newsletter_id)
     return {"admin": admin.id, "sender": sender.id, "author": author.id, "cook": cook.id}
+
+
+def invite(session: Session, newsletter_id: int) -> str:
+    """Somebody new; the last part of the link they get."""
+    address = Address.parse("nadia@news.example.org")
+    return invitations.invite(session, address, Role.AUTHOR, newsletter_id)
 
 
 def take_seat(session: Session, user_id: int, newsletter_id: int) -> str:
@@ -58,11 +64,6 @@ def _left_behind(session: Session, admin_id: int, newsletter_id: int) -> None:
         )
         for number, (name, revoked_at) in enumerate(tokens)
     )
-    invited = Invitation(
-        key="e" * 64, email="new@news.example.org", role=Role.AUTHOR, newsletter_id=newsletter_id
-    )
-    invited.expires_at = now() + timedelta(days=6)
-    session.add(invited)
     audit.record(session, "user grace@news.example.org", "user.invited", role="author")
     audit.record(session, "command root", "subscriber.exported", subscriber_id=1)
     audit.record(session, "user grace@news.example.org", "suppression.added", list="readers")

@@ -248,8 +248,8 @@ def test_the_suppressed_and_the_erased_are_not_added(ours: Seat, two: Two) -> No
 def test_the_mistakes_of_the_form_are_told(ours: Seat, two: Two) -> None:
     sent = {"address": "eve@example.org", "list": str(two.mornings), "way": "stated"}
     for fields, sentence in [
-        ({"address": "no address"}, "no address"),
-        ({"address": ""}, "Expected"),
+        ({"address": "no address"}, "Type an address"),
+        ({"address": ""}, "Type an address"),
         ({"list": ""}, "Choose one of the lists"),
         ({"list": "999"}, "Choose one of the lists"),
         ({"statement": " "}, "how they agreed"),

@@ -253,7 +253,7 @@ def test_the_trail_says_that_somebody_was_erased_and_not_whom(sessions: Sessions
     with sessions.reading() as session:
         last, first = audit.trail(session, subscriber_id=person)
     assert (first.action, last.action) == ("subscriber.added", "subscriber.erased")
-    assert (last.actor, last.details) == ("test", {"deliveries": 1})
+    assert (last.actor, last.details) == ("test", {"deliveries": 1, "lists": [1]})
 
 
 def test_an_id_is_erased_once(sessions: Sessions) -> None:

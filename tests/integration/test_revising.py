@@ -151,21 +151,6 @@ def test_a_sent_issue_does_not_change(sqlite_sessions: Sessions) -> None:
         assert session.scalars(select(IssueRevision)).all() == []
 
 
-def test_a_text_saved_while_it_was_prepared_is_looked_at_again(sessions: Sessions) -> None:
-    with sessions.writing() as session:
-        issue = factories.stored_issue(session)
-        to = factories.a_list(session, issue=issue)
-    with sessions.writing() as session:
-        plan = planning.prepare(session.get_one(Issue, issue.id), factories.settings(), today=DAY)
-        if sessions.dialect == "postgresql":  # the only one where a save can come between
-            with sessions.writing() as other:
-                saved(other, issue, OTHER, COMMAND, 1)
-        else:
-            saved(session, issue, OTHER, COMMAND, 1)
-        with pytest.raises(RefusedError, match="changed meanwhile"):
-            factories.scheduled(session, plan.issue, [to], plan=plan)
-
-
 def test_an_earlier_text_comes_back_as_the_newest(sqlite_sessions: Sessions) -> None:
     with sqlite_sessions.writing() as session:
         issue = factories.stored_issue(session)

@@ -87,7 +87,7 @@ def test_evidence_goes_and_every_figure_stays(
     assert set(before.opens.hits) == {Reader.HUMAN, Reader.MACHINE, Reader.UNKNOWN}
     with sessions.reading() as session:
         found = upkeep.find_old(session, DAYS)
-    assert found == Old(events=8, consent_events=4, audit_events=0)
+    assert found == Old(events=8, consent_events=4, audit_events=0, import_lines=0)
     assert upkeep.retain(sessions, DAYS) == found
     assert report(sessions, read) == before
     *old, young = events(sessions)

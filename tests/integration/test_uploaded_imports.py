@@ -298,8 +298,11 @@ def test_files_that_nobody_goes_on_with_and_old_bad_rows_go(uploads: Uploads) ->
     uploads.work()
     assert uploads.parts() == 0
     assert uploads.run(waiting).state is ImportState.CANCELLED
-    a_month, a_year = now() - timedelta(days=30), now() - timedelta(days=365)
-    assert forgetting.forget_old(uploads.sessions, a_month, a_year) == 0
+    a_month, two_months = now() - timedelta(days=30), now() - timedelta(days=60)
+    assert forgetting.forget_lines(uploads.sessions, two_months) == 0
+    assert forgetting.forget_lines(uploads.sessions, a_month) == 1
+    forgetting.forget_runs(uploads.sessions, two_months)
+    assert uploads.run(done).counts != {}
+    forgetting.forget_runs(uploads.sessions, a_month)
     with uploads.sessions.reading() as session:
-        assert lines.lines_of(session, done, Fate.BAD) == []
-    assert forgetting.forget_old(uploads.sessions, a_month, a_month) == 1
+        assert session.scalars(select(ImportRun.id)).all() == [waiting]

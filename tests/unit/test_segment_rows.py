@@ -5,16 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from subscribers.segment_language import parse
+from subscribers.segment_row_reading import RowsError, tree_of
 from subscribers.segment_rows import (
     Drawing,
     Group,
     Kind,
     Match,
     Row,
-    RowsError,
     comparisons,
     draw,
-    tree_of,
 )
 from subscribers.segment_tree import Field, Filter, Moment
 from subscribers.segment_writing import written

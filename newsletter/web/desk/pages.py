@@ -45,6 +45,8 @@ def page(request: Request, name: str, *, status: int = 200, **variables: Any) ->
     response = HTMLResponse(markup(request, name, **variables), status_code=status)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Content-Security-Policy"] = POLICY
+    # With `no-referrer` browsers send forms as from nowhere: `Origin: null`.
+    response.headers["Referrer-Policy"] = "same-origin"
     return response
 
 
@@ -52,8 +54,15 @@ part = page
 """The same for a part of a page that is there already: a template without the layout."""
 
 
+class _Problems(dict[str, str]):
+    """Sentences by field; that of a field without a problem is empty."""
+
+    def __missing__(self, field: str) -> str:
+        return ""
+
+
 def markup(request: Request, name: str, **variables: Any) -> str:
-    """The HTML of `name`, filled."""
+    """The HTML of `name`, filled; in `problems`, fields without one have an empty one."""
     editor: Editor | None = getattr(request.state, "editor", None)
     request.state.was_said = bool(cookies.said(request))
     return _environment.get_template(name).render(
@@ -63,7 +72,7 @@ def markup(request: Request, name: str, **variables: Any) -> str:
         said=cookies.said(request),
         may=lambda permission: editor is not None and editor.may(Permission(permission)),
         language=text.language(),
-        **variables,
+        **{**variables, "problems": _Problems(variables.get("problems") or {})},
     )
 
 

@@ -4,6 +4,7 @@ from newsletter.web.desk import home, invitation, login, set_up
 from newsletter.web.desk.account import profile, second_factor
 from newsletter.web.desk.broadcasts.routers import ROUTERS as BROADCASTS
 from newsletter.web.desk.guard import DeskRoute
+from newsletter.web.desk.issues.routers import ROUTERS as ISSUES
 from newsletter.web.desk.people.routers import ROUTERS as PEOPLE
 from newsletter.web.desk.reports.routers import ROUTERS as REPORTS
 from newsletter.web.desk.settings.routers import ROUTERS as SETTINGS
@@ -16,6 +17,7 @@ ROUTERS = (
     profile.router,
     second_factor.router,
     *BROADCASTS,
+    *ISSUES,
     *PEOPLE,
     *REPORTS,
     *SETTINGS,

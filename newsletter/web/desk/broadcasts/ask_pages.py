@@ -102,7 +102,8 @@ class Asking:
             earlier=earlier,
             counted=counted,
             checked=checked or check(self.runtime, self.editor, self.issue_id),
-            is_ambiguous=order.start_at is not None and comes_twice(order.start_at),
+            is_ambiguous=order.start_at is not None
+            and comes_twice(order.start_at, self.editor.zone),
             problem=problem,
             has_relay=bool(self.runtime.settings.relays),
         )

@@ -55,15 +55,15 @@ def audience(
 ) -> Response:
     """How many the lists and the filter hold now: a part of the form."""
     del issue_id
-    counted, said, picture = None, "", ""
+    counted, wrong, picture = None, "", ""
     with runtime.sessions.reading() as session:
         lists = orders.chosen_lists(session, editor, sent)
         try:
             tree = orders.read_segment(session, editor, lists, sent.one("segment"))
             counted = orders.count_those(session, editor, lists, tree) if lists else None
         except NewsletterError as error:
-            said, picture = orders.said_of(error), getattr(error, "picture", "")
-    return part(request, "broadcasts/audience.html", counted=counted, said=said, picture=picture)
+            wrong, picture = orders.said_of(error), getattr(error, "picture", "")
+    return part(request, "broadcasts/audience.html", counted=counted, wrong=wrong, picture=picture)
 
 
 @router.post("/broadcasts/new/{issue_id}/review")

@@ -1,6 +1,6 @@
 """Times that editors write: of the clock on their wall, which twice a year leaps."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from newsletter.core.clock import now
@@ -15,7 +15,7 @@ class MomentError(ValueError):
 
 
 def moment(text: str, zone: ZoneInfo) -> datetime:
-    """The moment that `2026-03-29T08:00` is in that zone.
+    """The moment, in UTC, that `2026-03-29T08:00` is in that zone.
 
     An hour that comes twice when the clocks go back is meant the first time.
 
@@ -23,8 +23,8 @@ def moment(text: str, zone: ZoneInfo) -> datetime:
         MomentError: no time, an hour that the clocks leap over, the past, or too far away.
     """
     local = _written(text)
-    at = local.replace(tzinfo=zone)
-    leap = _leap(at)
+    there = local.replace(tzinfo=zone)
+    leap = _leap(there)
     if leap:
         raise MomentError(
             _(
@@ -35,6 +35,7 @@ def moment(text: str, zone: ZoneInfo) -> datetime:
                 minutes=leap,
             )
         )
+    at = there.astimezone(UTC)
     if at <= now():
         raise MomentError(_("That is past. Choose a later time, or send now."))
     if at > now() + _FARTHEST:
@@ -42,8 +43,9 @@ def moment(text: str, zone: ZoneInfo) -> datetime:
     return at
 
 
-def comes_twice(at: datetime) -> bool:
+def comes_twice(moment: datetime, zone: ZoneInfo) -> bool:
     """The clocks go back over this time: it is there once more an hour later."""
+    at = moment.astimezone(zone)
     return at.replace(fold=0).utcoffset() != at.replace(fold=1).utcoffset()
 
 

@@ -59,5 +59,8 @@ def _addresses(editor: Editor, text: str) -> list[Address]:
     named = [part for part in text.replace(";", ",").split(",") if part.strip()]
     if len(named) > MOST_ADDRESSES:
         raise InputError("to", _("expected at most %(n)s addresses", n=MOST_ADDRESSES))
-    parsed = [Address.parse(part.strip(), place="to") for part in named]
-    return list({address.key: address for address in parsed}.values())
+    each: dict[str, Address] = {}
+    for part in named:
+        address = Address.parse(part.strip(), place="to")
+        each.setdefault(address.key, address)
+    return list(each.values())

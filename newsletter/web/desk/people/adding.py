@@ -9,7 +9,7 @@ from newsletter.accounts import audit
 from newsletter.accounts.permissions import Permission
 from newsletter.core.errors import InputError, NewsletterError
 from newsletter.core.runtime import Runtime
-from newsletter.mail.address import Address
+from newsletter.mail.address import Address, AddressError
 from newsletter.sending.confirmation import ask_to_confirm
 from newsletter.web.deps import Running
 from newsletter.web.desk.editor import Editor
@@ -103,6 +103,8 @@ def _chosen(session: Session, editor: Editor, typed: _Typed) -> SubscriberList:
 
 def _problem(error: NewsletterError) -> dict[str, str]:
     """By field; what stands against the address stands beside it."""
+    if isinstance(error, AddressError):
+        return {"address": _("Type an address such as ada@example.org.")}
     if isinstance(error, InputError):
         return {error.place: capitalised(error.problem)}
     return {"address": capitalised(str(error))}

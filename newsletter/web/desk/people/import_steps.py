@@ -76,6 +76,7 @@ def show(request: Request, import_id: int, runtime: Running, editor: Seated) -> 
         is_working=seen.run.state in WORKING,
         is_over=seen.run.state in OVER,
         many=_MANY_PEOPLE,
+        days=runtime.settings.retention.imports_days,
     )
 
 
@@ -202,6 +203,8 @@ def _columns(request: Request, seen: Seen) -> Response:
         presets=[("own", _("None of these: I say what the columns are")), *words.SYSTEMS.items()],
         preset=run.preset or next(iter(seen.glance.presets), "own"),
         problem=words.plain(run.problem or seen.glance.problem),
+        is_wrong=bool(run.problem),
+        is_plain="expected a column `email`" in seen.glance.problem,
     )
 
 

@@ -37,12 +37,22 @@ TONES: Mapping[ImportState, str] = {
 }
 """Of a state's label, see `parts.state`."""
 
-_OF_ADDRESSES = frozenset(
-    (
-        *("mail", "email", "email_address", "e_mail", "e_mail_address", "emailaddress", "address"),
+_ALSO_CALLED = {
+    "email": (
+        *("mail", "email_address", "e_mail", "e_mail_address", "emailaddress", "address"),
         *("mailadresse", "e_mail_adresse", "emailadresse", "courriel", "correo", "subscriber"),
-    )
-)
+    ),
+    "name": ("full_name", "fullname", "display_name", "nom_complet"),
+    "first_name": ("firstname", "given_name", "vorname", "prénom", "prenom", "fname"),
+    "last_name": ("lastname", "family_name", "surname", "nachname", "nom", "lname"),
+    "locale": ("language", "lang", "sprache", "langue"),
+    "time_zone": ("timezone", "zeitzone"),
+    "tags": ("tag", "labels", "label"),
+    "subscribed_at": ("subscribed_on", "signup_date", "sign_up_date", "opt_in_time"),
+}
+_FIELDS = {name: field for field, names in _ALSO_CALLED.items() for name in names}
+_PLACE = re.compile(r"^([^:\s][^:]*):(\d+): ")
+_FILE = re.compile(r"^[^:]+\.\w{1,10}: ")
 _COMMAND_WORDS = (
     (re.compile(r"; name yours, such as --map 'E-Mail=email'"), ""),
     (re.compile(r",? (?:or leave it out )?by --map '[^']*'"), " or leave it out"),
@@ -92,10 +102,9 @@ def fields() -> list[tuple[str, str]]:
 def guessed(column: str) -> str:
     """What a column most likely is, by its name."""
     key = normalised(column)
-    if key in _OF_ADDRESSES:
-        return "email"
     offered = {field for field, _text in fields()}
-    return key if key in UNDERSTOOD and key in offered else AS_ATTRIBUTE
+    field = _FIELDS.get(key, key)
+    return field if field in UNDERSTOOD & offered else AS_ATTRIBUTE
 
 
 def system(preset: str) -> str:
@@ -107,6 +116,12 @@ def plain(problem: str) -> str:
     """A problem as a sentence, without the words of the command line."""
     for command_words, ours in _COMMAND_WORDS:
         problem = command_words.sub(ours, problem)
+    problem = re.sub("`([^`]*)`", r"“\1”", problem)
+    if place := _PLACE.match(problem):
+        said = problem[place.end() :]
+        problem = _("line %(line)s of %(file)s: ", line=place[2], file=place[1]) + said
+    elif _FILE.match(problem):
+        problem = _FILE.sub("", problem)
     return capitalised(problem) if problem else ""
 
 

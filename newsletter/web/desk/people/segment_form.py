@@ -9,20 +9,20 @@ from newsletter.web.desk.forms import Form
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
 from subscribers.segment_language import parse
+from subscribers.segment_row_reading import RowsError, tree_of
 from subscribers.segment_rows import (
     EMPTY,
     MAX_ROWS,
+    SAMPLE,
     Drawing,
     Group,
     Match,
     Row,
-    RowsError,
     comparisons,
     draw,
-    tree_of,
 )
 from subscribers.segment_tokens import SegmentError
-from subscribers.segment_tree import Filter
+from subscribers.segment_tree import Field, Filter, Moment
 from subscribers.segment_writing import written
 
 _PARTS = ("subject", "operator", "value", "path", "kind", "unit", "seed")
@@ -137,16 +137,32 @@ def _is_place(place: str) -> bool:
 def _row(form: Form, place: str) -> Row:
     """As typed: white space may be what somebody looks for."""
     parts = {part: form.text(f"{part}.{place}") for part in _PARTS if f"{part}.{place}" in form}
-    return fitted(replace(Row(), **parts))
+    row = replace(Row(), **parts)
+    was = form.one(f"was.{place}")
+    return begun(row.subject) if was and was != row.subject else _fitted(row)
 
 
-def fitted(row: Row) -> Row:
-    """Another field was chosen: the comparison is one that it has."""
+def begun(subject: str) -> Row:
+    """A row about another thing than before, to be filled in."""
+    value = _FIRST_VALUES.get(subject, "")
+    return _fitted(Row(subject, "", value))
+
+
+_FIRST_VALUES: dict[str, str] = {
+    Field.STATUS: "active",
+    Field.TRACKING: "granted",
+    SAMPLE: "10",
+    **dict.fromkeys(Moment, "30"),
+}
+
+
+def _fitted(row: Row) -> Row:
+    """With a comparison that its subject has."""
     try:
         known = comparisons(row.subject)
     except InputError:
         return row
-    return row if row.operator in known else replace(row, operator=known[0], value="")
+    return row if row.operator in known else replace(row, operator=known[0])
 
 
 def _match(text: str) -> Match:

@@ -68,12 +68,7 @@ class Draft:
 @needs(Permission.SETTINGS)
 def show(request: Request, runtime: Running, newsletter_id: int) -> Response:
     """The form beside the mail in every shape; with colours in the address, in these."""
-    with runtime.sessions.reading() as session:
-        found = session.get_one(Newsletter, newsletter_id)
-    if "template" in request.query_params:
-        draft = _draft(runtime, request.query_params)
-    else:
-        draft = Draft(found.template, _filled(found.palette), {})
+    found, draft = _asked(request, runtime, newsletter_id)
     return _form(request, runtime, found, draft)
 
 
@@ -81,15 +76,17 @@ def show(request: Request, runtime: Running, newsletter_id: int) -> Response:
 @needs(Permission.SETTINGS)
 def frames(request: Request, runtime: Running, newsletter_id: int) -> Response:
     """The frames and what is hard to read, for a page that is there already."""
-    draft = _draft(runtime, request.query_params)
+    draft = _asked(request, runtime, newsletter_id)[1]
     return part(request, "settings/look_frames.html", newsletter_id=newsletter_id, **_seen(draft))
 
 
 @router.get(f"{_PATH}/mail")
 @needs(Permission.SETTINGS)
-def mail(request: Request, runtime: Running, newsletter_id: int, scheme: str) -> Response:
+def mail(
+    request: Request, runtime: Running, newsletter_id: int, scheme: str = Scheme.LIGHT.value
+) -> Response:
     """The mail itself, for a frame."""
-    draft = _draft(runtime, request.query_params)
+    draft = _asked(request, runtime, newsletter_id)[1]
     if draft.problems:
         raise InputError("look", next(iter(draft.problems.values())))
     identity, source = _subject(runtime, newsletter_id)
@@ -126,6 +123,15 @@ def save(
             colours=colours,
         )
     return go(request, request.url.path, said=_("Saved. The next issue looks like this."))
+
+
+def _asked(request: Request, runtime: Runtime, newsletter_id: int) -> tuple[Newsletter, Draft]:
+    """The look in the address; without one, the newsletter's."""
+    with runtime.sessions.reading() as session:
+        found = session.get_one(Newsletter, newsletter_id)
+    if "template" in request.query_params:
+        return found, _draft(runtime, request.query_params)
+    return found, Draft(found.template, _filled(found.palette), {})
 
 
 def _draft(runtime: Runtime, typed: Mapping[str, str]) -> Draft:

@@ -1,0 +1,308 @@
+"""One person at the desk: what is shown, mended, taken off and back, exported, erased."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import time_machine
+from sqlalchemy import select
+
+from newsletter.accounts import audit
+from newsletter.accounts.permissions import Role
+from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery, DeliveryState
+from newsletter.core.clock import now
+from newsletter.core.runtime import Runtime
+from newsletter.issues.models import Issue
+from newsletter.mail.address import Address
+from newsletter.rendering.compiled import WireForm
+from newsletter.tracking.models import Event, EventKind
+from newsletter.web.desk.people import person as person_pages
+from subscribers import subscriptions, suppressions
+from subscribers.models import Subscriber, SubscriptionStatus, SuppressionReason
+from subscribers.subscriptions import Evidence
+from tests import factories
+from tests.desk import ERASURE_KEY, Seat, log_in, text_of
+from tests.two_newsletters import ADA, BOB, CYD, DEE, SECRET, Two, two_newsletters
+
+AT = datetime(2026, 3, 1, 8, tzinfo=UTC)
+
+
+@pytest.fixture
+def two(seat: Seat) -> Two:
+    return two_newsletters(seat.sessions, seat.newsletter_id)
+
+
+@pytest.fixture
+def ours(two: Two, seats: Callable[..., Seat]) -> Seat:
+    """An admin of our newsletter alone."""
+    return seats(Role.ADMIN, newsletter_id=two.ours)
+
+
+def mailed(two: Two, newsletter_id: int, address: str, subject: str, day: int = 1) -> int:
+    """A delivery that a relay took, opened by a person and clicked by a machine; its broadcast."""
+    with two.sessions.writing() as session:
+        date = (AT + timedelta(days=day)).date()
+        issue = Issue(newsletter_id=newsletter_id, date=date, subject=subject, source="")
+        session.add(issue)
+        session.flush()
+        broadcast = Broadcast(issue_id=issue.id, start_at=AT, not_after=AT)
+        session.add(broadcast)
+        session.flush()
+        delivery = Delivery(
+            broadcast_id=broadcast.id,
+            subscriber_id=two.people[address],
+            list_id=two.mornings,
+            address=address,
+            address_key=Address.parse(address).key,
+            domain_key="example.org",
+            wire_form=WireForm.INDIVIDUAL,
+            state=DeliveryState.ACCEPTED,
+            due_at=AT,
+            last_at=AT,
+        )
+        session.add(delivery)
+        session.flush()
+        for kind, agent, link in (
+            (EventKind.OPEN, "Thunderbird", None),
+            (EventKind.CLICK, "curl/8", 1),
+        ):
+            session.add(
+                Event(
+                    broadcast_id=broadcast.id,
+                    delivery_id=delivery.id,
+                    kind=kind,
+                    link=link,
+                    at=AT + timedelta(hours=1),
+                    user_agent=agent,
+                )
+            )
+        return broadcast.id
+
+
+def page_of(two: Two, address: str) -> str:
+    return f"/subscribers/{two.people[address]}"
+
+
+def test_the_page_shows_lists_evidence_and_mails(ours: Seat, two: Two) -> None:
+    mailed(two, two.ours, ADA, "Measured twice")
+    words = ours.read(page_of(two, ADA))
+    for said in (
+        *(ADA, "Mornings Active", "Evenings Active", "They asked for it.", "by a command"),
+        *("Measured twice", "accepted", "Opened (a person)", "Clicked (a machine)"),
+        "Nobody who works here did anything to them.",
+    ):
+        assert said in words
+
+
+def test_nothing_of_another_newsletter_is_shown(ours: Seat, two: Two) -> None:
+    mailed(two, two.others, CYD, f"{SECRET} issue")
+    with two.sessions.writing() as session:
+        standing = subscriptions.find_subscription(session, two.people[CYD], two.rivals)
+        assert standing
+        subscriptions.end(session, standing, Evidence("page", wording=f"Leaving {SECRET}."))
+        reason = SuppressionReason.MANUAL
+        suppressions.suppress(session, CYD, reason=reason, source=SECRET, list_id=two.rivals)
+        audit.record(
+            session, f"user of {SECRET}", "subscriber.changed", two.people[CYD], newsletter="rivals"
+        )
+    page = ours.page(page_of(two, CYD))
+    assert SECRET.lower() not in page.lower()
+    assert "Suppressed" not in page
+    export = ours.post(f"{page_of(two, CYD)}/export")
+    assert SECRET.lower() not in export.text.lower()
+    assert json.loads(export.text)["newsletter"] == "field-notes"
+    assert [each["list"] for each in json.loads(export.text)["subscriptions"]] == ["mornings"]
+
+
+def test_who_runs_the_installation_exports_everything(seat: Seat, two: Two) -> None:
+    document = json.loads(seat.post(f"{page_of(two, CYD)}/export").text)
+    assert {each["list"] for each in document["subscriptions"]} == {"mornings", "rivals-daily"}
+    assert document["newsletter"] is None
+    assert [event.subscriber_id for event in two.audit("subscriber.exported")] == [two.people[CYD]]
+
+
+def test_people_of_another_newsletter_are_not_there(ours: Seat, two: Two) -> None:
+    gone = f"/subscribers/{two.people[DEE]}"
+    for path in (gone, f"{gone}/erase", "/subscribers/999", "/subscribers/0", "/subscribers/x"):
+        assert ours.get(path).status_code == 404, path
+    for deed in ("details", "take-off", "put-back", "export", "erase"):
+        assert ours.post(f"{gone}/{deed}", {"list": two.rivals}).status_code == 404, deed
+    assert two.audit("subscriber.exported") == []
+
+
+def test_mails_and_consent_are_leafed_through(
+    ours: Seat, two: Two, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(person_pages, "_LINES", 1)
+    first = mailed(two, two.ours, ADA, "The first issue", 1)
+    second = mailed(two, two.ours, ADA, "The second issue", 2)
+    page = ours.page(page_of(two, ADA))
+    assert ("The second issue" in page, "The first issue" in page) == (True, False)
+    assert f"?mails={second}#mails" in page
+    assert page.count('class="history') == 1
+    assert "?consent=" in page
+    before = ours.page(f"{page_of(two, ADA)}?mails={second}")
+    assert ("The second issue" in before, "The first issue" in before) == (False, True)
+    assert f"?mails={first}" not in before
+    assert ours.get(f"{page_of(two, ADA)}?mails=x").status_code == 404
+
+
+def test_what_is_kept_is_mended_and_noted(ours: Seat, two: Two) -> None:
+    sent = {
+        "name": "Ada  Lovelace",
+        "locale": "en_gb",
+        "time_zone": "Europe/London",
+        "attributes": '{"plan": "pro", "tags": ["vip"]}',
+    }
+    assert "Saved." in ours.done(f"{page_of(two, ADA)}/details", sent)
+    person = two.person(ADA)
+    assert (person.name, person.locale, person.time_zone) == (
+        "Ada Lovelace",
+        "en-GB",
+        "Europe/London",
+    )
+    assert person.attributes == {"plan": "pro", "tags": ["vip"]}
+    [noted] = two.audit("subscriber.changed")
+    assert noted.details["changes"] == ["name", "locale", "time_zone", "attributes"]
+    assert "Saved." not in ours.done(
+        f"{page_of(two, ADA)}/details", {**sent, "name": "Ada Lovelace", "locale": "en-GB"}
+    )
+    assert len(two.audit("subscriber.changed")) == 1
+
+
+def test_mistakes_in_what_is_kept_are_told_at_their_place(ours: Seat, two: Two) -> None:
+    for typed, sentence in [
+        ({"attributes": '{"plan": }'}, "Line 1, column 10"),
+        ({"attributes": '{\n "a": 1,\n "b"\n}'}, "Line 4, column 1"),
+        ({"attributes": "[1]"}, "Expected a JSON object"),
+        ({"attributes": '{"a": NaN}'}, "Expected a JSON object"),
+        ({"attributes": '{"a": "\\u0000"}'}, "Expected a JSON object"),
+        ({"attributes": '{"a": "\\ud800"}'}, "Expected a JSON object"),
+        ({"attributes": "[" * 20_000}, "JSON"),
+        ({"attributes": "x" * 20_001}, "at most 20,000"),
+        ({"locale": "klingon language"}, "Expected a language"),
+        ({"time_zone": "Mars/Olympus"}, "Expected a time zone"),
+        ({"name": "x" * 201}, "at most 200"),
+    ]:
+        answer = ours.post(f"{page_of(two, ADA)}/details", {"name": "New", **typed})
+        words = text_of(answer.text)
+        assert (answer.status_code, sentence in words) == (422, True), typed
+        assert 'value="New"' in answer.text or "name" in typed, "what was typed is not lost"
+    assert two.person(ADA).name == ""
+
+
+def test_what_an_import_brought_is_not_lost_by_saving(ours: Seat, two: Two) -> None:
+    with two.sessions.writing() as session:
+        ada = session.get_one(Subscriber, two.people[ADA])
+        ada.time_zone, ada.locale = "EST5EDT", "x-odd"
+    page = ours.page(page_of(two, ADA))
+    assert "<option selected>EST5EDT</option>" in page
+    fields = {"name": "Ada", "locale": "x-odd", "time_zone": "EST5EDT", "attributes": ""}
+    assert "Saved." in ours.done(f"{page_of(two, ADA)}/details", fields)
+    person = two.person(ADA)
+    assert (person.name, person.locale, person.time_zone) == ("Ada", "x-odd", "EST5EDT")
+
+
+def test_who_is_taken_off_can_be_put_back_for_a_day(ours: Seat, two: Two) -> None:
+    with time_machine.travel(now(), tick=False) as clock:
+        words = ours.done(f"{page_of(two, ADA)}/take-off", {"list": two.mornings})
+        assert "They are off Mornings." in words
+        assert "at the desk" in words
+        standing = two.standing(ADA, two.mornings)
+        assert standing
+        assert standing.status is SubscriptionStatus.UNSUBSCRIBED
+        other = two.standing(ADA, two.evenings)
+        assert other
+        assert other.status is SubscriptionStatus.ACTIVE
+        assert "as before" in ours.done(f"{page_of(two, ADA)}/put-back", {"list": two.mornings})
+        assert two.standing(ADA, two.mornings).status is SubscriptionStatus.ACTIVE
+        ours.done(f"{page_of(two, ADA)}/take-off", {"list": two.mornings})
+        clock.shift(timedelta(hours=25))
+        assert "Take this back" not in ours.read(page_of(two, ADA))
+        late = ours.done(f"{page_of(two, ADA)}/put-back", {"list": two.mornings})
+        assert "cannot be taken back any more" in late
+    assert two.standing(ADA, two.mornings).status is SubscriptionStatus.UNSUBSCRIBED
+    assert [e.action for e in two.audit("subscriber.put_back")] == ["subscriber.put_back"]
+
+
+def test_who_left_by_themselves_is_not_put_back(ours: Seat, two: Two) -> None:
+    with two.sessions.writing() as session:
+        subscriptions.leave(session, two.people[BOB], two.ours, Evidence("one-click"))
+    assert "Take this back" not in ours.read(page_of(two, BOB))
+    words = ours.done(f"{page_of(two, BOB)}/put-back", {"list": two.mornings})
+    assert "cannot be taken back" in words
+    assert two.standing(BOB, two.mornings).status is SubscriptionStatus.UNSUBSCRIBED
+    again = ours.done(f"{page_of(two, BOB)}/take-off", {"list": two.mornings})
+    assert "had left Mornings already" in again
+
+
+def test_the_lists_of_another_newsletter_are_left_alone(ours: Seat, two: Two) -> None:
+    for deed in ("take-off", "put-back"):
+        for number in (two.rivals, "", "x", 999):
+            answer = ours.post(f"{page_of(two, CYD)}/{deed}", {"list": number})
+            assert answer.status_code in (404, 422)
+    assert two.standing(CYD, two.rivals).status is SubscriptionStatus.ACTIVE
+
+
+def test_erasing_names_what_goes_and_asks_for_the_address(ours: Seat, two: Two) -> None:
+    broadcast = mailed(two, two.ours, ADA, "Measured twice")
+    words = ours.read(f"{page_of(two, ADA)}/erase")
+    for said in ("cannot be undone", "2 subscriptions", "1 mail;", "2 opens", f"Type {ADA}"):
+        assert said in words
+    wrong = ours.post(f"{page_of(two, ADA)}/erase", {"confirmation": BOB})
+    assert (wrong.status_code, "as it stands above" in wrong.text) == (422, True)
+    assert ADA in two.person(ADA).email
+    words = ours.done(f"{page_of(two, ADA)}/erase", {"confirmation": f" {ADA.upper()} "})
+    assert "Erased." in words
+    assert ours.get(page_of(two, ADA)).status_code == 404
+    assert ours.get(f"{page_of(two, ADA)}/erase").status_code == 404
+    assert ours.post(f"{page_of(two, ADA)}/details", {"name": "A"}).status_code == 404
+    with two.sessions.reading() as session:
+        left = session.scalars(select(Delivery).where(Delivery.broadcast_id == broadcast)).one()
+        assert (left.address, left.state) == ("", DeliveryState.ACCEPTED)
+        hashed = suppressions.erased_suppression(ERASURE_KEY, ADA)
+        assert suppressions.find(session, hashed)
+    [noted] = two.audit("subscriber.erased")
+    assert noted.actor.endswith(ours.email)
+
+
+def test_who_is_on_other_lists_too_is_erased_by_who_runs_the_installation(
+    seat: Seat, ours: Seat, two: Two
+) -> None:
+    page = ours.read(f"{page_of(two, CYD)}/erase")
+    assert "Only somebody who administers all newsletters" in page
+    assert "subscription" not in page
+    assert ours.post(f"{page_of(two, CYD)}/erase", {"confirmation": CYD}).status_code == 422
+    assert two.person(CYD)
+    seat.done(f"{page_of(two, CYD)}/erase", {"confirmation": CYD})
+    assert seat.get(page_of(two, CYD)).status_code == 404
+
+
+def test_without_a_key_nobody_is_erased_and_the_page_says_what_to_do(seat: Seat, two: Two) -> None:
+    keyless = Runtime(seat.runtime.settings, seat.runtime.sessions, seat.runtime.keys, None)
+    with log_in(keyless, Role.ADMIN) as without:
+        assert "NEWSLETTER_SITE__ERASURE_KEY" in without.read(f"{page_of(two, ADA)}/erase")
+        answer = without.post(f"{page_of(two, ADA)}/erase", {"confirmation": ADA})
+    assert answer.status_code == 422
+    assert two.person(ADA)
+
+
+def test_a_broadcast_that_has_just_come_to_them_asks_for_a_minute(seat: Seat, two: Two) -> None:
+    broadcast_id = mailed(two, two.ours, BOB, "Measured twice")
+    with two.sessions.writing() as session:
+        broadcast = session.get_one(Broadcast, broadcast_id)
+        broadcast.state, broadcast.frozen_upto = BroadcastState.FREEZING, ADA
+    answer = seat.post(f"{page_of(two, ADA)}/erase", {"confirmation": ADA})
+    assert (answer.status_code, "try again in a minute" in answer.text) == (422, True)
+    assert two.person(ADA)
+
+
+def test_the_trail_of_a_person_says_who_did_what(seat: Seat, ours: Seat, two: Two) -> None:
+    ours.done(f"{page_of(two, ADA)}/take-off", {"list": two.evenings})
+    words = ours.read(page_of(two, ADA))
+    assert f"subscriber.taken_off evenings user {ours.editor_id}: {ours.email}" in words
+    with two.sessions.reading() as session:
+        trail = audit.trail(session, subscriber_id=two.people[ADA])
+    assert [event.details["newsletter"] for event in trail] == ["field-notes"]
+    assert factories.EVIDENCE.wording in words
