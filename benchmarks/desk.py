@@ -1,7 +1,7 @@
 """The chapter about the desk: each page beside a million people and 300 broadcasts."""
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 
 from pydantic import SecretStr
 
@@ -75,15 +75,23 @@ def _measured(
     opened: Callable[[], AbstractContextManager[Database]], scale: Scale, broadcasts: int
 ) -> tuple[Questions, _Found, Plans]:
     with opened() as database:
-        lists = million(database.sessions, scale.million)
-        past = history(database.sessions, lists, scale.million, broadcasts)
-        runtime = Runtime(factories.settings(relays=(_RELAY,)), database.sessions, KEYS)
-        with serving_app(create_app(runtime)) as base:
-            browser = Browser(base, past.secret)
-            asked = questions(browser, past, scale.million)
+        with serving(database, scale.million, broadcasts) as (browser, asked):
             every = [Question(REFERENCE), *asked.pages, *asked.parts]
             found = asked_in_turn(database.sessions, browser, every, scale.rounds)
         return asked, found, _plans(database, found)
+
+
+@contextmanager
+def serving(
+    database: Database, people: int, broadcasts: int
+) -> Iterator[tuple[Browser, Questions]]:
+    """The desk of a newsletter with that past, a browser of it, and what it can ask for."""
+    lists = million(database.sessions, people)
+    past = history(database.sessions, lists, people, broadcasts)
+    runtime = Runtime(factories.settings(relays=(_RELAY,)), database.sessions, KEYS)
+    with serving_app(create_app(runtime)) as base:
+        browser = Browser(base, past.secret)
+        yield browser, questions(browser, past, people)
 
 
 def _plans(database: Database, found: _Found) -> Plans:

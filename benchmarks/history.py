@@ -175,6 +175,7 @@ def _workers(session: Session, lists: Lists) -> tuple[str, dict[str, Sequence[in
         "token_id": [token.id],
         "newsletter_id": [here],
         "relay": ["main"],
+        "number": [1],
         "token": [invitations.invite(session, Address.parse("new@example.org"), Role.AUTHOR)],
     }
     return seats.take(session, admin, here), things

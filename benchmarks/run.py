@@ -17,6 +17,7 @@ from benchmarks import (
     people,
     people_import,
     sending,
+    watching,
 )
 from benchmarks.engine import ROOT
 from benchmarks.interleaved import say
@@ -36,6 +37,7 @@ CHAPTERS: Mapping[str, Callable[[Scale], Chapter]] = {
     "claims": ledger.claiming,
     "people": people.people,
     "desk": desk.pages,
+    "watching": watching.watching,
     "beside": beside_a_send.beside,
     "people-import": people_import.importing,
     "compile": making.compiling,
