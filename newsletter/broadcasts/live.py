@@ -181,7 +181,7 @@ def _rows(broadcast: Broadcast, where: ColumnElement[bool]) -> ColumnElement[int
     return _count(_fresh(broadcast), where) + _count(_skipped(broadcast.id), where)
 
 
-def _nth_fresh(broadcast: Broadcast, number: int) -> ScalarSelect[int]:
+def _nth_fresh(broadcast: Broadcast, number: int) -> ScalarSelect[int | None]:
     fresh = select(Delivery.id).where(_fresh(broadcast)).order_by(Delivery.due_at, Delivery.id)
     return fresh.offset(number - 1).limit(1).scalar_subquery()
 

@@ -61,7 +61,7 @@ class Pace:
             return None
         settled = standing.accounts.deliveries - standing.accounts.open
         self._samples.append((at, settled))
-        while at - self._samples[0][0] > _RATE_SECONDS:
+        while len(self._samples) > 1 and at - self._samples[1][0] >= _RATE_SECONDS:
             self._samples.popleft()
         began, before = self._samples[0]
         if at - began < _FEWEST_SECONDS:
