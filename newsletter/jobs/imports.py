@@ -16,7 +16,8 @@ from subscribers.import_runs.counts import Counts
 from subscribers.import_runs.models import ImportRun, ImportState
 
 PERIOD_SECONDS = 1
-_LEASE = "imports"
+_LEASE, _LEASE_SECONDS = "imports", 30
+"""So long after a crash somebody goes on; renewed while we live."""
 
 log = logs.get(__name__)
 
@@ -32,8 +33,7 @@ def work(runtime: Runtime, stop: Callable[[], bool] = lambda: False) -> None:
         if not has_work(session):
             return
     lost = threading.Event()
-    seconds = runtime.settings.delivery.lease_seconds
-    with leases.hold(runtime.sessions, _LEASE, seconds, lost.set) as held:
+    with leases.hold(runtime.sessions, _LEASE, _LEASE_SECONDS, lost.set) as held:
         if held:
             _work_alone(runtime, lambda: stop() or lost.is_set())
 

@@ -157,7 +157,7 @@ def _furnish(sessions: Sessions) -> tuple[Things, str]:
     others = broadcasts.one_of_each(sessions, list_ids)
     with days_ago(1), sessions.writing() as session:
         draft = issues.store(session, issues.weekly(issues.DRAFT)[1])
-        draft.source = draft.source.replace("A short text", "![](https://example.org/a.png) A", 1)
+        issues.written_on(session, draft, users["author"])
         all_issues = select(Issue.id).where(Issue.newsletter_id == ours).order_by(Issue.date.desc())
         issue_ids = session.scalars(all_issues).all()
     runs = imports.imports(sessions, here["list_id"], list_ids[-1], ERASURE_KEY)
@@ -171,7 +171,10 @@ def _furnish(sessions: Sessions) -> tuple[Things, str]:
         "newsletter_id": [ours],
         "user_id": [users["author"]],
         "relay": ["main"],
+        "token_id": [1],
         "import_id": runs,
+        "/issues/{issue_id}/history/{number} issue_id": [draft.id],
+        "number": [1],
         "/invitation/{token} token": [invitation],
     }
     return things, secret

@@ -77,6 +77,7 @@ BAD = {
     '{{ parts.send("Send now") }}': "constant in line 1: Send now",
     '{{ "Yes" if done else _("No") }}': "constant in line 1: Yes",
     "{{ name|safe }}": "|safe in line 1",
+    "{{ _(name) }}": "_() of a variable in line 1",
     "{% autoescape false %}{{ name }}{% endautoescape %}": "autoescape in line 1",
     '<div hx-vals="js:x()"></div>': "hx-vals=js:x()",
 }
