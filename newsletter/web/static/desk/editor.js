@@ -49,13 +49,19 @@ async function check() {
   try {
     response = await ask("/check", fields());
   } catch {
-    return;
+    return false;
   }
-  if (!response.ok || number !== checks) return;
+  if (!response.ok || number !== checks) return false;
   const made = document.createElement("template");
   made.innerHTML = await response.text();
   for (const fresh of [...made.content.children]) document.getElementById(fresh.id)?.replaceWith(fresh);
   mark();
+  return true;
+}
+
+async function look() {
+  // Who is logged out meanwhile, or without a connection, keeps what is shown.
+  if (await check()) preview();
 }
 
 function mark() {
@@ -191,10 +197,7 @@ function changed() {
   const text = editor.text();
   at = headingsAbove(text);
   clearTimeout(checkTimer);
-  checkTimer = setTimeout(() => {
-    check();
-    preview();
-  }, CHECK_AFTER_MILLISECONDS);
+  checkTimer = setTimeout(look, CHECK_AFTER_MILLISECONDS);
   if (blocked) return;
   clearTimeout(saveTimer);
   if (!unsaved()) return;
@@ -219,8 +222,7 @@ async function arrange(button) {
   if (!answer.revision) return;
   if (verb === "add" || verb === "bare") document.getElementById("url").value = "";
   clearTimeout(checkTimer);
-  await check();
-  preview();
+  await look();
   const moved = Number(number) + { up: -1, down: 1 }[verb];
   const again = [`${verb} ${moved}`, `${verb === "up" ? "down" : "up"} ${moved}`];
   const next = again.map((value) => document.querySelector(`#places [value="${value}"]:enabled`));
@@ -316,5 +318,7 @@ desk.classList.add("scripted");
 desk.querySelector(".sides").hidden = false;
 show("write");
 editor = edit(field, { onChange: changed, label: says.label });
+// What scrolls can be reached by keyboard, also where nothing can be typed.
+editor.dom.querySelector(".cm-content").tabIndex = 0;
 mark();
 if (stored === null) changed();
