@@ -117,3 +117,10 @@ def test_what_is_hard_to_read_is_found_before_it_is_sent(seat: Seat) -> None:
         plan = planning.prepare(issue, factories.settings(), today=factories.DAY)
     (weak,) = [f for f in plan.compilation.findings if f.code == "contrast-low"]
     assert "dark colour for text" in weak.text
+
+
+def test_a_template_that_is_gone_is_not_shown_and_another_can_be_chosen(seat: Seat) -> None:
+    with seat.sessions.writing() as session:
+        session.get_one(Newsletter, seat.newsletter_id).template = "withdrawn"
+    assert 'value="digest" checked' in seat.page(path_of(seat))
+    assert "Field Notes" in seat.page(f"{path_of(seat)}/mail")
