@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 
-from newsletter.broadcasts.models import Broadcast, BroadcastState, PauseReason
+from newsletter.broadcasts.models import Broadcast, BroadcastState, PauseReason, SkipReason
+from newsletter.mail.replies import ReplyClass
 from newsletter.web.desk.text import _
+from subscribers.audience import Exclusion
 
 _TONES = {
     BroadcastState.AWAITING_APPROVAL: "busy",
@@ -59,6 +61,24 @@ def by_name(actor: str) -> str:
 def reason_rows(reasons: Mapping[str, int]) -> list[tuple[str, int]]:
     """The most frequent first."""
     return sorted(((r, n) for r, n in reasons.items() if n), key=lambda row: (-row[1], row[0]))
+
+
+def reason_text(reason: str) -> str:
+    """Why somebody was left out, skipped or failed; what has no name here stays as it is."""
+    names: Mapping[str, str] = {
+        Exclusion.SUPPRESSED: _("suppressed"),
+        Exclusion.OUTSIDE: _("outside the segment"),
+        Exclusion.PAUSED: _("paused"),
+        Exclusion.UNCONFIRMED: _("unconfirmed"),
+        Exclusion.UNSUBSCRIBED: _("unsubscribed"),
+        SkipReason.CANCELLED: _("cancelled"),
+        SkipReason.EXPIRED: _("too late"),
+        ReplyClass.GONE: _("no such mailbox"),
+        ReplyClass.MAILBOX_FULL: _("mailbox full"),
+        ReplyClass.REFUSED: _("refused"),
+        ReplyClass.TEMPORARY: _("could not be reached in time"),
+    }
+    return names.get(reason, reason)
 
 
 def lists_text(broadcast: Broadcast) -> str:
