@@ -261,7 +261,7 @@ def test_the_page_shows_the_line_and_what_can_be_done(ready: Ready) -> None:
         "5 candidates = 1 accepted + 1 failed + 0 skipped + 1 in doubt + 0 left out + 2 still open"
     )
     assert line in read
-    assert "gone 1" in read
+    assert "no such mailbox 1" in read
     assert "Paused." in ready.seat.done(f"{page}/pause")
     assert ready.seat.post(f"{page}/pause").status_code == 409
     assert "It goes on." in ready.seat.done(f"{page}/resume")
