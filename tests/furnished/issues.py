@@ -1,15 +1,12 @@
 """Issues of a furnished installation, from the first one to the draft on the desk."""
 
-import io
 from datetime import date, timedelta
 
-from PIL import Image as Picture
 from sqlalchemy.orm import Session
 
-from newsletter.issues import editing, images, revising
+from newsletter.issues import editing
 from newsletter.issues.models import Issue
 from newsletter.issues.parsing import parse
-from newsletter.issues.revisions import Writer
 from tests import factories
 from tests.furnished.people import TODAY
 
@@ -90,22 +87,3 @@ def weekly(number: int) -> tuple[date, str]:
 
 DRAFT, ASKED_FOR = 7, 8
 """Numbers of the issues to come: on the desk, and waiting for a second person."""
-
-
-def written_on(session: Session, issue: Issue, user_id: int) -> None:
-    """The text of a draft was gone through once, with an error left in it; there is a picture."""
-    edited = issue.source.replace("(https://example.org/notes)", "(example.org/notes)", 1)
-    edited = edited.replace("a clock, a module", "clocks, a module")
-    revising.save(
-        session,
-        issue.id,
-        edited,
-        writer=Writer(user_id, "Ada Author"),
-        expected=issue.revision,
-        is_sent=lambda _: False,
-    )
-    file = io.BytesIO()
-    Picture.new("RGB", (800, 420), (168, 67, 26)).save(file, "PNG")
-    made = images.make(file.getvalue())
-    alt = "A wall of bricks that bears a load"
-    images.add(session, issue.newsletter_id, made, alt=alt, name="wall.png", uploaded_by=user_id)

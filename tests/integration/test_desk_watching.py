@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,13 +16,15 @@ from starlette.requests import Request
 
 from newsletter.accounts.models import UserSession
 from newsletter.broadcasts import control
+from newsletter.broadcasts.accounting import Accounting
 from newsletter.broadcasts.ledger import Outcome
-from newsletter.broadcasts.models import DeliveryState, PauseReason
+from newsletter.broadcasts.live import Standing, Watch
+from newsletter.broadcasts.models import BroadcastState, DeliveryState, PauseReason
 from newsletter.cli.serve import listen_locally, serving
 from newsletter.mail.replies import Reply
 from newsletter.web.desk.broadcasts import streaming, watching
 from newsletter.web.desk.broadcasts.streaming import Stream
-from newsletter.web.desk.broadcasts.watching import Publishers
+from newsletter.web.desk.broadcasts.watching import Pace, Publishers
 from newsletter.web.desk.editor import editor_of
 from tests import factories, ledger_moves
 from tests.desk import Seat, text_of
@@ -262,3 +265,18 @@ def test_a_server_that_is_told_to_end_does_not_wait_for_those_who_watch(
             lines = answer.iter_lines()
             assert next(line for line in lines if line.startswith("event: ")) == "event: state"
         assert "event: over" not in list(lines), "the browser comes back to the next process"
+
+
+def test_the_rate_is_that_of_the_last_minute(seat: Seat, broadcast_id: int) -> None:
+    with seat.sessions.reading() as session:
+        standing = Watch(broadcast_id).look(session)
+
+    def settled(number: int) -> Standing:
+        states = {DeliveryState.ACCEPTED: number, DeliveryState.PENDING: 6_000 - number}
+        return replace(standing, accounts=Accounting(6_000, {}, states))
+
+    pace = Pace()
+    rates = [pace.of(at, settled(n)) for at, n in ((0, 0), (1, 50), (10, 1_000), (75, 2_300))]
+    assert rates == [None, None, 100, 20]
+    assert pace.of(76, replace(settled(2_300), state=BroadcastState.PAUSED)) is None
+    assert pace.of(80, settled(2_300)) is None, "what stood still in between does not count"

@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from newsletter.accounts.permissions import Permission
 from newsletter.broadcasts import approval, control, planning
 from newsletter.broadcasts.doubt import doubts
-from newsletter.broadcasts.live import Standing, Watch
+from newsletter.broadcasts.live import Standing
 from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState
 from newsletter.core.clock import now
 from newsletter.core.runtime import Runtime
@@ -16,7 +16,7 @@ from newsletter.sending.trial_copies import as_read
 from newsletter.web.deps import Running
 from newsletter.web.desk.broadcasts import words
 from newsletter.web.desk.broadcasts.checking import check
-from newsletter.web.desk.broadcasts.watching import Publishers, Seen, look
+from newsletter.web.desk.broadcasts.watching import Publishers, Seen
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import framed, markup, page
@@ -77,12 +77,12 @@ def shown(
 ) -> Response:
     """The live page; with `problem`, what somebody wanted and why it was not done."""
     publishers: Publishers = request.app.state.publishers
-    seen = publishers.latest(broadcast_id) or look(runtime, Watch(broadcast_id))
+    seen = publishers.latest(broadcast_id) or publishers.look(broadcast_id)
     with runtime.sessions.reading() as session:
         broadcast = control.find_broadcast(session, broadcast_id)
         subject, lists = broadcast.issue.subject, words.lists_text(broadcast)
     if seen.standing.state is not broadcast.state:  # what the others see is a second old
-        seen = look(runtime, Watch(broadcast_id))
+        seen = publishers.look(broadcast_id)
     return page(
         request,
         "broadcasts/show.html",

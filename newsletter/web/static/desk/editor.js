@@ -2,6 +2,7 @@
 // Without this file the page is a form that works.
 
 import { edit } from "../vendor/codemirror/editor.js";
+import { show } from "./sides.js";
 
 const CHECK_AFTER_MILLISECONDS = 350;
 const SAVE_AFTER_MILLISECONDS = 1500;
@@ -291,31 +292,7 @@ document.getElementById("pictures")?.addEventListener("submit", async (event) =>
   }
 });
 
-// On small screens one side at a time.
-
-const sides = [...desk.querySelectorAll(".sides [role='tab']")];
-
-function show(side) {
-  desk.dataset.side = side;
-  for (const tab of sides) {
-    const chosen = tab.id === `side-${side}`;
-    tab.setAttribute("aria-selected", String(chosen));
-    tab.tabIndex = chosen ? 0 : -1;
-  }
-}
-
-for (const tab of sides) {
-  tab.addEventListener("click", () => show(tab.id.replace("side-", "")));
-  tab.addEventListener("keydown", (event) => {
-    if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
-    const other = sides.find((each) => each !== tab);
-    other.focus();
-    other.click();
-  });
-}
-
 desk.classList.add("scripted");
-desk.querySelector(".sides").hidden = false;
 show("write");
 editor = edit(field, { onChange: changed, label: says.label });
 // What scrolls can be reached by keyboard, also where nothing can be typed.
