@@ -15,6 +15,7 @@ def test_x(seat: Seat) -> None:
     seat.page(where + "/history")
     seat.page(where + "/images")
     from tests import factories
+
     text = factories.MARKDOWN
     a = seat.post(where + "/save", {"text": text, "revision": "1"})
     assert a.status_code == 303

@@ -1,7 +1,9 @@
 """How an import goes: again, cut off, at once with others, rehearsed."""
 
+import gc
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +185,22 @@ def test_what_came_before_the_broken_line_is_kept(
     with pytest.raises(InputError, match=r":6:"):
         desk.run(b"email\na@example.org\nb@example.org\nc@example.org\nd@example.org\n\xff\n")
     assert len(desk.standing()) == 4
+
+
+def test_cycles_are_looked_for_as_often_as_before_once_an_import_is_over(
+    sqlite_sessions: Sessions, tmp_path: Path
+) -> None:
+    desk, before = Desk(sqlite_sessions, tmp_path), gc.get_threshold()
+    meanwhile: list[int] = []
+
+    def look(session: Session) -> int:
+        meanwhile.append(gc.get_threshold()[0])
+        return desk.find_list(session)
+
+    file = tmp_path / "people.csv"
+    for content in (b"email\nada@example.org\n", b"email\nada@example.org\n\xff\n"):
+        file.write_bytes(content)
+        with suppress(InputError):
+            import_file(desk.sessions, file, look)
+        assert gc.get_threshold() == before
+    assert meanwhile[0] > before[0]

@@ -63,9 +63,7 @@ def of_what_is_stored(
     with runtime.sessions.reading() as session:
         issue = opened(session, issue_id).issue
     choices = preview_choices(request)
-    wish = _Wish(
-        choices["shape"], choices["scheme"] == "dark", SAMPLES[choices["reader"]]
-    )
+    wish = _Wish(choices["shape"], choices["scheme"] == "dark", SAMPLES[choices["reader"]])
     return _shown(issue, issue.source, wish, runtime, editor)
 
 
