@@ -67,7 +67,7 @@ def _people(session: Session, people: int) -> None:
     numbers = numbers.union_all(select(numbers.c.n + 1).where(numbers.c.n < people))
     n = numbers.c.n
     domain = literal("mail") + cast(n % DOMAINS, String) + ".example.org"
-    first, last = _one_of(_FIRST, n * 31), _one_of(_LAST, n * 17 // 7)
+    first, last = one_of(_FIRST, n * 31), one_of(_LAST, n * 17 // 7)
     # Scattered, as real addresses are: an index filled in order would flatter us.
     scattered = cast(n * 7919 % 1_000_003, String)
     address = func.lower(first + "." + last) + scattered + "-" + cast(n, String) + "@" + domain
@@ -76,10 +76,10 @@ def _people(session: Session, people: int) -> None:
         address,
         domain,
         first + " " + last,
-        _one_of(("en-GB", "de-AT", "fr", "en-US", ""), n),
-        _one_of(("Europe/London", "Europe/Vienna", ""), n),
+        one_of(("en-GB", "de-AT", "fr", "en-US", ""), n),
+        one_of(("Europe/London", "Europe/Vienna", ""), n),
         _attributes(session, n),
-        _days_ago(n * 13 % 1_400),
+        days_ago(n * 13 % 1_400),
     ).order_by(n)
     columns = ["email", "address_key", "domain_key", "name", "locale", "time_zone", "attributes"]
     session.execute(insert(Subscriber).from_select([*columns, "created_at"], rows))
@@ -90,7 +90,7 @@ def _attributes(session: Session, n: Any) -> ColumnElement[Any]:
     tags = case((n % 50 == 0, '["vip", "event-2026"]'), (n % 3 == 0, '["event-2026"]'), else_="[]")
     made = (
         literal('{"plan": "')
-        + _one_of(("free", "free", "free", "pro", "team"), n * 7)
+        + one_of(("free", "free", "free", "pro", "team"), n * 7)
         + '", "score": '
         + cast(n * 37 % 1_000, String)
         + ', "city": "City '
@@ -111,8 +111,8 @@ def _subscriptions(session: Session, to: SubscriberList, digits: tuple[int, ...]
     status = case(
         (n // 10 % 50 == 7, "unsubscribed"), (n // 10 % 100 == 9, "pending"), else_="active"
     )
-    consent = _one_of(("unknown", "granted", "granted", "denied"), n * 3 + 1)
-    since = _days_ago(n * 13 % 1_400)
+    consent = one_of(("unknown", "granted", "granted", "denied"), n * 3 + 1)
+    since = days_ago(n * 13 % 1_400)
     rows = select(n, literal(to.id), status, consent, since, since).where((n % 10).in_(digits))
     columns = ["subscriber_id", "list_id", "status", "tracking_consent", "subscribed_at"]
     found = rows.order_by(n)
@@ -123,7 +123,7 @@ def _engagement(session: Session, newsletter_id: int) -> None:
     """Of those who agreed, two in three opened something within a year."""
     n = Subscriber.id
     agreed = select(Subscription.subscriber_id).where(Subscription.tracking_consent == "granted")
-    opened, clicked = _days_ago(n * 7 % 365), _days_ago(n * 11 % 365)
+    opened, clicked = days_ago(n * 7 % 365), days_ago(n * 11 % 365)
     rows = select(literal(newsletter_id), n, opened, case((n % 4 == 0, clicked), else_=None)).where(
         n.in_(agreed), n % 3 != 0
     )
@@ -131,12 +131,13 @@ def _engagement(session: Session, newsletter_id: int) -> None:
     session.execute(insert(Engagement).from_select(columns, rows.order_by(n)))
 
 
-def _one_of(values: tuple[str, ...], n: Any) -> Any:
+def one_of(values: tuple[str, ...], n: Any) -> Any:
+    """The one whose turn it is by that number, in SQL."""
     numbered = dict(enumerate(values))
     return case(numbered, value=cast(n, BigInteger) % len(values), else_=values[0])
 
 
-def _days_ago(days: Any) -> Any:
+def days_ago(days: Any) -> Any:
     """From a few days to choose from: a date counted in SQL is not the same on both databases."""
     choices = 70
     began = now()

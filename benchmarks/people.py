@@ -1,12 +1,10 @@
 """The chapter about a million people: pages, searches, counts and segments, with their plans."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from statistics import median
-from typing import Any
 
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from benchmarks.engine import Database
@@ -14,6 +12,7 @@ from benchmarks.interleaved import say
 from benchmarks.ledger import DATABASES
 from benchmarks.million import Lists, million
 from benchmarks.page import Chapter, Target, shown_time, table
+from benchmarks.plans import plan_of, statements
 from benchmarks.sending import Scale
 from newsletter.core.db import Sessions
 from subscribers import directory, segments
@@ -135,34 +134,6 @@ def _measured(database: Database, queries: Mapping[str, Query], rounds: int) -> 
 
 def _plan(sessions: Sessions, query: Query) -> str:
     """The steps of the last statement that the query runs."""
-    with _statements(sessions) as ran, sessions.reading() as session:
+    with statements(sessions) as ran, sessions.reading() as session:
         query(session)
-        statement, parameters = ran[-1]
-        explain = (
-            "EXPLAIN (COSTS OFF)" if sessions.dialect == "postgresql" else "EXPLAIN QUERY PLAN"
-        )
-        driver: Any = session.connection().connection.driver_connection
-        cursor = driver.cursor()
-        cursor.execute(f"{explain} {statement}", parameters)
-        return _shortened([str(row[-1]) for row in cursor.fetchall()])
-
-
-@contextmanager
-def _statements(sessions: Sessions) -> Iterator[list[tuple[str, Any]]]:
-    ran: list[tuple[str, Any]] = []
-
-    def note(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        ran.append((statement, parameters))
-
-    event.listen(sessions.engine, "before_cursor_execute", note)
-    try:
-        yield ran
-    finally:
-        event.remove(sessions.engine, "before_cursor_execute", note)
-
-
-def _shortened(lines: list[str]) -> str:
-    """Without conditions: `Limit < Index Scan using pk_subscribers on subscribers`."""
-    details = ("Cond", "Filter", "Key", "Workers", "Planned", "Rows Removed", "SubPlan", "InitPlan")
-    steps = [line.strip().removeprefix("->").strip() for line in lines]
-    return " < ".join(step for step in steps if not any(word in step for word in details))[:300]
+    return plan_of(sessions, ran[-1].text, ran[-1].parameters)

@@ -8,7 +8,17 @@ import argparse
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from benchmarks import beside_a_send, ledger, making, others, people, people_import, sending
+from benchmarks import (
+    beside_a_send,
+    desk,
+    ledger,
+    making,
+    others,
+    people,
+    people_import,
+    sending,
+    watching,
+)
 from benchmarks.engine import ROOT
 from benchmarks.interleaved import say
 from benchmarks.page import Chapter, page, with_chapters
@@ -26,6 +36,8 @@ CHAPTERS: Mapping[str, Callable[[Scale], Chapter]] = {
     "freeze": ledger.freeze,
     "claims": ledger.claiming,
     "people": people.people,
+    "desk": desk.pages,
+    "watching": watching.watching,
     "beside": beside_a_send.beside,
     "people-import": people_import.importing,
     "compile": making.compiling,

@@ -70,26 +70,35 @@ def may_join(
         raise RefusedError(f"{address.typed} is on {to.name!r} already")
 
 
-def put_on(
-    session: Session, address: Address, name: str, to: SubscriberList, statement: str
-) -> Subscriber:
+def known(session: Session, address: Address, name: str) -> Subscriber:
+    """The person with this address, their row locked; made if nobody has it.
+
+    A known name is not overwritten.
+
+    Raises:
+        InputError: the name is not one.
+    """
+    checked = details.name(name)
+    person = sign_up.locked(session, address)
+    person.name = person.name or checked
+    return person
+
+
+def put_on(session: Session, person: Subscriber, to: SubscriberList, statement: str) -> None:
     """By the statement that they agreed; `may_join` has been asked.
 
     Raises:
-        InputError: there is no statement, or the name is not one.
+        InputError: there is no statement.
         RefusedError: they were asked to confirm and have not: only they can.
     """
     wording = statement.strip()
     if not wording or len(wording) > MAX_STATEMENT_CHARACTERS:
         raise InputError(
-            "statement",
-            f"expected how they agreed, in at most {MAX_STATEMENT_CHARACTERS:,} letters",
+            "statement", f"expected how they agreed, in up to {MAX_STATEMENT_CHARACTERS:,} letters"
         )
-    person = subscriptions.ensure_subscriber(session, address, details.name(name))
     if sign_up.is_asked(session, person, to):
-        raise RefusedError(f"{address.typed} was asked to confirm {to.name!r} and has not yet")
+        raise RefusedError(f"{person.email} was asked to confirm {to.name!r} and has not yet")
     subscriptions.subscribe(session, person, to, Evidence(METHOD, wording=wording))
-    return person
 
 
 def take_off(session: Session, subscriber_id: int, list_id: int) -> Subscription | None:

@@ -6,6 +6,7 @@ from typing import Any
 from unicodedata import category
 
 from sqlalchemy import Select, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from newsletter.core.errors import InputError, NotFoundError, RefusedError
@@ -42,8 +43,11 @@ def create_list(session: Session, name: str, newsletter_id: int | None = None) -
     if session.scalar(select(SubscriberList.id).where(SubscriberList.slug == slug)):
         raise RefusedError(f"list {slug!r} is there already")
     created = SubscriberList(slug=slug, name=name, newsletter_id=newsletter_id)
-    session.add(created)
-    session.flush()
+    try:
+        with session.begin_nested():
+            session.add(created)
+    except IntegrityError:  # by somebody else, just now
+        raise RefusedError(f"list {slug!r} is there already") from None
     return created
 
 

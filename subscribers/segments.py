@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
@@ -96,8 +97,7 @@ def save(session: Session, on: SubscriberList, name: str, text: str) -> Segment:
     """
     segment = Segment(list_id=on.id)
     _describe(session, segment, on, name, text)
-    session.add(segment)
-    session.flush()
+    _store(session, segment, on)
     return segment
 
 
@@ -109,7 +109,19 @@ def change(session: Session, segment: Segment, name: str, text: str) -> None:
     """
     on = session.get_one(SubscriberList, segment.list_id)
     _describe(session, segment, on, name, text)
-    session.flush()
+    _store(session, segment, on)
+
+
+def _store(session: Session, segment: Segment, on: SubscriberList) -> None:
+    try:
+        with session.begin_nested():
+            session.add(segment)
+    except IntegrityError:  # its name was given by somebody else, just now
+        raise _taken(on, segment.slug) from None
+
+
+def _taken(on: SubscriberList, slug: str) -> RefusedError:
+    return RefusedError(f"list {on.slug!r} has a segment {slug!r} already")
 
 
 def _describe(session: Session, segment: Segment, on: SubscriberList, name: str, text: str) -> None:
@@ -119,7 +131,7 @@ def _describe(session: Session, segment: Segment, on: SubscriberList, name: str,
     tree = parse(text)
     _named_lists(session, tree, on.newsletter_id)
     if any(found is not segment for found in _saved(session, [on], slug)):
-        raise RefusedError(f"list {on.slug!r} has a segment {slug!r} already")
+        raise _taken(on, slug)
     segment.slug, segment.name, segment.text = slug, name.strip(), written(tree)
 
 

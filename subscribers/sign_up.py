@@ -83,7 +83,7 @@ def sign_up(
     """
     if suppressions.covering(session, wish.address, list_id=to.id, erased=None):
         return None
-    person = _locked(session, wish.address)
+    person = locked(session, wish.address)
     if not to.confirms and _may_just_join(session, person, to, erased):
         subscriptions.subscribe(session, person, to, wish.evidence)
         _make_own(person, wish.answers)
@@ -158,8 +158,11 @@ def give_up(session: Session, subscription: Subscription) -> bool:
     return True
 
 
-def _locked(session: Session, address: Address) -> Subscriber:
-    """The person with this address, made if nobody has it, also by somebody else just now."""
+def locked(session: Session, address: Address) -> Subscriber:
+    """The person with this address, made if nobody has it, also by somebody else just now.
+
+    Their row is locked until the transaction ends.
+    """
     of_address = select(Subscriber).where(Subscriber.address_key == address.key)
     wanted = of_address.with_for_update(key_share=True)  # as `waiting` does
     if known := session.scalar(wanted):

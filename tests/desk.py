@@ -119,7 +119,7 @@ def log_in(runtime: Runtime, role: Role, newsletter_id: int | None = None) -> It
             users.set_membership(session, user, newsletter_id, role)
         first = session.scalars(select(Newsletter.id).order_by(Newsletter.id)).first()
         here = newsletter_id or first or 0
-        secret = seats.take(session, user, here)
+        secret = seats.take(session, user, here or None)
     with stranger(runtime) as client:
         client.cookies.set("desk", secret, domain="127.0.0.1")
         yield Seat(runtime, client, user.id, user.email, here)

@@ -26,7 +26,7 @@ def complaints(source: str) -> list[str]:
     markup = _Markup()
     markup.feed(_without_jinja(source))
     markup.close()
-    return [*markup.complaints, *_untranslated(tree), *_unsafe(tree)]
+    return [*markup.complaints, *_untranslated(tree), *_unknown(tree), *_unsafe(tree)]
 
 
 def _without_jinja(source: str) -> str:
@@ -97,6 +97,15 @@ def _exempt(tree: nodes.Template) -> Iterator[nodes.Node]:
             yield call
     yield from tree.find_all((nodes.Extends, nodes.Import, nodes.FromImport, nodes.Include))
     yield from tree.find_all((nodes.Compare, nodes.Getitem))
+
+
+def _unknown(tree: nodes.Template) -> Iterator[str]:
+    """What is made at run time is in no catalogue; and `_` trusts its text, which is ours."""
+    for call in tree.find_all(nodes.Call):
+        if isinstance(call.node, nodes.Name) and call.node.name in ("_", "n_"):
+            texts = call.args[: 1 if call.node.name == "_" else 2]
+            if not all(isinstance(text, nodes.Const) for text in texts):
+                yield f"{call.node.name}() of a variable in line {call.lineno}"
 
 
 def _unsafe(tree: nodes.Template) -> Iterator[str]:

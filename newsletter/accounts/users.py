@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from sqlalchemy import exists, func, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from newsletter.accounts import seats
@@ -36,7 +37,10 @@ def add(
         name=checked_name(name),
     )
     session.add(user)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError:  # somebody was faster, in a transaction that was not seen above
+        raise RefusedError(f"{address.typed} has an account already") from None
     return user
 
 

@@ -5,8 +5,10 @@ Nothing here writes, and nothing needs the text to be stored.
 
 from dataclasses import dataclass
 from datetime import date
+from hashlib import sha256
 
 from newsletter.broadcasts import planning
+from newsletter.broadcasts.basis import basis_of
 from newsletter.core.config import Settings
 from newsletter.core.errors import ConfigurationError, InputError
 from newsletter.core.sections import SenderSettings
@@ -21,6 +23,8 @@ from newsletter.rendering.preflight import largest_bytes
 CLIPPED_BYTES = 102_000
 """Where Gmail cuts a mail off; preflight stops some way before."""
 
+_MOST_REMEMBERED = 1_000
+_ready: dict[bytes, bool] = {}
 _STAND_IN = "newsletter@example.org"
 
 
@@ -82,6 +86,21 @@ def check(text: str, issue: Issue, settings: Settings, *, today: date) -> Checke
         compilation.email,
         largest_bytes(compilation.email),
     )
+
+
+def is_ready(issue: Issue, settings: Settings) -> bool:
+    """Nothing in the stored text keeps the issue from being sent.
+
+    Remembered for as long as neither issue nor newsletter changes: a list asks it of many issues
+    again and again, and each time costs some hundredths of a second.
+    """
+    basis = repr((sorted(basis_of(issue).items()), settings.templates.dir))
+    key = sha256(basis.encode(errors="replace")).digest()
+    if key not in _ready:
+        if len(_ready) >= _MOST_REMEMBERED:
+            _ready.clear()
+        _ready[key] = check(issue.source, issue, settings, today=issue.date).is_ready
+    return _ready[key]
 
 
 def identity_for(

@@ -5,10 +5,11 @@ are offered it in the order of their rows. So those behind a mark, some ten thou
 the sender, are counted once; from then on only who is skipped among them changes their number.
 """
 
+import threading
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, func, literal, select
+from sqlalchemy import ColumnElement, ScalarSelect, and_, func, literal, select
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts import accounting
@@ -27,9 +28,11 @@ from newsletter.core.clock import now
 
 HEAD_ROWS = 20_000
 """Counted at every look: a few milliseconds."""
-LOW_ROWS = 5_000
-"""With fewer than that ahead of the sender the mark moves on. Several times what all workers
-together have claimed at once, so that nobody has come to the mark."""
+LOW_ROWS = 10_000
+"""With fewer than that ahead of the sender the mark moves on: two seconds of the fastest."""
+SAFE_ROWS = 2_000
+"""With fewer than that somebody may have come to the mark already, and all are counted anew. More
+than all workers together have claimed at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +76,15 @@ class _Tail:
 
 
 class Watch:
-    """Looks at one broadcast again and again; remembers what need not be counted twice."""
+    """Looks at one broadcast again and again; remembers what need not be counted twice.
+
+    It may rest as long as it likes, and several threads may look.
+    """
 
     def __init__(self, broadcast_id: int) -> None:
         self._id = broadcast_id
         self._tail: _Tail | None = None
+        self._turn = threading.Lock()
 
     def look(self, session: Session) -> Standing:
         """As it is now.
@@ -86,8 +93,9 @@ class Watch:
             NoResultFound: there is no such broadcast.
         """
         broadcast = session.get_one(Broadcast, self._id, populate_existing=True)
-        self._move_mark(session, broadcast)
-        accounts = accounting.progress(session, self._id, self._waiting(broadcast))
+        with self._turn:
+            self._move_mark(session, broadcast)
+            accounts = accounting.progress(session, self._id, self._waiting(broadcast))
         retrying, next_retry_at = _retries(session, self._id)
         return Standing(
             broadcast_id=self._id,
@@ -124,26 +132,25 @@ class Watch:
         ]
 
     def _move_mark(self, session: Session, broadcast: Broadcast) -> None:
-        """Set or move the mark, in a statement of its own: how many are behind it stays true."""
+        """Set or move the mark; how many are behind it stays true until the sender comes there."""
         if broadcast.frozen_at is None or broadcast.state in OVER:
             self._tail = None
             return
         tail = self._tail
-        if tail is not None and self._has(session, broadcast, tail.mark):
-            return
-        mark = session.scalar(_nth_fresh(broadcast, HEAD_ROWS))
-        if mark is None:
-            self._tail = None
-        elif tail is None:
-            self._tail = _Tail(mark, _rows(session, broadcast, Delivery.id > mark))
-        else:
-            passed = _rows(session, broadcast, Delivery.id.between(tail.mark + 1, mark))
-            self._tail = _Tail(mark, tail.rows - passed)
+        if tail is not None:
+            fresh_there = session.scalar(select(_nth_fresh(broadcast, LOW_ROWS)))
+            if fresh_there is not None and fresh_there <= tail.mark:
+                return
+        mark: int | None = session.scalar(select(_nth_fresh(broadcast, HEAD_ROWS)))
+        self._tail = None if mark is None else _behind(session, broadcast, tail, mark)
 
-    def _has(self, session: Session, broadcast: Broadcast, mark: int) -> bool:
-        """Enough rows ahead of the sender are left before the mark."""
-        low = session.scalar(_nth_fresh(broadcast, LOW_ROWS))
-        return low is not None and low <= mark
+
+def _behind(session: Session, broadcast: Broadcast, before: _Tail | None, mark: int) -> _Tail:
+    """The rows behind a new mark: counted, or what is left of those behind the one before."""
+    moved = _moved(session, broadcast, before, mark) if before is not None else None
+    if moved is not None:
+        return moved
+    return _Tail(mark, session.scalar(select(_rows(broadcast, Delivery.id > mark))) or 0)
 
 
 def _fresh(broadcast: Broadcast) -> ColumnElement[bool]:
@@ -157,15 +164,26 @@ def _skipped(broadcast_id: int) -> ColumnElement[bool]:
     return and_(ours, NOT_SENT, Delivery.state == DeliveryState.SKIPPED)
 
 
-def _rows(session: Session, broadcast: Broadcast, where: ColumnElement[bool]) -> int:
-    """Fresh or skipped there, in one statement: who is skipped meanwhile is counted once."""
-    fresh, skipped = _count(_fresh(broadcast), where), _count(_skipped(broadcast.id), where)
-    return session.scalar(select(fresh + skipped)) or 0
+def _moved(session: Session, broadcast: Broadcast, tail: _Tail, mark: int) -> _Tail | None:
+    """The tail behind the new mark; None when somebody may have come to the old one.
+
+    One statement: what is counted and that nobody was there are of one moment.
+    """
+    between = Delivery.id.between(tail.mark + 1, mark)
+    passed, safe = session.execute(
+        select(_rows(broadcast, between), _nth_fresh(broadcast, SAFE_ROWS))
+    ).one()
+    return _Tail(mark, tail.rows - passed) if safe is not None and safe <= tail.mark else None
 
 
-def _nth_fresh(broadcast: Broadcast, number: int) -> Select[int]:
+def _rows(broadcast: Broadcast, where: ColumnElement[bool]) -> ColumnElement[int]:
+    """Fresh or skipped there: who is skipped meanwhile is counted once."""
+    return _count(_fresh(broadcast), where) + _count(_skipped(broadcast.id), where)
+
+
+def _nth_fresh(broadcast: Broadcast, number: int) -> ScalarSelect[int | None]:
     fresh = select(Delivery.id).where(_fresh(broadcast)).order_by(Delivery.due_at, Delivery.id)
-    return fresh.offset(number - 1).limit(1)
+    return fresh.offset(number - 1).limit(1).scalar_subquery()
 
 
 def _count(*which: ColumnElement[bool]) -> ScalarSelect[int]:

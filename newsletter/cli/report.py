@@ -1,6 +1,6 @@
 """`newsletter report`: what became of a broadcast, or of all of them beside each other."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -16,19 +16,8 @@ from newsletter.tracking.readership import Readers
 
 _WHO_IS_IN_DOUBT = "nobody can know whether they got it; see `newsletter broadcasts show "
 _NOTHING = "nothing was sent yet; `newsletter send` sends an issue"
-_SHOWN = {
-    "broadcast": "id",
-    "subject": "subject",
-    "state": "state",
-    "accepted": "accepted",
-    "failed": "failed",
-    "unsubscribed": "unsubscribed",
-    "clicks_by_people": "clicks by people",
-    "clicks_by_machines": "clicks by machines",
-    "opens_by_people": "opens by people",
-    "opens_by_machines": "opens by machines",
-    "opens_unknown": "opens unknown",
-}
+_BY = ("by_people", "by_machines", "unknown")
+_EACH = "clicks and opens: by people · by machines · unknown; `newsletter report ID` has more"
 
 
 def report(
@@ -44,25 +33,38 @@ def report(
     """Accounting, clicks, unsubscribes, and opens by who or what was behind them."""
     runtime = state.runtime()
     if broadcast_id is None:
-        output.print_stream(
-            _beside_each_other(runtime, whole=as_json), empty=_NOTHING, as_json=as_json
-        )
+        _print_all(runtime, as_json=as_json)
     elif as_json:
         output.print_json(_as_data(_figures(runtime, broadcast_id)))
     else:
         print_report(runtime, broadcast_id)
 
 
-def _beside_each_other(runtime: Runtime, *, whole: bool) -> Iterator[Mapping[str, Any]]:
-    """A row for each broadcast; for people the columns that fit."""
+def _print_all(runtime: Runtime, *, as_json: bool) -> None:
     table = tables.broadcasts(runtime.sessions, None)
-    for cells in table.rows:
-        row = dict(zip(table.columns, cells, strict=True))
-        yield row if whole else {title: _cell(row[name]) for name, title in _SHOWN.items()}
+    rows = (dict(zip(table.columns, cells, strict=True)) for cells in table.rows)
+    shown = rows if as_json else (_in_short(row) for row in rows)
+    output.print_stream(shown, empty=_NOTHING, as_json=as_json)
+    if not as_json:
+        output.say(_EACH)
 
 
-def _cell(value: object) -> object:
-    return "not counted yet" if value is None else value
+def _in_short(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What fits into a terminal."""
+    read = {
+        what: " · ".join(_known(row[f"{what}_{by}"]) for by in _BY) for what in ("clicks", "opens")
+    }
+    return {
+        "id": row["broadcast"],
+        "subject": row["subject"],
+        **{name: row[name] for name in ("accepted", "failed")},
+        "unsubscribed": _known(row["unsubscribed"]),
+        **read,
+    }
+
+
+def _known(value: object) -> str:
+    return "?" if value is None else str(value)
 
 
 def print_report(runtime: Runtime, broadcast_id: int) -> None:

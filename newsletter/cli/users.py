@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.orm import Session
 
-from newsletter.accounts import audit, invitations, passwords, users
+from newsletter.accounts import audit, invitations, passwords, second_factor, users
 from newsletter.accounts.models import User
 from newsletter.accounts.permissions import Role
 from newsletter.cli import output, state
@@ -96,6 +96,12 @@ def password(
     link: Annotated[
         bool, typer.Option("--link", help="Print a link instead, for them to choose it by.")
     ] = False,
+    no_second_factor: Annotated[
+        bool,
+        typer.Option(
+            "--no-second-factor", help="Take the second factor off too: phone and codes are lost."
+        ),
+    ] = False,
     dry_run: output.DryRun = False,
 ) -> None:
     """Give somebody a new password: asked for, or the first line of standard input.
@@ -103,6 +109,8 @@ def password(
     Every browser of theirs is logged out.
     """
     runtime = state.runtime()
+    if link and no_second_factor:
+        raise InputError("--no-second-factor", "expected without --link")
     if link:
         _print_link(runtime, address, dry_run=dry_run)
         return
@@ -113,6 +121,9 @@ def password(
         user = users.find(session, address)
         users.set_password(session, user, password_hash)
         invitations.end_links_of(session, user.id)
+        if no_second_factor:
+            second_factor.turn_off(session, user)
+            _record(session, "user.second_factor_taken_off", user)
         _record(session, "user.password_changed", user)
     output.say(f"{known} {'would have' if dry_run else 'has'} a new password.")
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from newsletter.core.config import Settings
@@ -49,7 +50,10 @@ def create(session: Session, typed: Mapping[str, str], settings: Settings) -> Ne
     if session.scalar(select(Newsletter.id).where(Newsletter.slug == slug)):
         raise InputError("name", f"there is a newsletter {slug!r} already")
     known.setdefault("tracking_mode", settings.tracking.default_mode)
-    return add_newsletter(session, Newsletter(slug=slug, **known))
+    try:
+        return add_newsletter(session, Newsletter(slug=slug, **known))
+    except IntegrityError:  # a second click, in a transaction that was not seen above
+        raise InputError("name", f"there is a newsletter {slug!r} already") from None
 
 
 def change(newsletter: Newsletter, typed: Mapping[str, str]) -> dict[str, str]:

@@ -23,10 +23,11 @@ class StaleError(RefusedError):
     """Somebody else saved meanwhile; nothing was overwritten.
 
     Attributes:
-        text: what stands there now, saved by `who` at `at` as `revision`.
+        text: what stands there now, saved by `who` (`user_id`) at `at` as `revision`.
     """
 
     def __init__(self, issue: Issue) -> None:
+        self.user_id = issue.saved_by
         self.who = issue.saved_by_name
         self.at = issue.updated_at
         self.text = issue.source

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from newsletter.accounts import logins, seats
-from newsletter.accounts.models import AuditEvent, Invitation
+from newsletter.accounts import invitations, logins, seats
+from newsletter.accounts.models import AuditEvent
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.sections import RetentionSettings
@@ -150,4 +150,4 @@ def forget_logins(sessions: Sessions) -> None:
     with sessions.writing() as session:
         seats.forget_ended(session)
         logins.forget_past_windows(session)
-        session.execute(delete(Invitation).where(Invitation.expires_at <= now()))
+        invitations.forget_ended(session)

@@ -6,7 +6,7 @@ What is not chosen is the default's, to the byte.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -140,6 +140,15 @@ class Weakness:
     name: str
     contrast: float
     nearest: str
+
+
+def as_style_sheet(palette: Palette) -> str:
+    """The colours for a web page whose own sheet names them: `--accent` and so on."""
+    light, dark = (
+        " ".join(f"--{name}: {colour};" for name, colour in asdict(tones).items())
+        for tones in (palette.light, palette.dark)
+    )
+    return f":root {{ {light} }}\n@media (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from newsletter.rendering.compiled import (
     placeholder_pattern,
 )
 from newsletter.rendering.findings import Finding, Severity
+from newsletter.rendering.palette import LEAST_CONTRAST
 
 WARN_BYTES = 85_000
 MAX_BYTES = 95_000
@@ -136,6 +137,12 @@ def _of_settings(identity: SenderIdentity) -> Iterator[Finding]:
             is_about_settings=True,
         )
     yield from _of_base_url(identity.base_url)
+    for weak in identity.look.palette.weaknesses():
+        text = (
+            f"the {weak.scheme} colour for {weak.name} is hard to read: contrast {weak.contrast}, "
+            f"expected {LEAST_CONTRAST} or more"
+        )
+        yield Finding("contrast-low", Severity.WARNING, text, is_about_settings=True)
 
 
 def _of_base_url(base_url: str) -> Iterator[Finding]:

@@ -84,11 +84,19 @@ def view(
         "newsletter_slug": identity.newsletter_slug,
         "postal_address": identity.postal_address,
         "archive_url": identity.archive_url,
+        "colours_url": _colours_url(identity),
         "recipient_email": placeholders.name("email"),
         "unsubscribe_url": placeholders.name("unsubscribe"),
         "preferences_url": placeholders.name("preferences"),
         **colours(identity.look.palette),
     }
+
+
+def _colours_url(identity: SenderIdentity) -> str:
+    """Where the web version gets the newsletter's own colours; empty: it has none."""
+    if identity.look.palette == Palette():
+        return ""
+    return f"/archive/{identity.newsletter_slug}/colours.css"
 
 
 def colours(palette: Palette) -> dict[str, Any]:

@@ -15,6 +15,18 @@ from newsletter.mail.smtp import GO_AHEAD, Connection, Envelope, SmtpFault
 from newsletter.sending.smtp_transport import SmtpTransport
 
 
+class RelayCheckError(RefusedError):
+    """A relay cannot be reached, or does not let us in.
+
+    Attributes:
+        fault: what went wrong with the connection.
+    """
+
+    def __init__(self, relay: str, fault: SmtpFault) -> None:
+        super().__init__(f"relay {relay}: {fault}")
+        self.fault = fault
+
+
 @dataclass(frozen=True, slots=True)
 class SampleMail:
     """From whom to whom one test mail goes."""
@@ -43,8 +55,8 @@ def check(relay: RelaySettings, mail: SampleMail | None = None) -> Checked:
 
     Raises:
         ConfigurationError: the relay's URL.
-        RefusedError: it cannot be reached or does not let us in; or the test mail was handed over
-            and no reply came.
+        RelayCheckError: it cannot be reached or does not let us in.
+        RefusedError: the test mail was handed over and no reply came.
     """
     return asyncio.run(_check(relay, mail))
 
@@ -53,7 +65,7 @@ async def _check(relay: RelaySettings, mail: SampleMail | None) -> Checked:
     try:
         connection = await SmtpTransport(relay).connect()
     except SmtpFault as fault:
-        raise RefusedError(f"relay {relay.name}: {fault}") from None
+        raise RelayCheckError(relay.name, fault) from None
     try:
         reply = await _handed_over(connection, relay, mail) if mail else None
     finally:

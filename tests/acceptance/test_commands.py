@@ -52,6 +52,9 @@ def test_from_nothing_to_a_sent_issue_as_the_quickstart_says(
     assert [issue["newsletter"] for issue in here.json("issues", "list")] == ["field-notes"]
     assert here.json("issues", "list")[0]["sent"] is True
     assert "accepted 1" in here.run("report", "1")
+    (line,) = here.json("report")
+    assert (line["broadcast"], line["accepted"], line["clicks_by_people"]) == (1, 1, 0)
+    assert "0 · 0 · 0" in here.run("report")
 
 
 def test_render_needs_no_database_and_no_network(installation: Installation) -> None:

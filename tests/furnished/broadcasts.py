@@ -168,7 +168,7 @@ def _read(sessions: Sessions, broadcast_id: int, chance: Random) -> None:
             if not agent:
                 continue
             session.add(_hit(delivery, EventKind.OPEN, at, agent))
-            if chance.random() < 0.04:  # noqa: PLR2004 - some say goodbye
+            if chance.random() < 0.04:
                 session.add(_hit(delivery, EventKind.UNSUBSCRIBE, at, agent))
             if agent == _THUNDERBIRD and chance.random() < 0.6:
                 link = min(int(chance.expovariate(0.5)), _LINKS - 1)

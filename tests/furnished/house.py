@@ -10,23 +10,24 @@ import httpx2
 import time_machine
 from fastapi.routing import APIRoute
 from playwright.sync_api import BrowserContext
-from pydantic import SecretStr
+from pydantic import HttpUrl, SecretStr
 from sqlalchemy import select
 
+from newsletter.broadcasts.models import Broadcast
+from newsletter.cli.serve import listen_locally
 from newsletter.core.db import Sessions, connect
 from newsletter.core.runtime import Runtime
-from newsletter.core.sections import RelaySettings
+from newsletter.core.sections import RelaySettings, SiteSettings
 from newsletter.core.tokens import TokenKeys
-from newsletter.issues.models import Issue
 from newsletter.web.app import create_app
 from newsletter.web.desk.routers import ROUTERS
 from subscribers import lists
 from subscribers.models import SubscriberList
 from tests import factories
 from tests.desk import ERASURE_KEY
-from tests.furnished import broadcasts, imports, issues, people, workers
+from tests.furnished import broadcasts, drafts, imports, issues, people, workers
 from tests.furnished.people import TODAY, days_ago
-from tests.servers.web import serving_app
+from tests.servers.web import address_of, serving_app
 
 _RELAY = RelaySettings(name="main", url=SecretStr("smtp://relay.example:25?tls=none"))
 _KEYS = TokenKeys.from_secrets("a secret of the tests, long enough to be one", [])
@@ -93,8 +94,9 @@ def paths_of(route: str, things: Things) -> list[str]:
     """
     names = _PARAMETER.findall(route)
     values = [things.get(f"{route} {name}") or things[name] for name in names]
-    if names and not route.endswith("}"):
-        values = [several[:1] for several in values]
+    if not route.endswith("}"):
+        names.append("")
+    values = [several[:1] for several in values[: len(names) - 1]] + values[len(names) - 1 :]
     filled = []
     for chosen in product(*values):
         parts = iter(chosen)
@@ -132,16 +134,17 @@ def furnished(url: str) -> Iterator[House]:
     It is a Wednesday in June 2026 there.
     """
     with time_machine.travel(TODAY):
-        sessions = connect(url)
-        settings = factories.settings(relays=(_RELAY,))
+        sessions, listening = connect(url), listen_locally()
+        site = SiteSettings(base_url=HttpUrl(address_of(listening)))
+        settings = factories.settings(relays=(_RELAY,), site=site)
         runtime = Runtime(settings, sessions, _KEYS, ERASURE_KEY)
-        things, secret = _furnish(sessions)
-        with serving_app(create_app(runtime)) as base:
+        things, secret = _furnish(sessions, address_of(listening))
+        with serving_app(create_app(runtime), listening) as base:
             yield House(runtime, things, base, secret)
         sessions.engine.dispose()
 
 
-def _furnish(sessions: Sessions) -> tuple[Things, str]:
+def _furnish(sessions: Sessions, base: str) -> tuple[Things, str]:
     day, first = issues.weekly(0)
     with days_ago(151), sessions.writing() as session:
         ours = issues.store(session, first).newsletter_id
@@ -155,23 +158,26 @@ def _furnish(sessions: Sessions) -> tuple[Things, str]:
         list_ids = list(session.scalars(of_ours.order_by(SubscriberList.id)))
     sent = broadcasts.sent_weeks(sessions, here["list_id"])
     others = broadcasts.one_of_each(sessions, list_ids)
-    with days_ago(1), sessions.writing() as session:
-        draft = issues.store(session, issues.weekly(issues.DRAFT)[1])
-        draft.source = draft.source.replace("A short text", "![](https://example.org/a.png) A", 1)
-        all_issues = select(Issue.id).where(Issue.newsletter_id == ours).order_by(Issue.date.desc())
-        issue_ids = session.scalars(all_issues).all()
+    draft = drafts.draft(sessions, base, users["author"], users["admin"])
     runs = imports.imports(sessions, here["list_id"], list_ids[-1], ERASURE_KEY)
     with sessions.writing() as session:
         invitation = workers.invite(session, ours)
         secret = workers.take_seat(session, users["admin"], ours)
     things: dict[str, Sequence[int | str]] = {
         **{name: [thing] for name, thing in here.items()},
-        "issue_id": issue_ids[1:3],
+        "issue_id": [draft, _issue_of(sessions, others[0])],
+        "number": [2, 1],
         "broadcast_id": [*others[:1], sent[-1], *others[1:]],
         "newsletter_id": [ours],
         "user_id": [users["author"]],
         "relay": ["main"],
+        "token_id": [1],
         "import_id": runs,
         "/invitation/{token} token": [invitation],
     }
     return things, secret
+
+
+def _issue_of(sessions: Sessions, broadcast_id: int) -> int:
+    with sessions.reading() as session:
+        return session.get_one(Broadcast, broadcast_id).issue_id

@@ -1,4 +1,4 @@
-"""Files of people at a furnished installation: one in, one to be said yes to, one of odd columns."""
+"""Files of people at a furnished installation: one is in, one waits for a yes, one is odd."""
 
 import tempfile
 from pathlib import Path

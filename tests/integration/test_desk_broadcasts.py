@@ -274,7 +274,7 @@ def test_the_page_shows_the_line_and_what_can_be_done(ready: Ready) -> None:
     said = ready.seat.done(f"{page}/in-doubt", {"who": "all", "decision": "accept"})
     assert "1 person counts as accepted." in said
     cancelled = ready.seat.done(f"{page}/cancel")
-    assert "2 got it before it was cancelled, 3 did not." in cancelled
+    assert "2 mails were accepted before it was cancelled. 3 people do not get it." in cancelled
     with ready.seat.sessions.reading() as session:
         acts = session.scalars(select(AuditEvent.action).order_by(AuditEvent.id)).all()
     assert acts[-5:] == [

@@ -9,7 +9,7 @@ from newsletter.broadcasts import planning
 from newsletter.issues.models import Newsletter
 from newsletter.rendering.palette import CHOSEN, LIGHT, SCHEMES
 from tests import factories
-from tests.desk import Seat, text_of
+from tests.desk import Seat
 
 STANDARD = {
     f"{scheme}.{name}": getattr(tones, name) for scheme, tones in SCHEMES.items() for name in CHOSEN
@@ -103,4 +103,24 @@ def test_the_next_plan_is_compiled_in_the_look(seat: Seat) -> None:
         plan = planning.prepare(issue, factories.settings(), today=factories.DAY)
     assert "#00695c" in plan.email.html
     assert LIGHT.accent not in plan.email.html
-    assert text_of(plan.email.html)
+    assert [finding.code for finding in plan.compilation.findings] == ["base-url-local"]
+    sheet = "/archive/field-notes/colours.css"
+    assert f'href="{sheet}"' in plan.email.webpage
+    assert "--accent: #00695c;" in seat.page(sheet)
+    assert seat.get("/archive/nothing/colours.css").status_code == 404
+
+
+def test_what_is_hard_to_read_is_found_before_it_is_sent(seat: Seat) -> None:
+    seat.done(path_of(seat), OWN | {"dark.text": "#333333"})
+    with seat.sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        plan = planning.prepare(issue, factories.settings(), today=factories.DAY)
+    (weak,) = [f for f in plan.compilation.findings if f.code == "contrast-low"]
+    assert "dark colour for text" in weak.text
+
+
+def test_a_template_that_is_gone_is_not_shown_and_another_can_be_chosen(seat: Seat) -> None:
+    with seat.sessions.writing() as session:
+        session.get_one(Newsletter, seat.newsletter_id).template = "withdrawn"
+    assert 'value="digest" checked' in seat.page(path_of(seat))
+    assert "Field Notes" in seat.page(f"{path_of(seat)}/mail")

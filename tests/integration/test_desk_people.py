@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from newsletter.accounts.permissions import Role
 from newsletter.core.db import Sessions
+from newsletter.core.tokens import TokenKeys
 from newsletter.sending.models import SystemMail
 from newsletter.web.desk.people import finding
 from subscribers import browsing, lists, segments, subscriptions, suppressions
@@ -19,7 +20,7 @@ from subscribers.directory import Search, narrowed
 from subscribers.models import SubscriptionStatus, SuppressionReason
 from subscribers.segment_language import parse
 from tests import factories
-from tests.desk import ERASURE_KEY, Seat, text_of
+from tests.desk import ERASURE_KEY, Seat, log_in, text_of
 from tests.two_newsletters import ADA, BOB, CYD, DEE, SECRET, Two, two_newsletters
 
 
@@ -326,3 +327,23 @@ def test_everybody_is_seen_once_on_both_databases(
         assert not narrowed(session, Search(part="reader1@example.or", among=both)).is_whole
         assert not narrowed(session, Search(part="stranger@example.org", among=both)).is_whole
         assert lists.sizes_of(session, 1) == {}
+
+
+def test_before_the_first_newsletter_there_is_nobody(
+    sqlite_sessions: Sessions, keys: TokenKeys
+) -> None:
+    runtime = factories.runtime(sqlite_sessions, keys)
+    with sqlite_sessions.writing() as session:
+        waiting = factories.a_list(session, "Waiting")
+        [standing] = factories.subscribed(session, waiting, [ADA])
+    with log_in(runtime, Role.ADMIN) as seat:
+        for path in ("/subscribers", "/subscribers/new", "/lists", "/lists/new", "/segments"):
+            assert "There is no newsletter yet" in seat.read(path), path
+        for path in (
+            *("/subscribers/count", "/lists/sizes", f"/lists/{waiting.id}"),
+            *(f"/subscribers/{standing.subscriber_id}", f"/lists/{waiting.id}/preview"),
+        ):
+            assert seat.get(path).status_code == 404, path
+        for path in ("/subscribers/new", "/subscribers/export", "/lists/new", "/segments/new"):
+            answer = seat.post(path, {"name": "A", "form": "csv", "address": "a@example.org"})
+            assert answer.status_code == 404, path

@@ -98,8 +98,8 @@ def test_a_report_leads_with_what_can_be_known(seat: Seat, of: Reported) -> None
     assert accounting.startswith("candidates 9 = accepted 8 + failed 1 (1 mailbox full)")
     assert "Not collected until a mailbox or webhook is configured." in page
     assert cells(page, "People and machines") == [
-        ["Clicks", "3 by 3 known readers", "1 by 1 known reader", "0"],
-        ["Opens", "1 by 1 known reader", "1 by 1 known reader", "1 by 1 known reader"],
+        ["Clicks", "3 3 known", "1 1 known", "0"],
+        ["Opens", "1 1 known", "1 1 known", "1 1 known"],
     ]
     assert cells(page, "Clicks by link")[0][1:] == ["3", "3", "1", "0"]
     assert cells(page, "Why they left") == [["It came too often", "1"]]

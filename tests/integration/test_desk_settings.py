@@ -132,7 +132,7 @@ def test_relays_are_shown_without_secrets_and_tried_out(relayed: tuple[Seat, Smt
     assert "It offers: " in works.text
     gone = seat.post("/settings/relays/gone/test")
     assert gone.status_code == 200
-    assert "Relay gone: " in text_of(gone.text)
+    assert "No mail server can be reached there." in text_of(gone.text)
     assert "hunter2" not in gone.text
     assert server.accepted == []
     assert seat.post("/settings/relays/none/test").status_code == 404
@@ -203,3 +203,21 @@ def test_the_audit_trail_by_who_what_and_day(trail: Seat) -> None:
     assert "Nothing here" in trail.read("/settings/audit?action=nothing.done")
     for odd in ("after=x~1", "after=2026-06-17T00:00:00", "since=9999-12-31&until=9999-12-31"):
         assert trail.get(f"/settings/audit?{odd}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("scheme", "said"),
+    [
+        ("smtp://ada:wrong@127.0.0.1:{port}", "It does not let us in."),
+        ("smtps://127.0.0.1:1", "No"),
+    ],
+)
+def test_what_to_look_at_is_said_by_what_went_wrong(
+    sqlite_sessions: Sessions, keys: TokenKeys, scheme: str, said: str
+) -> None:
+    with SmtpServer() as server:
+        url = scheme.format(port=server.port)
+        with open_desk(sqlite_sessions, keys, relays=(RelaySettings(name="m", url=url),)) as seat:
+            answer = text_of(seat.post("/settings/relays/m/test").text)
+    assert said in answer
+    assert "wrong" not in answer

@@ -17,7 +17,7 @@ def make(seat: Seat) -> str:
     answer = seat.post("/settings/tokens", SHOP)
     assert answer.status_code == 200, text_of(answer.text)
     assert "no-store" in answer.headers["cache-control"]
-    return str(re.findall(r'value="(nl_[^"]+)"', answer.text)[0])
+    return str(re.findall(r"\b(nl_[\w-]{40,})", answer.text)[0])
 
 
 def token_of(seat: Seat, text: str) -> ApiToken | None:

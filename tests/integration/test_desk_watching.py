@@ -3,10 +3,12 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+import httpx2
 import pytest
 from sqlalchemy import event as sql_event
 from sqlalchemy import select
@@ -14,12 +16,15 @@ from starlette.requests import Request
 
 from newsletter.accounts.models import UserSession
 from newsletter.broadcasts import control
+from newsletter.broadcasts.accounting import Accounting
 from newsletter.broadcasts.ledger import Outcome
-from newsletter.broadcasts.models import DeliveryState, PauseReason
+from newsletter.broadcasts.live import Standing, Watch
+from newsletter.broadcasts.models import BroadcastState, DeliveryState, PauseReason
+from newsletter.cli.serve import listen_locally, serving
 from newsletter.mail.replies import Reply
 from newsletter.web.desk.broadcasts import streaming, watching
 from newsletter.web.desk.broadcasts.streaming import Stream
-from newsletter.web.desk.broadcasts.watching import Publishers
+from newsletter.web.desk.broadcasts.watching import Pace, Publishers
 from newsletter.web.desk.editor import editor_of
 from tests import factories, ledger_moves
 from tests.desk import Seat, text_of
@@ -126,15 +131,15 @@ def adds_up(figures: str) -> bool:
 def test_figures_add_up_while_rows_move(seat: Seat, broadcast_id: int) -> None:
     async def watch() -> None:
         async with App(seat).stream(broadcast_id) as told:
-            before = await told.until("figures", "0 accepted")
+            before = await told.until("progress", "0 accepted")
             assert adds_up(before)
             for number in range(1, 4):
                 await asyncio.to_thread(accept, seat, broadcast_id)
-                seen = await told.until("figures", f"{number} accepted")
+                seen = await told.until("progress", f"{number} accepted")
                 assert adds_up(seen), seen
             with seat.sessions.writing() as session:
                 control.cancel(session, broadcast_id)
-            seen = await told.until("figures", "3 skipped")
+            seen = await told.until("progress", "3 skipped")
             assert adds_up(seen), seen
             await told.until("over")
             assert [text async for text in told.events] == []
@@ -164,7 +169,7 @@ def test_a_browser_that_comes_back_hears_only_what_is_new(seat: Seat, broadcast_
     async def watch() -> None:
         app = App(seat)
         async with app.stream(broadcast_id) as first:
-            await first.until("figures")
+            await first.until("progress")
             async with app.stream(broadcast_id, first.last_id) as again:
                 waiting = asyncio.create_task(again.until("state"))
                 with seat.sessions.writing() as session:
@@ -190,7 +195,7 @@ def test_twenty_who_watch_cost_as_much_as_one(
         app = App(seat)
         streams = [Stream(app.request(broadcast_id), broadcast_id).run() for _ in range(20)]
         sql_event.listen(seat.sessions.engine, "before_cursor_execute", count)
-        heard = await asyncio.gather(*(Told(stream).until("figures") for stream in streams))
+        heard = await asyncio.gather(*(Told(stream).until("progress") for stream in streams))
         sql_event.remove(seat.sessions.engine, "before_cursor_execute", count)
         assert len(set(heard)) == 1
         for stream in streams:
@@ -208,7 +213,7 @@ def test_who_is_logged_out_is_told_and_hears_no_more(
 
     async def watch() -> None:
         async with App(seat).stream(broadcast_id) as told:
-            await told.until("figures")
+            await told.until("progress")
             with seat.sessions.writing() as session:
                 for row in session.scalars(select(UserSession)):
                     session.delete(row)
@@ -223,7 +228,7 @@ def test_a_stream_ends_with_the_process(seat: Seat, broadcast_id: int) -> None:
     async def watch() -> None:
         app = App(seat)
         async with app.stream(broadcast_id) as told:
-            await told.until("figures")
+            await told.until("progress")
             app.ending = True
             assert not [text async for text in told.events if text.startswith("event: over")]
 
@@ -243,3 +248,35 @@ def test_the_rest_is_a_hundred_times_the_work(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(watching, "REST_SECONDS", 1)
     monkeypatch.setattr(watching, "LONGEST_REST_SECONDS", 15)
     assert [watching.rest_seconds(took) for took in (0.001, 0.05, 2)] == [1, 5, 15]
+
+
+def test_a_server_that_is_told_to_end_does_not_wait_for_those_who_watch(
+    seat: Seat, broadcast_id: int
+) -> None:
+    """It has no patience of its own here: were the stream not to end, this would never."""
+    listening = listen_locally()
+    host, port = listening.getsockname()
+    cookies = dict(seat.client.cookies)
+    base = f"http://{host}:{port}"
+    with httpx2.Client(base_url=base, cookies=cookies, timeout=60) as client, ExitStack() as open_:
+        with serving(seat.runtime, listening):
+            path = f"/broadcasts/{broadcast_id}/stream"
+            answer = open_.enter_context(client.stream("GET", path))
+            lines = answer.iter_lines()
+            assert next(line for line in lines if line.startswith("event: ")) == "event: state"
+        assert "event: over" not in list(lines), "the browser comes back to the next process"
+
+
+def test_the_rate_is_that_of_the_last_minute(seat: Seat, broadcast_id: int) -> None:
+    with seat.sessions.reading() as session:
+        standing = Watch(broadcast_id).look(session)
+
+    def settled(number: int) -> Standing:
+        states = {DeliveryState.ACCEPTED: number, DeliveryState.PENDING: 6_000 - number}
+        return replace(standing, accounts=Accounting(6_000, {}, states))
+
+    pace = Pace()
+    rates = [pace.of(at, settled(n)) for at, n in ((0, 0), (1, 50), (10, 1_000), (75, 2_300))]
+    assert rates == [None, None, 100, 20]
+    assert pace.of(76, replace(settled(2_300), state=BroadcastState.PAUSED)) is None
+    assert pace.of(80, settled(2_300)) is None, "what stood still in between does not count"

@@ -5,15 +5,18 @@ from datetime import timedelta
 import pytest
 import time_machine
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from newsletter.accounts import invitations, seats, users
 from newsletter.accounts.models import Invitation, User
 from newsletter.accounts.permissions import Role
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
-from newsletter.core.errors import RefusedError
+from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.sections import RelaySettings
 from newsletter.core.tokens import TokenKeys
+from newsletter.issues import identity
+from newsletter.issues.models import Newsletter
 from newsletter.mail.address import Address
 from newsletter.sending.invitation_letters import mail_invitation
 from newsletter.sending.models import SystemMail
@@ -138,3 +141,27 @@ def test_the_letter_goes_out_where_mail_can(sqlite_sessions: Sessions, keys: Tok
         mail = session.scalars(select(SystemMail)).one()
     assert mail.address == DAN.typed
     assert f"/invitation/{secret}".encode() in (mail.wire or b"").replace(b"=\r\n", b"")
+
+
+def test_of_two_who_make_the_same_account_at_once_one_is_told(postgresql: Sessions) -> None:
+    """Both have looked, and neither saw the other."""
+    faster, slower = Session(postgresql.engine), Session(postgresql.engine)
+    with faster, slower:
+        slower.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        assert slower.scalars(select(User)).all() == []
+        users.add(faster, DAN, "x", Role.AUTHOR)
+        faster.commit()
+        with pytest.raises(RefusedError, match="account already"):
+            users.add(slower, DAN, "x", Role.AUTHOR)
+
+
+def test_of_two_who_begin_the_same_newsletter_at_once_one_is_told(postgresql: Sessions) -> None:
+    typed = {"name": "Field Notes"}
+    faster, slower = Session(postgresql.engine), Session(postgresql.engine)
+    with faster, slower:
+        slower.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        assert slower.scalars(select(Newsletter)).all() == []
+        identity.create(faster, typed, factories.settings())
+        faster.commit()
+        with pytest.raises(InputError, match="already"):
+            identity.create(slower, typed, factories.settings())

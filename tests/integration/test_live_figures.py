@@ -19,6 +19,7 @@ PEOPLE = [f"r{number:02}@example.org" for number in range(40)]
 def small_head(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "HEAD_ROWS", 12)
     monkeypatch.setattr(live, "LOW_ROWS", 6)
+    monkeypatch.setattr(live, "SAFE_ROWS", 3)
 
 
 def offer(sessions: Sessions, broadcast_id: int, state: DeliveryState) -> None:
@@ -59,6 +60,21 @@ def test_the_cheap_count_is_the_exact_one_whatever_moves(sessions: Sessions) -> 
     looks()
     assert cheap[0], "the mark was used"
     assert not cheap[-1], "and given up where few are left"
+
+
+def test_a_watch_that_slept_while_the_mark_was_passed_counts_anew(
+    sqlite_sessions: Sessions,
+) -> None:
+    broadcast_id = factories.sending(sqlite_sessions, PEOPLE)
+    watch = Watch(broadcast_id)
+    with sqlite_sessions.reading() as session:
+        watch.look(session)
+    for _ in range(15):
+        offer(sqlite_sessions, broadcast_id, DeliveryState.ACCEPTED)
+    with sqlite_sessions.reading() as session:
+        seen = watch.look(session).accounts
+        assert seen == accounting.account(session, broadcast_id)
+    assert seen.accepted == 15
 
 
 def test_who_is_tried_again_is_told_from_who_waits(sqlite_sessions: Sessions) -> None:

@@ -4,12 +4,22 @@ import json
 
 import pytest
 
+from newsletter.accounts import audit
+from newsletter.broadcasts import freezing
+from newsletter.broadcasts.models import BroadcastState
 from newsletter.core.db import Sessions
 from newsletter.core.errors import NotFoundError
+from newsletter.core.sections import TrackingMode
 from newsletter.core.tables import Base
+from newsletter.issues.models import Newsletter
+from newsletter.issues.newsletters import add_newsletter
 from newsletter.migrations import tables
-from newsletter.privacy import person
-from tests.erased import ADA, ADA_KEY, IP, NAME, with_traces
+from newsletter.privacy import history, person
+from subscribers.models import Subscriber, SubscriberList
+from tests import factories
+from tests.erased import ADA as ERASED
+from tests.erased import ADA_KEY, IP, NAME, with_traces
+from tests.two_newsletters import ADA, CYD, two_newsletters
 
 _OF_NOBODY = {
     *("newsletters", "issues", "issue_revisions", "subscriber_lists", "segments"),
@@ -30,6 +40,7 @@ _OF_PEOPLE = {
     "import_lines": "import_lines",
     "audit_events": "audit",
 }
+_ABOUT_ITSELF = ("format", "exported_at", "newsletter")
 
 
 def test_every_table_is_about_nobody_or_in_the_document(sessions: Sessions) -> None:
@@ -39,9 +50,7 @@ def test_every_table_is_about_nobody_or_in_the_document(sessions: Sessions) -> N
     assert set(Base.metadata.tables) == _OF_NOBODY | set(_OF_PEOPLE)
     with sessions.reading() as session:
         document = person.export(session, subscriber_id)
-    assert {key for key in document if key not in ("format", "exported_at")} == {
-        *_OF_PEOPLE.values()
-    }
+    assert {key for key in document if key not in _ABOUT_ITSELF} == {*_OF_PEOPLE.values()}
     assert all(document[key] for key in _OF_PEOPLE.values())
 
 
@@ -60,7 +69,7 @@ def test_the_document_says_what_is_known_of_them_and_of_nobody_else(sessions: Se
     assert [(event["kind"], event["ip"]) for event in document["events"]] == [
         *(("open", IP), ("click", IP))
     ]
-    assert document["consent"][0]["source"] == ADA
+    assert document["consent"][0]["source"] == ERASED
     (suppression,) = document["suppressions"]
     assert (suppression["key"], suppression["reason"]) == (ADA_KEY, "complaint")
     assert [mail["kind"] for mail in document["system_mails"]] == ["test", "test"]
@@ -71,3 +80,45 @@ def test_the_document_says_what_is_known_of_them_and_of_nobody_else(sessions: Se
 def test_nobody_has_no_document(sessions: Sessions) -> None:
     with sessions.reading() as session, pytest.raises(NotFoundError, match="no subscriber"):
         person.export(session, 7)
+
+
+def test_one_newsletter_tells_nothing_of_another(sessions: Sessions) -> None:
+    with sessions.writing() as session:
+        ours = add_newsletter(session, Newsletter(slug="ours", name="Ours"))
+        session.flush()
+    two = two_newsletters(sessions, ours.id)
+    cyd = two.people[CYD]
+    with sessions.writing() as session:
+        broadcasts = []
+        for slug in ("ours", "rivals"):
+            text = factories.MARKDOWN.replace("newsletter: field-notes", f"newsletter: {slug}")
+            issue = factories.stored_issue(session, text)
+            on = session.get_one(SubscriberList, two.mornings if slug == "ours" else two.rivals)
+            broadcasts.append(factories.scheduled(session, issue, [on]))
+            broadcasts[-1].state = BroadcastState.FREEZING
+        audit.record(session, "A", "subscriber.added", cyd, list="rivals-daily")
+        audit.record(session, "B", "subscriber.changed", cyd, newsletter="ours")
+        audit.record(session, "C", "subscriber.exported", cyd)
+    for broadcast in broadcasts:
+        freezing.freeze(sessions, broadcast.id, TrackingMode.AGGREGATE)
+    with sessions.reading() as session:
+        document = person.export(session, cyd, two.ours)
+        known = session.get_one(Subscriber, cyd)
+        mails = history.mails_of(session, known, two.ours, before=None, limit=5)
+        consent = history.consent_of(session, cyd, two.ours, before=None, limit=5)
+        assert history.is_elsewhere(session, cyd, two.ours)
+        assert not history.is_elsewhere(session, two.people[ADA], two.ours)
+        assert len(history.audit_of(session, cyd, None, "")) == 3
+        assert (
+            history.mails_of(session, known, two.ours, before=mails[0].broadcast.id, limit=5) == []
+        )
+        standing = history.subscriptions_of(session, cyd, two.ours)
+    assert [mail.broadcast.id for mail in mails] == [broadcasts[0].id]
+    assert [on.slug for _, on in standing] == ["mornings"]
+    assert {name for _, name in consent} == {"Mornings"}
+    assert "rivals" not in json.dumps(document).lower()
+    assert document["newsletter"] == "ours"
+    assert [each["newsletter"] for each in document["deliveries"]] == ["ours"]
+    assert [each["action"].partition(".")[2] for each in document["audit"]] == [
+        *("changed", "exported")
+    ]

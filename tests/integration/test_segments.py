@@ -8,7 +8,7 @@ from newsletter.broadcasts.models import Broadcast, BroadcastState
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError, NotFoundError, RefusedError
 from newsletter.core.sections import TrackingMode
-from subscribers import segments, subscriptions
+from subscribers import lists, segments, subscriptions
 from subscribers.audience import count_audience
 from subscribers.models import Subscriber, SubscriberList, Subscription, SubscriptionStatus
 from subscribers.segment_language import parse
@@ -203,3 +203,26 @@ def test_without_a_segment_a_broadcast_keeps_none(
     with sessions.writing() as session:
         issue = factories.stored_issue(session)
         assert factories.scheduled(session, issue, [readers]).segment == ""
+
+
+def test_a_segment_reaches_the_lists_of_its_own_newsletter_alone(
+    sessions: Sessions, readers: SubscriberList
+) -> None:
+    with sessions.writing() as session:
+        lists.create_list(session, "Evenings", readers.newsletter_id)
+        factories.subscribed(session, factories.a_list(session, "Rivals"), [ADA])
+        tree = parse('on("rivals")')
+        for refused in (
+            lambda: segments.count(session, readers, tree),
+            lambda: segments.sample(session, readers, tree, 1),
+            lambda: segments.condition(session, tree, readers.newsletter_id),
+            lambda: segments.read(session, [readers], 'on("rivals")'),
+            lambda: segments.save(session, readers, "Rivals", 'on("rivals")'),
+        ):
+            with pytest.raises(NotFoundError, match=r"there are: evenings, mornings$"):
+                refused()
+        saved = segments.save(session, readers, "Both", 'on("evenings")')
+        with pytest.raises(NotFoundError, match="no list 'rivals'"):
+            segments.change(session, saved, "Both", 'on("rivals")')
+        segments.change(session, saved, "All", "sample(100%)")
+        assert segments.find(session, readers, "all").text == "sample(100%)"

@@ -20,7 +20,10 @@ from tests import factories
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text()
-CHECKING = ("preflight", "markdown", "placeholders")
+CHECKING = (
+    *("rendering/preflight", "rendering/markdown", "rendering/placeholders"),
+    "broadcasts/checking",
+)
 KEBAB = r"[a-z]+(?:-[a-z]+)+"
 PACKAGES = ("newsletter", "subscribers")
 EVENT = re.compile(r"""^ +log\.[a-z]+\(\s*["']([^"']+)["']""", re.MULTILINE)
@@ -106,7 +109,7 @@ def test_every_template_variable_is_explained() -> None:
 def test_every_preflight_code_is_explained_and_no_other() -> None:
     text = (ROOT / "docs" / "issue-files.md").read_text()
     table = text[text.index("| code |") :]
-    checks = [ROOT / "newsletter" / "rendering" / f"{name}.py" for name in CHECKING]
+    checks = [ROOT / "newsletter" / f"{name}.py" for name in CHECKING]
     used = {code for file in checks for code in re.findall(rf'"({KEBAB})"', file.read_text())}
     assert set(re.findall(rf"`({KEBAB})`", table)) == used
 

@@ -69,6 +69,7 @@ export function edit(textarea, { onChange = () => {}, label = "", phrases = {} }
 
 function attributesOf(textarea, label) {
   const attributes = { spellcheck: "true", autocapitalize: "sentences", autocorrect: "on" };
+  attributes.tabindex = "0"; // said in so many words: what scrolls is reached by the keyboard
   attributes["aria-label"] = label || textarea.labels[0]?.textContent.trim() || textarea.name;
   const described = textarea.getAttribute("aria-describedby");
   if (described) attributes["aria-describedby"] = described;

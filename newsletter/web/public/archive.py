@@ -11,6 +11,7 @@ from newsletter.broadcasts.models import Broadcast, Content
 from newsletter.broadcasts.planning import reached_somebody
 from newsletter.issues.models import Issue, Newsletter
 from newsletter.rendering.compiled import CompiledEmail
+from newsletter.rendering.palette import Palette, as_style_sheet
 from newsletter.web.deps import Running
 from newsletter.web.pages import render
 
@@ -26,6 +27,16 @@ def index(slug: str, request: Request, runtime: Running) -> Response:
             raise HTTPException(404)
         issues = _sent(session, newsletter.id)
     return render(request, "archive.html", newsletter=newsletter, issues=issues)
+
+
+@router.api_route("/archive/{slug}/colours.css", methods=["GET", "HEAD"])
+def colours(slug: str, runtime: Running) -> Response:
+    """The newsletter's colours of today, for the web versions of its issues."""
+    with runtime.sessions.reading() as session:
+        own = session.scalar(select(Newsletter.palette).where(Newsletter.slug == slug))
+    if own is None:
+        raise HTTPException(404)
+    return Response(as_style_sheet(Palette.of(own)), media_type="text/css")
 
 
 @router.api_route("/archive/{slug}/{day}", methods=["GET", "HEAD"])

@@ -8,7 +8,7 @@ from fastapi import Request, Response
 from newsletter.accounts.permissions import Permission
 from newsletter.broadcasts import approval, control, planning
 from newsletter.broadcasts.doubt import doubts
-from newsletter.broadcasts.live import Watch
+from newsletter.broadcasts.live import Standing
 from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState
 from newsletter.core.clock import now
 from newsletter.core.runtime import Runtime
@@ -16,14 +16,14 @@ from newsletter.sending.trial_copies import as_read
 from newsletter.web.deps import Running
 from newsletter.web.desk.broadcasts import words
 from newsletter.web.desk.broadcasts.checking import check
-from newsletter.web.desk.broadcasts.watching import Publishers, Seen, look
+from newsletter.web.desk.broadcasts.watching import Publishers, Seen
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import framed, markup, page
 
 router = desk_router()
 
-PARTS = ("state", "figures", "actions")
+PARTS = ("state", "progress", "actions", "figures")
 """Of the live page; each is sent anew when it has changed, so that no button leaves under a
 finger while figures run."""
 _NAMED_DOUBTS = 200
@@ -77,12 +77,12 @@ def shown(
 ) -> Response:
     """The live page; with `problem`, what somebody wanted and why it was not done."""
     publishers: Publishers = request.app.state.publishers
-    seen = publishers.latest(broadcast_id) or look(runtime, Watch(broadcast_id))
+    seen = publishers.latest(broadcast_id) or publishers.look(broadcast_id)
     with runtime.sessions.reading() as session:
         broadcast = control.find_broadcast(session, broadcast_id)
         subject, lists = broadcast.issue.subject, words.lists_text(broadcast)
     if seen.standing.state is not broadcast.state:  # what the others see is a second old
-        seen = look(runtime, Watch(broadcast_id))
+        seen = publishers.look(broadcast_id)
     return page(
         request,
         "broadcasts/show.html",
@@ -109,12 +109,17 @@ def live_variables(request: Request, seen: Seen) -> dict[str, Any]:
         "failed": words.reason_rows(accounts.reasons_of(DeliveryState.FAILED)),
         "skipped": words.reason_rows(accounts.reasons_of(DeliveryState.SKIPPED)),
         "is_stale": standing.not_after <= now(),
-        "is_held": standing.state is BroadcastState.SCHEDULED and standing.is_at_once,
+        "is_held": is_held(standing),
         "seconds_to_start": max(0, round((standing.start_at - now()).total_seconds())),
         "is_asker": approval.is_same_person(standing.asked_by, editor.actor),
         "words": words,
         "S": BroadcastState,
     }
+
+
+def is_held(standing: Standing) -> bool:
+    """It starts in a moment, and the seconds are counted down."""
+    return standing.state is BroadcastState.SCHEDULED and standing.is_at_once
 
 
 def live_parts(request: Request, variables: Mapping[str, Any]) -> dict[str, str]:

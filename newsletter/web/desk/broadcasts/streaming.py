@@ -8,7 +8,7 @@ from fastapi.responses import StreamingResponse
 
 from newsletter.accounts.permissions import Permission
 from newsletter.web.deps import Running
-from newsletter.web.desk.broadcasts.showing import live_parts, live_variables
+from newsletter.web.desk.broadcasts.showing import is_held, live_parts, live_variables
 from newsletter.web.desk.broadcasts.watching import Publisher, Publishers, Seen
 from newsletter.web.desk.guard import Seated, desk_router, needs, still_allowed
 from newsletter.web.desk.pages import markup
@@ -72,7 +72,7 @@ class Stream:
     def _news(self, publisher: Publisher) -> list[str]:
         """Events that this browser has not had; now and then a sign of life."""
         seen, number = publisher.latest, publisher.event_id
-        if seen is None or number == self._seen_id:
+        if seen is None or (number == self._seen_id and not is_held(seen.standing)):
             return self._sign_of_life()
         told = [event(name, html, number) for name, html in self._changed(seen)]
         self._seen_id = number

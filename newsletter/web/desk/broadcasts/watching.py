@@ -30,6 +30,7 @@ REST_TIMES = 100
 LONGEST_REST_SECONDS = 15.0
 _RATE_SECONDS = 60
 _FEWEST_SECONDS = 3
+_MOST_WATCHES = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ class Pace:
             return None
         settled = standing.accounts.deliveries - standing.accounts.open
         self._samples.append((at, settled))
-        while at - self._samples[0][0] > _RATE_SECONDS:
+        while len(self._samples) > 1 and at - self._samples[1][0] >= _RATE_SECONDS:
             self._samples.popleft()
         began, before = self._samples[0]
         if at - began < _FEWEST_SECONDS:
@@ -86,7 +87,7 @@ class Publisher:
     """Looks at one broadcast for all who watch it; each new look that differs has a number."""
 
     runtime: Runtime
-    broadcast_id: int
+    watch: Watch
     watchers: int = 0
     latest: Seen | None = None
     number: int = 0
@@ -127,12 +128,12 @@ class Publisher:
 
     async def run(self) -> None:
         """Look until the broadcast is over."""
-        watch, pace = Watch(self.broadcast_id), Pace()
+        pace = Pace()
         is_first = True
         while self.latest is None or not self.latest.standing.is_over:
             began = time.monotonic()
             try:
-                seen = await run_in_threadpool(look, self.runtime, watch)
+                seen = await run_in_threadpool(look, self.runtime, self.watch)
             except DATABASE_AWAY as error:
                 log.warning("watch.failed", error=type(error).__name__)
                 await asyncio.sleep(LONGEST_REST_SECONDS)
@@ -156,18 +157,31 @@ class Publishers:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._running: dict[int, Publisher] = {}
+        self._watches: dict[int, Watch] = {}
 
     def latest(self, broadcast_id: int) -> Seen | None:
         """What was seen last, if somebody watches."""
         found = self._running.get(broadcast_id)
         return found.latest if found else None
 
+    def look(self, broadcast_id: int) -> Seen:
+        """Look now, whoever watches."""
+        return look(self._runtime, self._watch_of(broadcast_id))
+
+    def _watch_of(self, broadcast_id: int) -> Watch:
+        """One for all in this process: what it has counted is good for the next, too."""
+        watch = self._watches.pop(broadcast_id, None) or Watch(broadcast_id)
+        self._watches[broadcast_id] = watch
+        while len(self._watches) > _MOST_WATCHES:
+            self._watches.pop(next(iter(self._watches)), None)
+        return watch
+
     @asynccontextmanager
     async def watching(self, broadcast_id: int) -> AsyncIterator[Publisher]:
         """Somebody watches while the block runs."""
         publisher = self._running.get(broadcast_id)
         if publisher is None or publisher.has_ended:
-            publisher = Publisher(self._runtime, broadcast_id)
+            publisher = Publisher(self._runtime, self._watch_of(broadcast_id))
             self._running[broadcast_id] = publisher
             publisher.start()
         publisher.watchers += 1

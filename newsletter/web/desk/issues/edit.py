@@ -7,7 +7,15 @@ from newsletter.broadcasts import checking
 from newsletter.web.deps import Running
 from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
-from newsletter.web.desk.issues.desk import MOST_BYTES, about, edit_page, opened, today
+from newsletter.web.desk.issues import words
+from newsletter.web.desk.issues.desk import (
+    MOST_BYTES,
+    about,
+    edit_page,
+    opened,
+    state_of,
+    today,
+)
 from newsletter.web.desk.pages import part
 
 router = desk_router()
@@ -31,5 +39,10 @@ def check(
     checked = checking.check(sent.text("text"), found.issue, runtime.settings, today=today(editor))
     read_only = found.is_fixed or not editor.may(Permission.WRITE)
     return part(
-        request, "issues/checked.html", read_only=read_only, issue_id=issue_id, **about(checked)
+        request,
+        "issues/checked.html",
+        read_only=read_only,
+        issue_id=issue_id,
+        state=words.states()[state_of(found.sending, checked)],
+        **about(checked),
     )

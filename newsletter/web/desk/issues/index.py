@@ -9,13 +9,10 @@ from sqlalchemy.orm import Session, joinedload
 from newsletter.accounts.permissions import Permission
 from newsletter.broadcasts import checking, issue_states
 from newsletter.broadcasts.issue_states import IssueState
-from newsletter.core.runtime import Runtime
 from newsletter.issues.models import Issue
 from newsletter.web.deps import Running
-from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.issues import words
-from newsletter.web.desk.issues.desk import today
 from newsletter.web.desk.pages import page
 
 router = desk_router()
@@ -35,7 +32,9 @@ def index(request: Request, runtime: Running, editor: Seated) -> Response:
         sendings = issue_states.sendings(session, [issue.id for issue in issues])
         unsent = _with_texts(session, [issue.id for issue in issues if issue.id not in sendings])
     states = {issue_id: sending.state for issue_id, sending in sendings.items()}
-    states.update(_looked_at(unsent, runtime, editor))
+    for issue in unsent:
+        is_ready = checking.is_ready(issue, runtime.settings)
+        states[issue.id] = IssueState.READY if is_ready else IssueState.DRAFT
     return page(
         request,
         "issues/index.html",
@@ -50,14 +49,6 @@ def index(request: Request, runtime: Running, editor: Seated) -> Response:
 def _with_texts(session: Session, issue_ids: list[int]) -> list[Issue]:
     query = select(Issue).where(Issue.id.in_(issue_ids)).options(joinedload(Issue.newsletter))
     return list(session.scalars(query.execution_options(populate_existing=True)))
-
-
-def _looked_at(issues: list[Issue], runtime: Runtime, editor: Editor) -> dict[int, IssueState]:
-    found = {}
-    for issue in issues:
-        checked = checking.check(issue.source, issue, runtime.settings, today=today(editor))
-        found[issue.id] = IssueState.READY if checked.is_ready else IssueState.DRAFT
-    return found
 
 
 def _day(text: str) -> date | None:

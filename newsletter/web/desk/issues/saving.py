@@ -157,7 +157,8 @@ def _as_json(asked: Asked, saved: Saved, said: str, text: str | None) -> Respons
 
 def _conflict(asked: Asked, text: str, error: StaleError) -> Response:
     """Somebody was quicker: both texts, and what differs between them."""
-    who = error.who or _("Somebody")
+    is_own = error.user_id == asked.editor.user_id
+    who = _("another window of yours") if is_own else error.who or _("somebody")
     if asked.wants_json:
         clock = _clock(error.at, asked.editor)
         problem = _("%(who)s changed this issue at %(clock)s.", who=who, clock=clock)

@@ -16,9 +16,10 @@ from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.forms import Form, Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page
+from newsletter.web.desk.people.asked import here
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
-from subscribers import by_hand, details, lists, subscriptions
+from subscribers import by_hand, lists
 from subscribers.models import SubscriberList
 from subscribers.subscriptions import Evidence
 
@@ -65,9 +66,10 @@ def add(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Respo
 def _add(session: Session, runtime: Runtime, editor: Editor, typed: _Typed) -> tuple[int, str]:
     address = Address.parse(typed.address, place="address")
     to = _chosen(session, editor, typed)
+    # First, so that of two who press the button at once the second finds what the first did.
+    person = by_hand.known(session, address, typed.name)
     by_hand.may_join(session, address, to, runtime.erasure_key)
     if typed.way == "ask":
-        person = subscriptions.ensure_subscriber(session, address, details.name(typed.name))
         evidence = Evidence(by_hand.METHOD, wording="Asked to confirm by mail.")
         mailed = ask_to_confirm(session, runtime, person, to, evidence)
         said = (
@@ -79,7 +81,7 @@ def _add(session: Session, runtime: Runtime, editor: Editor, typed: _Typed) -> t
             )
         )
     else:
-        person = by_hand.put_on(session, address, typed.name, to, typed.statement)
+        by_hand.put_on(session, person, to, typed.statement)
         said = _("%(who)s is on %(list)s now.", who=address.typed, list=to.name)
     audit.record(
         session,
@@ -95,7 +97,7 @@ def _add(session: Session, runtime: Runtime, editor: Editor, typed: _Typed) -> t
 
 def _chosen(session: Session, editor: Editor, typed: _Typed) -> SubscriberList:
     """A list of the newsletter concerned; another's number is no list."""
-    for found in lists.of_newsletter(session, editor.newsletter):
+    for found in lists.of_newsletter(session, here(editor)):
         if str(found.id) == typed.list_id:
             return found
     raise InputError("list", _("choose one of the lists"))
@@ -114,7 +116,7 @@ def _form(
     request: Request, runtime: Runtime, editor: Editor, typed: _Typed, problems: dict[str, str]
 ) -> Response:
     with runtime.sessions.reading() as session:
-        ours = lists.of_newsletter(session, editor.newsletter)
+        ours = lists.of_newsletter(session, here(editor))
     options = [(each.id, each.name) for each in ours]
     return page(
         request,

@@ -83,6 +83,17 @@ def place(request: Request) -> Place:
     return Place(older_than=older) if newer is None else Place(newer_than=newer)
 
 
+def here(editor: Editor) -> int:
+    """The newsletter that the page is about.
+
+    Raises:
+        HTTPException: 404, there is none yet.
+    """
+    if editor.newsletter_id is None:
+        raise HTTPException(404)
+    return editor.newsletter_id
+
+
 def number(request: Request, name: str) -> int | None:
     """An id in the address of a page; None: there is none.
 
@@ -99,7 +110,7 @@ def number(request: Request, name: str) -> int | None:
 
 def understood(session: Session, editor: Editor, wanted: Asked) -> Understood:
     """Among the people of the newsletter concerned; of no other's, whatever was typed."""
-    ours = lists.of_newsletter(session, editor.newsletter)
+    ours = lists.of_newsletter(session, here(editor))
     among = tuple(each.id for each in ours)
     try:
         status = _status(wanted)

@@ -16,6 +16,7 @@ from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page
+from newsletter.web.desk.people.asked import here
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
 from subscribers.models import Subscriber
@@ -96,7 +97,7 @@ def _check_still(session: Session, editor: Editor, person: Subscriber) -> None:
 
 def _is_anothers(session: Session, editor: Editor, person: Subscriber) -> bool:
     return not editor.may(Permission.INSTALLATION) and history.is_elsewhere(
-        session, person.id, editor.newsletter
+        session, person.id, here(editor)
     )
 
 

@@ -15,6 +15,7 @@ from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page, part
 from newsletter.web.desk.people import words
+from newsletter.web.desk.people.asked import here
 from newsletter.web.desk.people.list_form import ListForm, said
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
@@ -44,8 +45,8 @@ def index(request: Request, runtime: Running, editor: Seated) -> Response:
         return page(request, "people/no_newsletter.html")
     counted = "counted" in request.query_params
     with runtime.sessions.reading() as session:
-        ours = lists.of_newsletter(session, editor.newsletter)
-        sizes = lists.sizes_of(session, editor.newsletter) if counted else None
+        ours = lists.of_newsletter(session, here(editor))
+        sizes = lists.sizes_of(session, here(editor)) if counted else None
     return page(request, "people/lists.html", lists=ours, sizes=sizes, statuses=words.statuses())
 
 
@@ -54,8 +55,8 @@ def index(request: Request, runtime: Running, editor: Seated) -> Response:
 def sizes(request: Request, runtime: Running, editor: Seated) -> Response:
     """The table with the people of every list counted, all at once."""
     with runtime.sessions.reading() as session:
-        ours = lists.of_newsletter(session, editor.newsletter)
-        found = lists.sizes_of(session, editor.newsletter)
+        ours = lists.of_newsletter(session, here(editor))
+        found = lists.sizes_of(session, here(editor))
     return part(
         request, "people/lists_table.html", lists=ours, sizes=found, statuses=words.statuses()
     )
@@ -77,7 +78,7 @@ def create(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Re
     name = sent.one("name")
     try:
         with runtime.sessions.writing() as session:
-            made = lists.create_list(session, name, editor.newsletter)
+            made = lists.create_list(session, name, here(editor))
             audit.record(
                 session,
                 editor.actor,
@@ -168,7 +169,7 @@ def _found(session: Session, list_id: int) -> SubscriberList:
 
 
 def _form(session: Session, editor: Editor, shown: SubscriberList) -> SignUpForm:
-    return SignUpForm.of(shown, session.get_one(Newsletter, editor.newsletter))
+    return SignUpForm.of(shown, session.get_one(Newsletter, here(editor)))
 
 
 def _settings(

@@ -20,7 +20,7 @@ from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page
 from newsletter.web.desk.people import words
-from newsletter.web.desk.people.asked import number
+from newsletter.web.desk.people.asked import here, number
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
 from subscribers import by_hand, details
@@ -46,6 +46,8 @@ def describe(
     subscriber_id: int, request: Request, runtime: Running, editor: Seated, sent: Sent
 ) -> Response:
     """Mend what is kept: name, language, time zone, attributes."""
+    if not all(name in sent for name in ("name", "locale", "time_zone", "attributes")):
+        raise HTTPException(422)  # a part of the form would empty the rest
     kept = by_hand.Kept(
         sent.one("name"), sent.one("locale"), sent.one("time_zone"), sent.text("attributes")
     )
@@ -109,7 +111,7 @@ def export(subscriber_id: int, runtime: Running, editor: Seated) -> Response:
         _note(session, editor, "subscriber.exported", subscriber_id)
         session.flush()
         document = personal_data.export(
-            session, subscriber_id, None if everything else editor.newsletter
+            session, subscriber_id, None if everything else here(editor)
         )
     return Response(
         json.dumps(document, ensure_ascii=False, indent=2) + "\n",
@@ -155,7 +157,7 @@ def _shown(
     consent_before, mails_before = number(request, "consent"), number(request, "mails")
     with runtime.sessions.reading() as session:
         person = _found(session, subscriber_id)
-        standing = history.subscriptions_of(session, person.id, editor.newsletter)
+        standing = history.subscriptions_of(session, person.id, here(editor))
         return page(
             request,
             "people/person.html",
@@ -179,10 +181,10 @@ def _past(
     consent_before: int | None,
     mails_before: int | None,
 ) -> dict[str, Any]:
-    here = editor.newsletter
+    ours = here(editor)
     more = _LINES + 1
-    consent = history.consent_of(session, person.id, here, before=consent_before, limit=more)
-    mails = history.mails_of(session, person, here, before=mails_before, limit=more)
+    consent = history.consent_of(session, person.id, ours, before=consent_before, limit=more)
+    mails = history.mails_of(session, person, ours, before=mails_before, limit=more)
     runs_all = editor.may(Permission.INSTALLATION)
     return {
         "consent": consent[:_LINES],
@@ -192,7 +194,7 @@ def _past(
         "consent_before": consent_before,
         "mails_before": mails_before,
         "audit": history.audit_of(
-            session, person.id, None if runs_all else here, editor.newsletter_slug
+            session, person.id, None if runs_all else ours, editor.newsletter_slug
         ),
     }
 
@@ -211,7 +213,7 @@ def _undoable(
 
 def _suppressions(session: Session, editor: Editor, person: Subscriber) -> list[dict[str, Any]]:
     address = Address.stored(person.email, person.address_key)
-    ours = slugs_of_lists(session, editor.newsletter)
+    ours = slugs_of_lists(session, here(editor))
     return personal_data.suppressions_of(session, address, ours, None)
 
 

@@ -16,7 +16,7 @@ from newsletter.web.desk.forms import Form, Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page, part
 from newsletter.web.desk.people import segment_form, segment_words, words
-from newsletter.web.desk.people.asked import number
+from newsletter.web.desk.people.asked import here, number
 from newsletter.web.desk.people.segment_form import Sides
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
@@ -36,8 +36,8 @@ def index(request: Request, runtime: Running, editor: Seated) -> Response:
     if editor.newsletter_id is None:
         return page(request, "people/no_newsletter.html")
     with runtime.sessions.reading() as session:
-        found = segments.of_newsletter(session, editor.newsletter)
-        ours = lists.of_newsletter(session, editor.newsletter)
+        found = segments.of_newsletter(session, here(editor))
+        ours = lists.of_newsletter(session, here(editor))
     return page(request, "people/segments.html", segments=found, lists=ours)
 
 
@@ -48,7 +48,7 @@ def new(request: Request, runtime: Running, editor: Seated) -> Response:
     if editor.newsletter_id is None:
         return page(request, "people/no_newsletter.html")
     with runtime.sessions.reading() as session:
-        ours = lists.of_newsletter(session, editor.newsletter)
+        ours = lists.of_newsletter(session, here(editor))
         wanted = number(request, "list")
         on = next((each for each in ours if each.id == wanted), ours[0] if ours else None)
         if on is None or (wanted is None and len(ours) > 1):

@@ -48,8 +48,10 @@ def show(broadcast_id: int, request: Request, runtime: Running, editor: Seated) 
         leave_reasons=words.leave_reasons(),
         Reader=Reader,
     )
-    if report.is_due:
-        response.background = BackgroundTask(snapshots.refresh, runtime.sessions, [broadcast_id])
+    due = [broadcast_id] if report.is_due else []
+    due += [line.broadcast_id for line in earlier if line.readership is None]
+    if due:
+        response.background = BackgroundTask(snapshots.refresh, runtime.sessions, due)
     return response
 
 

@@ -20,7 +20,14 @@ from newsletter.issues.source import IssueSource, SourceError
 from newsletter.rendering import palette
 from newsletter.rendering.compiled import SenderIdentity
 from newsletter.rendering.compiler import compile_issue
-from newsletter.rendering.palette import CHOSEN, LEAST_CONTRAST, SCHEMES, Look, Palette
+from newsletter.rendering.palette import (
+    CHOSEN,
+    DEFAULT_TEMPLATE,
+    LEAST_CONTRAST,
+    SCHEMES,
+    Look,
+    Palette,
+)
 from newsletter.rendering.schemes import Scheme, nobodys, shown_in
 from newsletter.rendering.templates import TemplateFolders
 from newsletter.web.deps import Running
@@ -126,12 +133,14 @@ def save(
 
 
 def _asked(request: Request, runtime: Runtime, newsletter_id: int) -> tuple[Newsletter, Draft]:
-    """The look in the address; without one, the newsletter's."""
+    """The look in the address; without one, the newsletter's, if its template is still there."""
     with runtime.sessions.reading() as session:
         found = session.get_one(Newsletter, newsletter_id)
     if "template" in request.query_params:
         return found, _draft(runtime, request.query_params)
-    return found, Draft(found.template, _filled(found.palette), {})
+    is_there = found.template in _templates_of(runtime)
+    template = found.template if is_there else DEFAULT_TEMPLATE
+    return found, Draft(template, _filled(found.palette), {})
 
 
 def _draft(runtime: Runtime, typed: Mapping[str, str]) -> Draft:
@@ -146,9 +155,8 @@ def _draft(runtime: Runtime, typed: Mapping[str, str]) -> Draft:
                 palette.checked({scheme: {name: colour}})
             except InputError as error:
                 problems[error.place] = capitalised(error.problem)
-    known = TemplateFolders.of(runtime.settings.templates.dir).of_issues()
     template = typed.get("template", "")
-    if template not in known:
+    if template not in _templates_of(runtime):
         problems["template"] = _("Please choose one of these.")
     return Draft(template, _filled(colours), problems)
 
@@ -162,14 +170,13 @@ def _filled(colours: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str
 
 
 def _form(request: Request, runtime: Runtime, found: Newsletter, draft: Draft) -> Response:
-    templates = TemplateFolders.of(runtime.settings.templates.dir).of_issues()
     return page(
         request,
         "settings/look.html",
         status=422 if draft.problems else 200,
         newsletter=found,
         newsletter_id=found.id,
-        templates=[(name, _templates().get(name, name)) for name in templates],
+        templates=[(name, _templates().get(name, name)) for name in _templates_of(runtime)],
         **_seen(draft),
     )
 
@@ -202,6 +209,10 @@ def _subject(runtime: Runtime, newsletter_id: int) -> tuple[SenderIdentity, Issu
         return identity, parse(text or SAMPLE_ISSUE, "issue")
     except SourceError:
         return identity, parse(SAMPLE_ISSUE, "sample")
+
+
+def _templates_of(runtime: Runtime) -> tuple[str, ...]:
+    return TemplateFolders.of(runtime.settings.templates.dir).of_issues()
 
 
 def _templates() -> dict[str, str]:

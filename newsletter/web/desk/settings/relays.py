@@ -12,9 +12,10 @@ from newsletter.core.clock import now
 from newsletter.core.errors import ConfigurationError, NewsletterError
 from newsletter.core.runtime import Runtime
 from newsletter.core.sections import RelaySettings
+from newsletter.mail.smtp_fault import SmtpFault
 from newsletter.sending import relays
 from newsletter.sending.breaker import BreakerState
-from newsletter.sending.relay_check import check
+from newsletter.sending.relay_check import RelayCheckError, check
 from newsletter.sending.relay_rates import throttled_rates
 from newsletter.sending.relay_url import RelayUrl, server_of
 from newsletter.sending.relays import RelayStatus
@@ -105,11 +106,16 @@ def resume(request: Request, runtime: Running, editor: Seated, relay: str) -> Re
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What came of trying a relay out; `sentence` says it in words."""
+    """What came of trying a relay out.
+
+    Attributes:
+        sentence: in plain words; what to do, if it does not work.
+        detail: what the machine said.
+    """
 
     works: bool
     sentence: str
-    extensions: tuple[str, ...] = ()
+    detail: str = ""
 
 
 def tried_out(runtime: Runtime, name: str) -> Tried:
@@ -121,13 +127,33 @@ def tried_out(runtime: Runtime, name: str) -> Tried:
     relay = relays.find_relay(runtime.settings.relays, name)
     try:
         checked = check(relay)
+    except RelayCheckError as error:
+        return Tried(works=False, sentence=_advice(error.fault), detail=str(error.fault))
     except NewsletterError as error:
         return Tried(works=False, sentence=capitalised(str(error)))
     secured = checked.tls or _("no encryption at all")
     said = _("It answers and lets us in, over %(tls)s.", tls=secured)
     if not RelayUrl.parse(relay.url.get_secret_value(), place=f"relays.{name}.url").user:
         said = _("It answers, over %(tls)s; no user name is set, so none was used.", tls=secured)
-    return Tried(works=True, sentence=said, extensions=checked.extensions)
+    offers = _("It offers: %(extensions)s", extensions=", ".join(checked.extensions))
+    return Tried(works=True, sentence=said, detail=offers if checked.extensions else "")
+
+
+def _advice(fault: SmtpFault) -> str:
+    """What to look at, by what kind of fault it is."""
+    if fault.is_configuration:
+        return _(
+            "It does not let us in. Compare user name, password and the kind of encryption with "
+            "what the provider says; a password's special characters are written as %%XX."
+        )
+    if fault.reply is not None:
+        return _(
+            "It answers, but does not want us now. What it said is for the provider to explain."
+        )
+    return _(
+        "No mail server can be reached there. Look at host and port, and whether a firewall lets "
+        "this machine out: many hosts close port 25."
+    )
 
 
 def _views(runtime: Runtime) -> list[RelayView]:

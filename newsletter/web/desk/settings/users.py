@@ -175,7 +175,12 @@ def link(request: Request, runtime: Running, editor: Seated, user_id: int) -> Re
 def without_second_factor(
     request: Request, runtime: Running, editor: Seated, user_id: int
 ) -> Response:
-    """For somebody who has lost both the app and the recovery codes."""
+    """For somebody else who has lost both the app and the recovery codes.
+
+    One's own asks for password and code: a stolen cookie must not be enough.
+    """
+    if user_id == editor.user_id:
+        return go(request, "/account/second-factor")
     with runtime.sessions.writing() as session:
         user = _user(session, user_id)
         second_factor.turn_off(session, user)

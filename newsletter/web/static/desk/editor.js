@@ -2,6 +2,7 @@
 // Without this file the page is a form that works.
 
 import { edit } from "../vendor/codemirror/editor.js";
+import { show } from "./sides.js";
 
 const CHECK_AFTER_MILLISECONDS = 350;
 const SAVE_AFTER_MILLISECONDS = 1500;
@@ -49,13 +50,19 @@ async function check() {
   try {
     response = await ask("/check", fields());
   } catch {
-    return;
+    return false;
   }
-  if (!response.ok || number !== checks) return;
+  if (!response.ok || number !== checks) return false;
   const made = document.createElement("template");
   made.innerHTML = await response.text();
   for (const fresh of [...made.content.children]) document.getElementById(fresh.id)?.replaceWith(fresh);
   mark();
+  return true;
+}
+
+async function look() {
+  // Who is logged out meanwhile, or without a connection, keeps what is shown.
+  if (await check()) preview();
 }
 
 function mark() {
@@ -191,10 +198,7 @@ function changed() {
   const text = editor.text();
   at = headingsAbove(text);
   clearTimeout(checkTimer);
-  checkTimer = setTimeout(() => {
-    check();
-    preview();
-  }, CHECK_AFTER_MILLISECONDS);
+  checkTimer = setTimeout(look, CHECK_AFTER_MILLISECONDS);
   if (blocked) return;
   clearTimeout(saveTimer);
   if (!unsaved()) return;
@@ -219,8 +223,7 @@ async function arrange(button) {
   if (!answer.revision) return;
   if (verb === "add" || verb === "bare") document.getElementById("url").value = "";
   clearTimeout(checkTimer);
-  await check();
-  preview();
+  await look();
   const moved = Number(number) + { up: -1, down: 1 }[verb];
   const again = [`${verb} ${moved}`, `${verb === "up" ? "down" : "up"} ${moved}`];
   const next = again.map((value) => document.querySelector(`#places [value="${value}"]:enabled`));
@@ -289,32 +292,10 @@ document.getElementById("pictures")?.addEventListener("submit", async (event) =>
   }
 });
 
-// On small screens one side at a time.
-
-const sides = [...desk.querySelectorAll(".sides [role='tab']")];
-
-function show(side) {
-  desk.dataset.side = side;
-  for (const tab of sides) {
-    const chosen = tab.id === `side-${side}`;
-    tab.setAttribute("aria-selected", String(chosen));
-    tab.tabIndex = chosen ? 0 : -1;
-  }
-}
-
-for (const tab of sides) {
-  tab.addEventListener("click", () => show(tab.id.replace("side-", "")));
-  tab.addEventListener("keydown", (event) => {
-    if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
-    const other = sides.find((each) => each !== tab);
-    other.focus();
-    other.click();
-  });
-}
-
 desk.classList.add("scripted");
-desk.querySelector(".sides").hidden = false;
 show("write");
 editor = edit(field, { onChange: changed, label: says.label });
+// What scrolls can be reached by keyboard, also where nothing can be typed.
+editor.dom.querySelector(".cm-content").tabIndex = 0;
 mark();
 if (stored === null) changed();
