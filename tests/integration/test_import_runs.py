@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError
-from subscribers import importing, intake
+from subscribers import importing, intake, repeats
 from subscribers.bulk import Others
 from subscribers.fates import Fate
 from subscribers.import_options import ImportOptions
@@ -204,3 +204,44 @@ def test_cycles_are_looked_for_as_often_as_before_once_an_import_is_over(
             import_file(desk.sessions, file, look)
         assert gc.get_threshold() == before
     assert meanwhile[0] > before[0]
+
+
+def test_rehearsed_in_pieces_rows_meet_those_before_them_and_nothing_stays_locked(
+    postgresql: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(repeats, "_PEOPLE_A_READING", 3)
+    monkeypatch.setattr(repeats, "_PEOPLE_AT_ONCE", 2)
+    desk = Desk(postgresql, tmp_path)
+    with desk.sessions.writing() as session:
+        readers = session.get_one(SubscriberList, desk.list_id)
+        factories.subscribed(session, readers, ["r1@example.org", "r2@example.org"])
+    statuses = ["active", "unsubscribed", "pending", "active", "gone"]
+    rows = [
+        f"r{n * n % 11}@example.org,{statuses[n % 5]},{'complaint' if n % 13 == 5 else ''}"
+        for n in range(60)
+    ]
+    file = tmp_path / "people.csv"
+    file.write_text("\n".join(["email,status,suppressed", *rows]))
+    locks: list[int] = []
+
+    def look(_bytes: int) -> None:
+        with desk.sessions.reading() as session:
+            held = text("SELECT count(*) FROM pg_locks WHERE mode = 'RowExclusiveLock'")
+            locks.append(session.scalar(held) or 0)
+
+    reports = [
+        import_file(
+            desk.sessions,
+            file,
+            desk.find_list,
+            ImportOptions(rehearse=True, in_company=pieces),
+            look if pieces else lambda _bytes: None,
+        )
+        for pieces in (False, True)
+    ]
+    assert len(locks) > 5
+    assert set(locks) == {0}
+    assert reports[1].counts == reports[0].counts
+    assert Counter(reports[1].added_as) == Counter(reports[0].added_as)
+    assert import_file(desk.sessions, file, desk.find_list).counts == reports[1].counts
