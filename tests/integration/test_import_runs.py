@@ -227,7 +227,11 @@ def test_rehearsed_in_pieces_rows_meet_those_before_them_and_nothing_stays_locke
 
     def look(_bytes: int) -> None:
         with desk.sessions.reading() as session:
-            held = text("SELECT count(*) FROM pg_locks WHERE mode = 'RowExclusiveLock'")
+            held = text(
+                "SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database "
+                "WHERE datname = current_database() AND relation = 'subscribers'::regclass "
+                "AND mode = 'RowExclusiveLock'"
+            )
             locks.append(session.scalar(held) or 0)
 
     reports = [
