@@ -25,6 +25,8 @@ READ_BY_THE_SYSTEM = {
     "broadcasts.exclusions": "reasons of a known kind, and counts",
     "events.reader": "classes",
     "events.rule": "rules and their version",
+    "images.mime": "one of those that we make",
+    "images.sha256": "of the picture",
     "newsletters.sender_address": "an address, or no page has a sender",
     "newsletters.reply_to": "an address",
     "outbox.wire": "bytes",

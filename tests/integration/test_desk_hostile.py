@@ -48,8 +48,10 @@ def visitor(house: House, browser: Browser) -> Iterator[Visitor]:
 def test_nothing_runs_on_any_page(visitor: Visitor, pages: Pages, columns: list[str]) -> None:
     found = {}
     for path in [*pages.inside, *pages.mails, *pages.parts]:
-        visitor.go(path)
-        found[path] = visitor.page.evaluate(_FOUND)
+        answer = visitor.go(path)
+        assert answer
+        broken = [] if answer.ok else [f"answered {answer.status}"]
+        found[path] = [*broken, *visitor.page.evaluate(_FOUND)]
     named = {
         path: [columns[it] if isinstance(it, int) else it for it in ran]
         for path, ran in found.items()
