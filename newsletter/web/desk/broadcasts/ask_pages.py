@@ -106,7 +106,6 @@ class Asking:
             is_ambiguous=order.start_at is not None
             and comes_twice(order.start_at, self.editor.zone),
             problem=problem,
-            words=words,
             has_relay=bool(self.runtime.settings.relays),
         )
 
