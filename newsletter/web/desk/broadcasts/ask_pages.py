@@ -101,11 +101,11 @@ class Asking:
             fields=fields,
             earlier=earlier,
             counted=counted,
+            words=words,
             checked=checked or check(self.runtime, self.editor, self.issue_id),
             is_ambiguous=order.start_at is not None
             and comes_twice(order.start_at, self.editor.zone),
             problem=problem,
-            words=words,
             has_relay=bool(self.runtime.settings.relays),
         )
 

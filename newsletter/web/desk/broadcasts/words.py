@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping
 
-from newsletter.broadcasts.models import Broadcast, BroadcastState, PauseReason, SkipReason
-from newsletter.mail.replies import ReplyClass
+from newsletter.broadcasts.models import Broadcast, BroadcastState, PauseReason
 from newsletter.web.desk.text import _
-from subscribers.audience import Exclusion
 
 _TONES = {
     BroadcastState.AWAITING_APPROVAL: "busy",
@@ -64,21 +62,21 @@ def reason_rows(reasons: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def reason_text(reason: str) -> str:
-    """Why somebody was left out, skipped or failed; what has no name here stays as it is."""
-    names: Mapping[str, str] = {
-        Exclusion.SUPPRESSED: _("suppressed"),
-        Exclusion.OUTSIDE: _("outside the segment"),
-        Exclusion.PAUSED: _("paused"),
-        Exclusion.UNCONFIRMED: _("unconfirmed"),
-        Exclusion.UNSUBSCRIBED: _("unsubscribed"),
-        SkipReason.CANCELLED: _("cancelled"),
-        SkipReason.EXPIRED: _("too late"),
-        ReplyClass.GONE: _("no such mailbox"),
-        ReplyClass.MAILBOX_FULL: _("mailbox full"),
-        ReplyClass.REFUSED: _("refused"),
-        ReplyClass.TEMPORARY: _("could not be reached in time"),
+    """Why somebody failed, was skipped or is left out; what nobody has a word for as it is."""
+    known = {
+        "gone": _("the address does not exist"),
+        "mailbox full": _("the mailbox is full"),
+        "refused": _("the mail was refused"),
+        "temporary": _("not taken for now"),
+        "unsubscribed": _("unsubscribed"),
+        "suppressed": _("suppressed"),
+        "paused": _("paused by themselves"),
+        "cancelled": _("the broadcast was cancelled"),
+        "expired": _("the issue went stale"),
+        "unconfirmed": _("not confirmed"),
+        "outside the segment": _("outside the segment"),
     }
-    return names.get(reason, reason)
+    return known.get(reason, reason) or _("unknown")
 
 
 def lists_text(broadcast: Broadcast) -> str:
