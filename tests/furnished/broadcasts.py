@@ -18,6 +18,7 @@ from newsletter.broadcasts.models import (
 )
 from newsletter.core.db import Sessions
 from newsletter.core.sections import TrackingMode
+from newsletter.mail.replies import ReplyClass
 from newsletter.tracking.models import Event, EventKind
 from subscribers.models import SubscriberList
 from tests import factories
@@ -121,7 +122,9 @@ def _settle(sessions: Sessions, broadcast_id: int, start: datetime, outcome: Out
 def _mostly_accepted(number: int, delivery: Delivery) -> None:
     delivery.state = DeliveryState.ACCEPTED
     if number % 11 == 4:
-        _refused(delivery, "recipient", _GONE if number % 2 else _BLOCKED)
+        _refused(
+            delivery, *((ReplyClass.GONE, _GONE) if number % 2 else (ReplyClass.REFUSED, _BLOCKED))
+        )
     elif number % 17 == 6:
         delivery.state, delivery.reason = DeliveryState.SKIPPED, SkipReason.UNSUBSCRIBED
 
@@ -141,7 +144,7 @@ def _half_way(number: int, delivery: Delivery) -> None:
         delivery.reply_code, delivery.enhanced_code, delivery.reply_text = _FULL
 
 
-def _refused(delivery: Delivery, reason: str, reply: tuple[int, str, str]) -> None:
+def _refused(delivery: Delivery, reason: ReplyClass, reply: tuple[int, str, str]) -> None:
     delivery.state, delivery.reason = DeliveryState.FAILED, reason
     delivery.reply_code, delivery.enhanced_code, delivery.reply_text = reply
 

@@ -86,6 +86,7 @@ def _for_documentation(house: House, browser: Browser) -> None:
         with visiting(browser, house.base, screen=picture.screen, scheme=picture.scheme) as visitor:
             house.let_in(visitor.context)
             visitor.go(picture.path(house.things))
+            visitor.page.locator(".htmx-request").first.wait_for(state="detached")
             _write_small(visitor.page.screenshot(), _DOCS / f"{name}.png")
 
 

@@ -21,4 +21,17 @@ class Picture:
 PICTURES = {
     "today": Picture("/"),
     "today-phone": Picture("/", PHONE, "dark"),
+    "issues": Picture("/issues"),
+    "write": Picture("/issues/{issue_id}"),
+    "write-phone": Picture("/issues/{issue_id}", PHONE, "dark"),
+    "history": Picture("/issues/{issue_id}/history/{number}"),
+    "send": Picture("/broadcasts/new/{issue_id}"),
+    "watch": Picture("/broadcasts/{broadcast_id}"),
+    "watch-phone": Picture("/broadcasts/{broadcast_id}", PHONE),
+    "reports": Picture("/reports"),
+    "people": Picture("/subscribers"),
+    "person": Picture("/subscribers/{subscriber_id}"),
+    "segment": Picture("/segments/{segment_id}"),
+    "import": Picture("/imports/{import_id}"),
+    "look": Picture("/settings/newsletters/{newsletter_id}/look", scheme="dark"),
 }
