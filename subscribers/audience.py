@@ -29,6 +29,7 @@ from subscribers.models import (
     Suppression,
 )
 from subscribers.suppressions import COVERS_PERSON, suppresses
+from subscribers.whole_tables import make_room
 
 
 class Exclusion(StrEnum):
@@ -69,16 +70,8 @@ def audience(list_ids: Sequence[int], segment: ColumnElement[bool] | None = None
     or NULL for those to be mailed). `segment` is a condition on Subscriber and that Subscription.
     """
     standing = _standing(list_ids)
-    open_to_mail = standing.c.rank < _BEHIND_ALL_LISTS
     suppressed = _suppressed_people().cte("suppressed")
-    inside = true() if segment is None else func.coalesce(segment, False)
-    exclusion = case(
-        (and_(open_to_mail, suppressed.c.id.is_not(None)), Exclusion.SUPPRESSED),
-        (and_(open_to_mail, ~inside), Exclusion.OUTSIDE),
-        (open_to_mail, null()),
-        *((standing.c.rank == rank, reason) for reason, rank in _RANK.items()),
-    )
-    list_of_rank = case(dict(enumerate(list_ids)), value=standing.c.rank)
+    list_of_rank = _list_of_rank(standing, list_ids)
     return (
         select(
             Subscriber.id.label("subscriber_id"),
@@ -87,27 +80,37 @@ def audience(list_ids: Sequence[int], segment: ColumnElement[bool] | None = None
             Subscriber.domain_key,
             list_of_rank.label("list_id"),
             Subscription.tracking_consent,
-            exclusion.label("exclusion"),
+            _exclusion(standing, suppressed, segment).label("exclusion"),
         )
         .select_from(standing)
         .join(Subscriber, Subscriber.id == standing.c.subscriber_id)
         .outerjoin(suppressed, suppressed.c.id == Subscriber.id)
-        .outerjoin(
-            Subscription,
-            and_(
-                Subscription.subscriber_id == standing.c.subscriber_id,
-                Subscription.list_id == list_of_rank,
-            ),
-        )
+        .outerjoin(Subscription, _is_mailed_by(standing, list_of_rank))
     )
 
 
 def count_audience(
     session: Session, list_ids: Sequence[int], segment: ColumnElement[bool] | None = None
 ) -> AudienceCount:
-    """Count what freezing these lists now would give."""
-    people = audience(list_ids, segment).subquery()
-    rows = session.execute(select(people.c.exclusion, func.count()).group_by(people.c.exclusion))
+    """Count what freezing these lists now would give.
+
+    Who the people are is looked up for a segment alone, which may ask.
+    """
+    standing = _standing(list_ids, is_each_once=len(set(list_ids)) == 1)
+    suppressed = _suppressed_people().cte("suppressed")
+    exclusion = _exclusion(standing, suppressed, segment).label("exclusion")
+    people = (
+        select(exclusion)
+        .select_from(standing)
+        .outerjoin(suppressed, suppressed.c.id == standing.c.subscriber_id)
+    )
+    if segment is not None:
+        mailed_by = _is_mailed_by(standing, _list_of_rank(standing, list_ids))
+        people = people.join(Subscriber, Subscriber.id == standing.c.subscriber_id)
+        people = people.outerjoin(Subscription, mailed_by)
+    make_room(session)
+    each = people.subquery()
+    rows = session.execute(select(each.c.exclusion, func.count()).group_by(each.c.exclusion))
     counts: Counter[str | None] = Counter(dict(rows.all()))
     return AudienceCount(counts.pop(None, 0), {str(reason): n for reason, n in counts.items()})
 
@@ -154,8 +157,38 @@ def is_paused() -> ColumnElement[bool]:
     return func.coalesce(Subscription.paused_until > database_now(), False)
 
 
-def _standing(list_ids: Sequence[int]) -> Any:
-    """(subscriber_id, rank): by which list they are mailed, else the best reason why not."""
+def _exclusion(
+    standing: Any, suppressed: Any, segment: ColumnElement[bool] | None
+) -> ColumnElement[Any]:
+    """Why they are not mailed; NULL for those who are."""
+    open_to_mail = standing.c.rank < _BEHIND_ALL_LISTS
+    inside = true() if segment is None else func.coalesce(segment, False)
+    return case(
+        (and_(open_to_mail, suppressed.c.id.is_not(None)), Exclusion.SUPPRESSED),
+        (and_(open_to_mail, ~inside), Exclusion.OUTSIDE),
+        (open_to_mail, null()),
+        *((standing.c.rank == rank, reason) for reason, rank in _RANK.items()),
+    )
+
+
+def _list_of_rank(standing: Any, list_ids: Sequence[int]) -> ColumnElement[Any]:
+    """The list by which they are mailed; NULL for who is not."""
+    return case(dict(enumerate(list_ids)), value=standing.c.rank)
+
+
+def _is_mailed_by(standing: Any, list_of_rank: ColumnElement[Any]) -> ColumnElement[bool]:
+    """Of a Subscription: it is that by which they are mailed."""
+    return and_(
+        Subscription.subscriber_id == standing.c.subscriber_id,
+        Subscription.list_id == list_of_rank,
+    )
+
+
+def _standing(list_ids: Sequence[int], *, is_each_once: bool = False) -> Any:
+    """(subscriber_id, rank): by which list they are mailed, else the best reason why not.
+
+    `is_each_once`: there is one list, and nobody is on it twice.
+    """
     position = case(
         {list_id: number for number, list_id in enumerate(list_ids)}, value=Subscription.list_id
     )
@@ -171,12 +204,12 @@ def _standing(list_ids: Sequence[int]) -> Any:
         (Subscription.status == SubscriptionStatus.PENDING, _RANK[Exclusion.UNCONFIRMED]),
         else_=_RANK[Exclusion.UNSUBSCRIBED],
     )
-    return (
-        select(Subscription.subscriber_id, func.min(rank).label("rank"))
-        .where(Subscription.list_id.in_(list_ids))
-        .group_by(Subscription.subscriber_id)
-        .subquery("standing")
-    )
+    best = rank if is_each_once else func.min(rank)
+    found = select(Subscription.subscriber_id, best.label("rank"))
+    found = found.where(Subscription.list_id.in_(list_ids))
+    if not is_each_once:
+        found = found.group_by(Subscription.subscriber_id)
+    return found.subquery("standing")
 
 
 def _suppressed_people() -> Any:
