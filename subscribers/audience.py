@@ -29,7 +29,6 @@ from subscribers.models import (
     Suppression,
 )
 from subscribers.suppressions import COVERS_PERSON, suppresses
-from subscribers.whole_tables import make_room
 
 
 class Exclusion(StrEnum):
@@ -71,7 +70,8 @@ def audience(list_ids: Sequence[int], segment: ColumnElement[bool] | None = None
     """
     standing = _standing(list_ids)
     suppressed = _suppressed_people().cte("suppressed")
-    list_of_rank = _list_of_rank(standing, list_ids)
+    exclusion = _exclusion(standing, suppressed, segment)
+    list_of_rank = case(dict(enumerate(list_ids)), value=standing.c.rank)
     return (
         select(
             Subscriber.id.label("subscriber_id"),
@@ -80,39 +80,57 @@ def audience(list_ids: Sequence[int], segment: ColumnElement[bool] | None = None
             Subscriber.domain_key,
             list_of_rank.label("list_id"),
             Subscription.tracking_consent,
-            _exclusion(standing, suppressed, segment).label("exclusion"),
+            exclusion.label("exclusion"),
         )
         .select_from(standing)
         .join(Subscriber, Subscriber.id == standing.c.subscriber_id)
         .outerjoin(suppressed, suppressed.c.id == Subscriber.id)
-        .outerjoin(Subscription, _is_mailed_by(standing, list_of_rank))
+        .outerjoin(
+            Subscription,
+            and_(
+                Subscription.subscriber_id == standing.c.subscriber_id,
+                Subscription.list_id == list_of_rank,
+            ),
+        )
     )
 
 
 def count_audience(
     session: Session, list_ids: Sequence[int], segment: ColumnElement[bool] | None = None
 ) -> AudienceCount:
-    """Count what freezing these lists now would give.
+    """Count what freezing these lists now would give."""
+    if segment is None and len(list_ids) == 1:
+        people = _of_one_list(list_ids[0]).subquery()
+    else:
+        people = audience(list_ids, segment).subquery()
+    rows = session.execute(select(people.c.exclusion, func.count()).group_by(people.c.exclusion))
+    counts: Counter[str | None] = Counter(dict(rows.all()))
+    return AudienceCount(counts.pop(None, 0), {str(reason): n for reason, n in counts.items()})
 
-    Who the people are is looked up for a segment alone, which may ask.
-    """
-    standing = _standing(list_ids, is_each_once=len(set(list_ids)) == 1)
+
+def _of_one_list(list_id: int) -> Select[Any]:
+    """Only the exclusions: on one list everybody is once, and who they are need not be known."""
+    standing = _standing([list_id], is_each_once=True)
     suppressed = _suppressed_people().cte("suppressed")
-    exclusion = _exclusion(standing, suppressed, segment).label("exclusion")
-    people = (
-        select(exclusion)
+    return (
+        select(_exclusion(standing, suppressed, None).label("exclusion"))
         .select_from(standing)
         .outerjoin(suppressed, suppressed.c.id == standing.c.subscriber_id)
     )
-    if segment is not None:
-        mailed_by = _is_mailed_by(standing, _list_of_rank(standing, list_ids))
-        people = people.join(Subscriber, Subscriber.id == standing.c.subscriber_id)
-        people = people.outerjoin(Subscription, mailed_by)
-    make_room(session)
-    each = people.subquery()
-    rows = session.execute(select(each.c.exclusion, func.count()).group_by(each.c.exclusion))
-    counts: Counter[str | None] = Counter(dict(rows.all()))
-    return AudienceCount(counts.pop(None, 0), {str(reason): n for reason, n in counts.items()})
+
+
+def _exclusion(
+    standing: Any, suppressed: Any, segment: ColumnElement[bool] | None
+) -> ColumnElement[Any]:
+    """Why they are not mailed; NULL for those who are."""
+    open_to_mail = standing.c.rank < _BEHIND_ALL_LISTS
+    inside = true() if segment is None else func.coalesce(segment, False)
+    return case(
+        (and_(open_to_mail, suppressed.c.id.is_not(None)), Exclusion.SUPPRESSED),
+        (and_(open_to_mail, ~inside), Exclusion.OUTSIDE),
+        (open_to_mail, null()),
+        *((standing.c.rank == rank, reason) for reason, rank in _RANK.items()),
+    )
 
 
 def still_mailable(
@@ -155,33 +173,6 @@ def _active(
 def is_paused() -> ColumnElement[bool]:
     """Of a Subscription: its owner wants no issue now."""
     return func.coalesce(Subscription.paused_until > database_now(), False)
-
-
-def _exclusion(
-    standing: Any, suppressed: Any, segment: ColumnElement[bool] | None
-) -> ColumnElement[Any]:
-    """Why they are not mailed; NULL for those who are."""
-    open_to_mail = standing.c.rank < _BEHIND_ALL_LISTS
-    inside = true() if segment is None else func.coalesce(segment, False)
-    return case(
-        (and_(open_to_mail, suppressed.c.id.is_not(None)), Exclusion.SUPPRESSED),
-        (and_(open_to_mail, ~inside), Exclusion.OUTSIDE),
-        (open_to_mail, null()),
-        *((standing.c.rank == rank, reason) for reason, rank in _RANK.items()),
-    )
-
-
-def _list_of_rank(standing: Any, list_ids: Sequence[int]) -> ColumnElement[Any]:
-    """The list by which they are mailed; NULL for who is not."""
-    return case(dict(enumerate(list_ids)), value=standing.c.rank)
-
-
-def _is_mailed_by(standing: Any, list_of_rank: ColumnElement[Any]) -> ColumnElement[bool]:
-    """Of a Subscription: it is that by which they are mailed."""
-    return and_(
-        Subscription.subscriber_id == standing.c.subscriber_id,
-        Subscription.list_id == list_of_rank,
-    )
 
 
 def _standing(list_ids: Sequence[int], *, is_each_once: bool = False) -> Any:
