@@ -6,6 +6,7 @@ They act on the person's word, never instead of it: nobody who left is brought b
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import select
@@ -136,6 +137,12 @@ def may_be_put_back(session: Session, subscription: Subscription) -> bool:
         .limit(1)
     ).first()
     return last is not None and tuple(last) == (ConsentChange.UNSUBSCRIBED, METHOD)
+
+
+def edition(person: Subscriber) -> str:
+    """Stands for what is kept now: whoever saves says which edition they have seen."""
+    kept = (person.name, person.locale, person.time_zone, person.attributes)
+    return sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def describe(person: Subscriber, kept: Kept) -> list[str]:

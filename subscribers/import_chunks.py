@@ -1,7 +1,9 @@
 """Chunks of a file on their way in: lists found, bad rows kept, erased people left out."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,8 @@ from subscribers.imported import (
 )
 from subscribers.intake import take_in
 from subscribers.models import SubscriptionStatus, TrackingConsent
-from subscribers.people_files import Bad, Good, PeopleFile
+from subscribers.people_files import Bad, Good, PeopleFile, opened
+from subscribers.repeats import Repeats
 from subscribers.suppressions import SuppressionRow
 
 _EXAMPLES = 3
@@ -41,8 +44,10 @@ class Importing:
         people: PeopleFile,
         find_list: Callable[[Session], int] | None,
         options: ImportOptions,
+        repeats: Repeats | None = None,
     ) -> None:
         self._people = people
+        self._repeats = repeats
         self._find_list = find_list
         self._options = options
         self._folder = str(file).removesuffix(file.name)
@@ -58,7 +63,7 @@ class Importing:
     def store(self, session: Session, chunk: Chunk) -> None:
         """In the session's transaction, with what the caller wants to be done in it."""
         self._refused = []
-        if not self._options.rehearse:
+        if self._repeats or not self._options.rehearse:
             take_turns(session)
         if self._find_list and "" not in self._lists:
             self._lists[""] = self._find_list(session)
@@ -70,10 +75,32 @@ class Importing:
                 self._refuse(row, is_erased=is_erased)
             else:
                 incoming += self._incoming(session, row, erased)
+        if self._repeats:
+            incoming = self._repeats.new(incoming, len(chunk))
         take_in(session, incoming, self._fates)
         if not self._options.rehearse:
             step = Step(len(chunk), self._refused, self._people.bytes_read, self.report)
             self._options.with_each(session, step)
+
+    def settle(
+        self, transaction: Callable[[], AbstractContextManager[Session]], file: Path
+    ) -> None:
+        """Of a rehearsal in pieces: rows meet those before them after all."""
+        if self._repeats:
+            self._repeats.settle(lambda: self._again(transaction, file), transaction, self._fates)
+
+    def _again(
+        self, transaction: Callable[[], AbstractContextManager[Session]], file: Path
+    ) -> Iterator[tuple[int, Incoming]]:
+        """The file's rows once more, with the numbers of their pieces; erased people among them."""
+        assert self._repeats
+        with opened(file, self._options.reading) as people, transaction() as session:
+            rows = people.rows()
+            for number, size in enumerate(self._repeats.sizes):
+                for row in islice(rows, size):
+                    if isinstance(row, Good):
+                        for incoming in self._incoming(session, row, set()):
+                            yield number, incoming
 
     def close(self) -> None:
         if self._bad:

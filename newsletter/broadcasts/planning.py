@@ -37,7 +37,7 @@ from newsletter.mail.address import Address
 from newsletter.rendering.compiled import CompiledEmail, Frozen, SenderIdentity
 from newsletter.rendering.compiler import Compilation, compile_issue
 from newsletter.rendering.findings import Finding, Severity
-from newsletter.rendering.palette import Look, Palette
+from newsletter.rendering.palette import Logo, Look, Palette
 from newsletter.rendering.templates import TemplateFolders
 from subscribers import segments
 from subscribers.models import SubscriberList
@@ -156,7 +156,11 @@ def sender_identity(newsletter: Newsletter, day: date, settings: Settings) -> Se
         reply_to=newsletter.reply_to,
         tracking_mode=newsletter.tracking_mode,
         leave_mailbox=settings.bounces.around_a_token,
-        look=Look(newsletter.template, Palette.of(newsletter.palette)),
+        look=Look(
+            newsletter.template,
+            Palette.of(newsletter.palette),
+            Logo.of(newsletter.logo, base_url),
+        ),
     )
 
 

@@ -16,8 +16,7 @@ from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_ope
 import typer
 from pydantic import HttpUrl, SecretStr
 
-from newsletter.cli import broadcasts as broadcast_commands
-from newsletter.cli import output
+from newsletter.cli import following, output
 from newsletter.cli.catcher import Catcher
 from newsletter.cli.issues import render_to
 from newsletter.cli.report import print_report
@@ -122,8 +121,8 @@ def _import_readers(stage: _Stage) -> None:
 def _send(stage: _Stage, issue: Path) -> int:
     broadcast_id = schedule_issue(stage.runtime, str(issue), [], None)
     assert broadcast_id is not None
-    broadcast_commands.follow(stage.runtime, broadcast_id)
-    broadcast_commands.conclude(stage.runtime, broadcast_id)
+    following.follow(stage.runtime, broadcast_id)
+    following.conclude(stage.runtime, broadcast_id)
     return broadcast_id
 
 

@@ -12,8 +12,7 @@ from newsletter.accounts import audit
 from newsletter.broadcasts import control, planning
 from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState
 from newsletter.broadcasts.planning import Plan, PreflightError
-from newsletter.cli import broadcasts as broadcast_commands
-from newsletter.cli import output, state
+from newsletter.cli import following, output, state
 from newsletter.cli.ending import told_to_end
 from newsletter.cli.issues import print_findings, store
 from newsletter.core.clock import now
@@ -226,8 +225,8 @@ def _see_it_through(runtime: Runtime, broadcast_id: int, *, detach: bool) -> Non
         return
     with told_to_end() as ending:
         with sending(runtime, transports_for(runtime.settings.relays)):
-            broadcast_commands.follow(runtime, broadcast_id, ending)
-        broadcast_commands.conclude(runtime, broadcast_id)
+            following.follow(runtime, broadcast_id, ending)
+        following.conclude(runtime, broadcast_id)
 
 
 def _say_how_it_goes_on(runtime: Runtime, broadcast: Broadcast, *, is_later: bool) -> None:

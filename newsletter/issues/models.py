@@ -1,6 +1,7 @@
 """What is published: newsletters, their issues, every text an issue ever had."""
 
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import Date, ForeignKey, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -38,6 +39,8 @@ class Newsletter(Base):
     """The name of its files in `templates/email/`, without the ending."""
     palette: Mapped[dict[str, dict[str, str]]] = mapped_column(Json, default=dict)
     """`rendering.palette`: its own colours by scheme and name, such as `light` and `accent`."""
+    logo: Mapped[dict[str, Any]] = mapped_column(Json, default=dict)
+    """Of one of its pictures `path`, `width`, `height`, `alt`; empty: it has none."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 

@@ -19,6 +19,7 @@ _HEX = re.compile(r"#[0-9a-f]{6}")
 _SHORT_HEX = re.compile(r"#[0-9a-f]{3}")
 _BLACK, _WHITE = "#000000", "#ffffff"
 _STEPS = 256
+_LOGO_WIDTH, _LOGO_HEIGHT = 240, 64
 _LINEAR_BELOW = 0.04045
 
 
@@ -152,11 +153,30 @@ def as_style_sheet(palette: Palette) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Logo:
+    """A newsletter's sign above its name; `width` is that on the page, in pixels."""
+
+    url: str
+    width: int
+    alt: str
+
+    @classmethod
+    def of(cls, stored: Mapping[str, Any], base_url: str) -> "Logo | None":
+        """From `path`, `width` and `height` of the picture, and `alt`; None: there is no logo."""
+        if not stored.get("path"):
+            return None
+        width, height = int(stored["width"]), int(stored["height"])
+        shown = width * min(1, _LOGO_WIDTH / width, _LOGO_HEIGHT / height)
+        return cls(f"{base_url}{stored['path']}", max(1, round(shown)), str(stored["alt"]))
+
+
+@dataclass(frozen=True, slots=True)
 class Look:
-    """How a newsletter's mail looks: which template, in which colours."""
+    """How a newsletter's mail looks: which template, in which colours, under which sign."""
 
     template: str = DEFAULT_TEMPLATE
     palette: Palette = _DEFAULT
+    logo: Logo | None = None
 
 
 DEFAULT_LOOK = Look()

@@ -30,6 +30,7 @@ def compile_system_mail(
         "preheader": "",
         "newsletter_name": identity.newsletter_name,
         "postal_address": identity.postal_address,
+        "logo": identity.look.logo,
         **colours(identity.look.palette),
         **variables,
     }

@@ -88,6 +88,7 @@ def view(
         "recipient_email": placeholders.name("email"),
         "unsubscribe_url": placeholders.name("unsubscribe"),
         "preferences_url": placeholders.name("preferences"),
+        "logo": identity.look.logo,
         **colours(identity.look.palette),
     }
 

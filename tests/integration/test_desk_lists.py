@@ -63,7 +63,7 @@ def test_people_are_counted_by_status_in_one_statement(ours: Seat, two: Two) -> 
     assert "Mornings public, confirmed by mail 2 0 1" in words
     assert "Evenings public, confirmed by mail 1 0 0" in words
     assert SECRET not in words
-    assert sum("count" in statement for statement in statements) == 1
+    assert sum("count(" in statement for statement in statements) == 1
     assert "2 0 1" in ours.read("/lists?counted=1"), "also without script"
 
 

@@ -1,15 +1,18 @@
 """The look of a newsletter at the desk: tried, warned about, mended, kept; what comes of it."""
 
+import re
 from collections.abc import Callable
+from io import BytesIO
 
 import pytest
+from PIL import Image
 
 from newsletter.accounts.permissions import Role
 from newsletter.broadcasts import planning
 from newsletter.issues.models import Newsletter
 from newsletter.rendering.palette import CHOSEN, LIGHT, SCHEMES
 from tests import factories
-from tests.desk import Seat
+from tests.desk import Seat, text_of
 
 STANDARD = {
     f"{scheme}.{name}": getattr(tones, name) for scheme, tones in SCHEMES.items() for name in CHOSEN
@@ -124,3 +127,38 @@ def test_a_template_that_is_gone_is_not_shown_and_another_can_be_chosen(seat: Se
         session.get_one(Newsletter, seat.newsletter_id).template = "withdrawn"
     assert 'value="digest" checked' in seat.page(path_of(seat))
     assert "Field Notes" in seat.page(f"{path_of(seat)}/mail")
+
+
+def a_picture(width: int = 480, height: int = 96) -> bytes:
+    file = BytesIO()
+    Image.new("RGB", (width, height), "#a8431a").save(file, "PNG")
+    return file.getvalue()
+
+
+def test_a_sign_stands_above_the_name_until_it_is_taken_away(seat: Seat) -> None:
+    logo = {"logo": ("../sign.png", a_picture(), "image/png")}
+    assert "Saved." in seat.done(f"{path_of(seat)}/logo", files=logo)
+    mail = seat.page(f"{path_of(seat)}/mail")
+    (tag,) = re.findall(r'<img[^>]+alt="Field Notes"[^>]+>', mail)
+    assert 'width="240"' in tag, "half as wide as the file, and sharp on a dense screen"
+    shown = re.findall(r'class="sign" src="([^"]+)"', seat.page(path_of(seat)))[0]
+    assert f'src="{shown}"' in tag
+    assert seat.get(shown).headers["content-type"] == "image/png"
+    with seat.sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        plan = planning.prepare(issue, factories.settings(), today=factories.DAY)
+    assert f'src="http://127.0.0.1:8000{shown}"' in plan.email.html
+    assert shown in plan.email.webpage
+    assert [finding.code for finding in plan.compilation.findings] == ["base-url-local"]
+    seat.done(path_of(seat), OWN)
+    assert "sign" in seat.page(path_of(seat)), "other colours leave it there"
+    seat.done(f"{path_of(seat)}/logo", {"remove": "1"})
+    assert "<img" not in seat.page(f"{path_of(seat)}/mail")
+
+
+@pytest.mark.parametrize("file", [b"<svg onload=alert(1)>", b"", b"\x89PNG broken"])
+def test_what_is_no_picture_is_no_sign(seat: Seat, file: bytes) -> None:
+    answer = seat.post(f"{path_of(seat)}/logo", files={"logo": ("x.png", file, "image/png")})
+    assert answer.status_code == 422
+    assert "cannot be read as one" in text_of(answer.text)
+    assert "Saved" not in seat.done(f"{path_of(seat)}/logo"), "no file, nothing to do"

@@ -84,6 +84,13 @@ def page_of(two: Two, address: str) -> str:
     return f"/subscribers/{two.people[address]}"
 
 
+def kept(seat: Seat, path: str, **typed: str) -> dict[str, str]:
+    """The form about a person, with the edition that the page shows."""
+    edition = seat.page(path).partition('name="edition" value="')[2].partition('"')[0]
+    empty = {"name": "", "locale": "", "time_zone": "", "attributes": ""}
+    return {**empty, "edition": edition, **typed}
+
+
 def test_the_page_shows_lists_evidence_and_mails(ours: Seat, two: Two) -> None:
     mailed(two, two.ours, ADA, "Measured twice")
     words = ours.read(page_of(two, ADA))
@@ -149,29 +156,25 @@ def test_mails_and_consent_are_leafed_through(
 
 
 def test_what_is_kept_is_mended_and_noted(ours: Seat, two: Two) -> None:
-    sent = {
-        "name": "Ada  Lovelace",
-        "locale": "en_gb",
-        "time_zone": "Europe/London",
-        "attributes": '{"plan": "pro", "tags": ["vip"]}',
-    }
-    assert "Saved." in ours.done(f"{page_of(two, ADA)}/details", sent)
+    path = page_of(two, ADA)
+    typed = {"name": "Ada  Lovelace", "locale": "en_gb", "time_zone": "Europe/London"}
+    attributes = '{"plan": "pro", "tags": ["vip"]}'
+    sent = kept(ours, path, **typed, attributes=attributes)
+    assert "Saved." in ours.done(f"{path}/details", sent)
     person = two.person(ADA)
-    assert (person.name, person.locale, person.time_zone) == (
-        "Ada Lovelace",
-        "en-GB",
-        "Europe/London",
-    )
+    assert (person.name, person.locale) == ("Ada Lovelace", "en-GB")
+    assert person.time_zone == "Europe/London"
     assert person.attributes == {"plan": "pro", "tags": ["vip"]}
     [noted] = two.audit("subscriber.changed")
     assert noted.details["changes"] == ["name", "locale", "time_zone", "attributes"]
-    assert "Saved." not in ours.done(
-        f"{page_of(two, ADA)}/details", {**sent, "name": "Ada Lovelace", "locale": "en-GB"}
-    )
+    again = kept(ours, path, **{**typed, "locale": "en-GB"}, attributes=attributes)
+    assert "Saved." not in ours.done(f"{path}/details", again)
     assert len(two.audit("subscriber.changed")) == 1
 
 
 def test_mistakes_in_what_is_kept_are_told_at_their_place(ours: Seat, two: Two) -> None:
+    path = page_of(two, ADA)
+    whole = kept(ours, path, name="New")
     for typed, sentence in [
         ({"attributes": '{"plan": }'}, "Line 1, column 10"),
         ({"attributes": '{\n "a": 1,\n "b"\n}'}, "Line 4, column 1"),
@@ -185,23 +188,39 @@ def test_mistakes_in_what_is_kept_are_told_at_their_place(ours: Seat, two: Two) 
         ({"time_zone": "Mars/Olympus"}, "Expected a time zone"),
         ({"name": "x" * 201}, "at most 200"),
     ]:
-        whole = {"name": "New", "locale": "", "time_zone": "", "attributes": "", **typed}
-        answer = ours.post(f"{page_of(two, ADA)}/details", whole)
+        answer = ours.post(f"{path}/details", {**whole, **typed})
         words = text_of(answer.text)
         assert (answer.status_code, sentence in words) == (422, True), typed
         assert 'value="New"' in answer.text or "name" in typed, "what was typed is not lost"
-    assert ours.post(f"{page_of(two, ADA)}/details", {"name": "New"}).status_code == 422
+    assert ours.post(f"{path}/details", {"name": "New"}).status_code == 422
     assert two.person(ADA).name == ""
+
+
+def test_what_somebody_else_changed_meanwhile_is_not_overwritten_unseen(
+    ours: Seat, two: Two
+) -> None:
+    path = page_of(two, ADA)
+    mine, theirs = (kept(ours, path, name=name) for name in ("Mine", "Theirs"))
+    ours.done(f"{path}/details", theirs)
+    late = ours.post(f"{path}/details", mine)
+    assert late.status_code == 422
+    assert "Somebody else changed this meanwhile" in late.text
+    assert "name Theirs" in text_of(late.text)
+    assert 'value="Mine"' in late.text
+    assert two.person(ADA).name == "Theirs"
+    edition = late.text.partition('name="edition" value="')[2].partition('"')[0]
+    ours.done(f"{path}/details", {**mine, "edition": edition})
+    assert two.person(ADA).name == "Mine"
 
 
 def test_what_an_import_brought_is_not_lost_by_saving(ours: Seat, two: Two) -> None:
     with two.sessions.writing() as session:
         ada = session.get_one(Subscriber, two.people[ADA])
         ada.time_zone, ada.locale = "EST5EDT", "x-odd"
-    page = ours.page(page_of(two, ADA))
-    assert "<option selected>EST5EDT</option>" in page
-    fields = {"name": "Ada", "locale": "x-odd", "time_zone": "EST5EDT", "attributes": ""}
-    assert "Saved." in ours.done(f"{page_of(two, ADA)}/details", fields)
+    path = page_of(two, ADA)
+    assert "<option selected>EST5EDT</option>" in ours.page(path)
+    sent = kept(ours, path, name="Ada", locale="x-odd", time_zone="EST5EDT")
+    assert "Saved." in ours.done(f"{path}/details", sent)
     person = two.person(ADA)
     assert (person.name, person.locale, person.time_zone) == ("Ada", "x-odd", "EST5EDT")
 

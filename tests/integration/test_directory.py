@@ -1,12 +1,15 @@
 """Everybody, page by page."""
 
+import json
+
 import pytest
 from sqlalchemy import delete
 
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError
-from subscribers import directory, segments, subscriptions
+from subscribers import directory, exporting, segments, subscriptions
 from subscribers.directory import Search
+from subscribers.exporting import Form, Selection
 from subscribers.models import Subscriber, SubscriberList, SubscriptionStatus
 from subscribers.segment_language import parse
 from tests import factories
@@ -126,3 +129,21 @@ def test_what_cannot_be_asked_is_refused() -> None:
         Search(inside=Subscriber.name == "")
     with pytest.raises(InputError, match="at most 100"):
         Search(part="x" * 101)
+
+
+def test_an_export_of_some_lists_streams_those_who_were_found_and_names_no_other_list(
+    sessions: Sessions, lists: tuple[SubscriberList, SubscriberList]
+) -> None:
+    _, second = lists
+    search = Search(status=SubscriptionStatus.ACTIVE, part="reader", among=(second.id,))
+    chosen = Selection(where=directory.conditions(search), among=search.among)
+    with sessions.reading() as session:
+        header, *rows = exporting.stream(session, chosen, Form.CSV)
+        people = [json.loads(line) for line in exporting.stream(session, chosen, Form.JSONL)]
+        nobody = directory.is_on_none() & directory.conditions(Search(on_none=True))
+        alone = list(exporting.stream(session, Selection(where=nobody), Form.JSONL))
+    assert header.startswith("list,email,")
+    assert [row.split(",")[:2] for row in rows] == [["evenings", PEOPLE[n]] for n in (0, 2)]
+    assert [person["email"] for person in people] == [PEOPLE[0], PEOPLE[2]]
+    assert {each["list"] for person in people for each in person["subscriptions"]} == {"evenings"}
+    assert [json.loads(line)["email"] for line in alone] == ["Ada.Ärger@example.com"]

@@ -102,3 +102,6 @@ def test_the_editor_needs_no_more_than_the_policy_gives(browser: Browser, base: 
         gutter = page.locator(".cm-gutters").evaluate("(it) => getComputedStyle(it).display")
         assert gutter == "flex"
         assert findings_in(page) == []
+        page.keyboard.press("ControlOrMeta+a")
+        page.keyboard.type("Anew.")
+        assert page.locator("#text").input_value() == "Anew."

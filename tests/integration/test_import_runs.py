@@ -1,17 +1,19 @@
 """How an import goes: again, cut off, at once with others, rehearsed."""
 
+import gc
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError
-from subscribers import importing, intake
+from subscribers import importing, intake, repeats
 from subscribers.bulk import Others
 from subscribers.fates import Fate
 from subscribers.import_options import ImportOptions
@@ -183,3 +185,67 @@ def test_what_came_before_the_broken_line_is_kept(
     with pytest.raises(InputError, match=r":6:"):
         desk.run(b"email\na@example.org\nb@example.org\nc@example.org\nd@example.org\n\xff\n")
     assert len(desk.standing()) == 4
+
+
+def test_cycles_are_looked_for_as_often_as_before_once_an_import_is_over(
+    sqlite_sessions: Sessions, tmp_path: Path
+) -> None:
+    desk, before = Desk(sqlite_sessions, tmp_path), gc.get_threshold()
+    meanwhile: list[int] = []
+
+    def look(session: Session) -> int:
+        meanwhile.append(gc.get_threshold()[0])
+        return desk.find_list(session)
+
+    file = tmp_path / "people.csv"
+    for content in (b"email\nada@example.org\n", b"email\nada@example.org\n\xff\n"):
+        file.write_bytes(content)
+        with suppress(InputError):
+            import_file(desk.sessions, file, look)
+        assert gc.get_threshold() == before
+    assert meanwhile[0] > before[0]
+
+
+def test_rehearsed_in_pieces_rows_meet_those_before_them_and_nothing_stays_locked(
+    postgresql: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(repeats, "_PEOPLE_A_READING", 3)
+    monkeypatch.setattr(repeats, "_PEOPLE_AT_ONCE", 2)
+    desk = Desk(postgresql, tmp_path)
+    with desk.sessions.writing() as session:
+        readers = session.get_one(SubscriberList, desk.list_id)
+        factories.subscribed(session, readers, ["r1@example.org", "r2@example.org"])
+    statuses = ["active", "unsubscribed", "pending", "active", "gone"]
+    rows = [
+        f"r{n * n % 11}@example.org,{statuses[n % 5]},{'complaint' if n % 13 == 5 else ''}"
+        for n in range(60)
+    ]
+    file = tmp_path / "people.csv"
+    file.write_text("\n".join(["email,status,suppressed", *rows]))
+    locks: list[int] = []
+
+    def look(_bytes: int) -> None:
+        with desk.sessions.reading() as session:
+            held = text(
+                "SELECT count(*) FROM pg_locks JOIN pg_database ON oid = database "
+                "WHERE datname = current_database() AND relation = 'subscribers'::regclass "
+                "AND mode = 'RowExclusiveLock'"
+            )
+            locks.append(session.scalar(held) or 0)
+
+    reports = [
+        import_file(
+            desk.sessions,
+            file,
+            desk.find_list,
+            ImportOptions(rehearse=True, in_company=pieces),
+            look if pieces else lambda _bytes: None,
+        )
+        for pieces in (False, True)
+    ]
+    assert len(locks) > 5
+    assert set(locks) == {0}
+    assert reports[1].counts == reports[0].counts
+    assert Counter(reports[1].added_as) == Counter(reports[0].added_as)
+    assert import_file(desk.sessions, file, desk.find_list).counts == reports[1].counts

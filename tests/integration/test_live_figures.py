@@ -45,7 +45,7 @@ def test_the_cheap_count_is_the_exact_one_whatever_moves(sessions: Sessions) -> 
         cheap.append(watch._tail is not None)
 
     looks()
-    for number, state in enumerate(moves * 6):
+    for number, state in enumerate(moves * 4):
         offer(sessions, broadcast_id, state)
         if number % 4 == 0:
             with sessions.writing() as session:

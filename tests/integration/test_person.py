@@ -25,6 +25,10 @@ _OF_NOBODY = {
     *("newsletters", "issues", "issue_revisions", "subscriber_lists", "segments"),
     *("broadcasts", "broadcast_lists", "broadcast_contents", "broadcast_totals"),
     *("leases", "relay_state", "sign_up_counts", "mails_seen"),
+    *("images", "broadcast_counts", "list_counts"),
+    # Who works here, not who reads.
+    *("users", "memberships", "user_sessions", "recovery_codes", "invitations", "api_tokens"),
+    "login_failures",
     *("import_runs", "import_parts"),  # files go when they are over, a day later at most
 }
 _OF_PEOPLE = {

@@ -30,6 +30,8 @@ from tests import factories
 from tests.erased import KEY
 from tests.uploads import Uploads
 
+PIECE = 25
+"""Chunks are never shorter, however slow the machine is, and here not longer either."""
 MANY = "email\n" + "".join(f"r{n}@example.org\n" for n in range(300)) + "nobody\n"
 
 ON_ONE = pytest.mark.parametrize("sessions", ["sqlite"], indirect=True)
@@ -84,7 +86,7 @@ def test_an_import_that_was_cut_off_goes_on_behind_its_last_row(
     uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever was cut off, no row is counted twice and no bad row is kept twice."""
-    monkeypatch.setattr(importing, "CHUNK_ROWS", 40)
+    monkeypatch.setattr(importing, "CHUNK_ROWS", PIECE)
     run_id = uploads.send(MANY)
     uploads.check(run_id)
     with uploads.sessions.writing() as session:
@@ -92,7 +94,7 @@ def test_an_import_that_was_cut_off_goes_on_behind_its_last_row(
     asked = iter([False, False, False, True])
     shop = running.Workshop(uploads.sessions, KEY, uploads._record, lambda: next(asked, True))
     running.work_on(shop, run_id)
-    assert uploads.run(run_id).rows_read == 120
+    assert uploads.run(run_id).rows_read == 3 * PIECE
     assert uploads.run(run_id).state is ImportState.IMPORTING
     uploads.work()
     assert uploads.run(run_id).state is ImportState.DONE
@@ -107,7 +109,7 @@ def test_of_two_who_work_on_one_import_one_stores_each_row(
     uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should a lease ever fail: whoever finds that the run has come on without them stops."""
-    monkeypatch.setattr(importing, "CHUNK_ROWS", 40)
+    monkeypatch.setattr(importing, "CHUNK_ROWS", PIECE)
     run_id = uploads.send(MANY)
     uploads.check(run_id)
     with uploads.sessions.writing() as session:
@@ -115,22 +117,22 @@ def test_of_two_who_work_on_one_import_one_stores_each_row(
     note = running._Ledger.note
 
     def overtaken(ledger: running._Ledger, session: object, step: object) -> None:
-        if ledger._rows == 40:
-            session.execute(update(ImportRun).values(rows_read=80))  # type: ignore[attr-defined]
+        if ledger._rows == PIECE:
+            session.execute(update(ImportRun).values(rows_read=2 * PIECE))  # type: ignore[attr-defined]
         note(ledger, session, step)  # type: ignore[arg-type]
 
     monkeypatch.setattr(running._Ledger, "note", overtaken)
     running.work_on(uploads.shop(), run_id)
     assert uploads.run(run_id).state is ImportState.IMPORTING
-    assert uploads.run(run_id).rows_read == 40, "what was stored with it is rolled back"
-    assert len(_standing(uploads.sessions)) == 40
+    assert uploads.run(run_id).rows_read == PIECE, "what was stored with it is rolled back"
+    assert len(_standing(uploads.sessions)) == PIECE
 
 
 @ON_ONE
 def test_cancelled_in_the_middle_what_is_in_stays_and_the_file_goes(
     uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(importing, "CHUNK_ROWS", 40)
+    monkeypatch.setattr(importing, "CHUNK_ROWS", PIECE)
     run_id = uploads.send(MANY)
     uploads.check(run_id)
     with uploads.sessions.writing() as session:
@@ -146,7 +148,7 @@ def test_cancelled_in_the_middle_what_is_in_stays_and_the_file_goes(
         moves.cancel(session, run_id)
     uploads.work()
     assert uploads.run(run_id).state is ImportState.CANCELLED
-    assert len(_standing(uploads.sessions)) == uploads.run(run_id).rows_read == 80
+    assert len(_standing(uploads.sessions)) == uploads.run(run_id).rows_read == 2 * PIECE
     assert uploads.parts() == 0
 
 

@@ -51,6 +51,7 @@ export function edit(textarea, { onChange = () => {}, label = "", phrases = {} }
         EditorState.readOnly.of(textarea.readOnly),
         EditorView.editable.of(!textarea.readOnly),
         EditorView.lineWrapping,
+        EditorView.domEventHandlers({ beforeinput: typedOverLines }),
         EditorView.contentAttributes.of(attributesOf(textarea, label)),
         EditorView.updateListener.of((update) => {
           if (!update.docChanged) return;
@@ -75,6 +76,17 @@ function attributesOf(textarea, label) {
   if (described) attributes["aria-describedby"] = described;
   if (textarea.lang) attributes.lang = textarea.lang;
   return attributes;
+}
+
+/** A browser gives lines that it merges a style of its own, which the page's policy blocks. */
+function typedOverLines(event, view) {
+  const { from, to } = view.state.selection.main;
+  const { doc } = view.state;
+  if (event.inputType !== "insertText" || event.data === null || view.composing) return false;
+  if (doc.lineAt(from).number === doc.lineAt(to).number) return false;
+  event.preventDefault();
+  view.dispatch(view.state.replaceSelection(event.data), { userEvent: "input.type" });
+  return true;
 }
 
 function steering(view) {

@@ -17,6 +17,7 @@ def upgrade() -> None:
         "newsletters",
         sa.Column("template", sa.String(length=40), nullable=False, server_default="digest"),
     )
-    op.add_column("newsletters", sa.Column("palette", JSON, nullable=False, server_default="{}"))
+    for column in ("palette", "logo"):
+        op.add_column("newsletters", sa.Column(column, JSON, nullable=False, server_default="{}"))
     for columns in (["at", "id"], ["actor", "at", "id"], ["action", "at", "id"]):
         op.create_index(op.f(f"ix_audit_events_{'_'.join(columns)}"), "audit_events", columns)

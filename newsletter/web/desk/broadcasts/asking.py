@@ -6,6 +6,7 @@ from sqlalchemy import select
 from newsletter.accounts import audit
 from newsletter.accounts.permissions import Permission
 from newsletter.broadcasts import basis, planning
+from newsletter.broadcasts.basis import ChangedError
 from newsletter.broadcasts.models import Broadcast
 from newsletter.broadcasts.planning import AlreadySentError, Plan
 from newsletter.core.errors import NewsletterError
@@ -110,6 +111,9 @@ def ask(request: Request, issue_id: int, runtime: Running, editor: Seated, sent:
     except AlreadySentError:
         problem = _("Tick the box if everybody on these lists is to get it once more.")
         return asking.review(_fields(sent), order, checked, problem=problem)
+    except ChangedError:
+        problem = _("The issue was changed this moment. Look at it once more.")
+        return asking.review(_fields(sent), order, problem=problem)
     return go(request, f"/broadcasts/{broadcast_id}")
 
 

@@ -48,7 +48,7 @@ def _add(asked: Asked, page_of: Callable[[str], LinkPage]) -> Response:
     url, section = asked.sent.one("url"), asked.sent.one("section")
 
     def added(text: str) -> str:
-        if "://" not in url:
+        if not url.startswith(("https://", "http://")):
             raise InputError("url", _("expected a link such as https://example.org/post"))
         parse(text, "text")
         return arranging.add(text, page_of(url).entry(), section)

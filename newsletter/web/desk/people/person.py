@@ -53,7 +53,8 @@ def describe(
     )
     try:
         with runtime.sessions.writing() as session:
-            person = _found(session, subscriber_id)
+            person = _found(session, subscriber_id, lock=True)
+            _check_edition(person, sent.one("edition"))
             different = by_hand.describe(person, kept)
             if different:
                 _note(session, editor, "subscriber.changed", subscriber_id, changes=different)
@@ -123,12 +124,20 @@ def export(subscriber_id: int, runtime: Running, editor: Seated) -> Response:
     )
 
 
-def _found(session: Session, subscriber_id: int) -> Subscriber:
+def _found(session: Session, subscriber_id: int, *, lock: bool = False) -> Subscriber:
     """Raises HTTPException 404 for somebody who was erased meanwhile."""
-    person = session.get(Subscriber, subscriber_id)
+    # Not the key: evidence of who leaves meanwhile refers to it.
+    locked = {"key_share": True} if lock else None
+    person = session.get(Subscriber, subscriber_id, with_for_update=locked)
     if person is None:
         raise HTTPException(404)
     return person
+
+
+def _check_edition(person: Subscriber, seen: str) -> None:
+    """Raises InputError when the form shows what is not kept any more."""
+    if seen != by_hand.edition(person):
+        raise InputError("", _("somebody else changed this meanwhile: look at it again"))
 
 
 def _list(session: Session, editor: Editor, list_id: int | None) -> SubscriberList:
@@ -164,6 +173,8 @@ def _shown(
             status=422 if problems else 200,
             person=person,
             kept=kept or _kept(person),
+            known=_kept(person),
+            edition=by_hand.edition(person),
             problems=problems or {},
             zones=_zones(kept.time_zone if kept else person.time_zone),
             standing=standing,

@@ -7,6 +7,7 @@ from urllib.parse import urlencode
 
 from fastapi import Request, Response
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from newsletter.accounts import audit
 from newsletter.accounts.permissions import Permission
@@ -14,6 +15,7 @@ from newsletter.broadcasts.planning import sender_identity
 from newsletter.core.clock import now
 from newsletter.core.errors import ConfigurationError, InputError
 from newsletter.core.runtime import Runtime
+from newsletter.issues import images
 from newsletter.issues.models import Issue, Newsletter
 from newsletter.issues.parsing import parse
 from newsletter.issues.source import IssueSource, SourceError
@@ -25,12 +27,14 @@ from newsletter.rendering.palette import (
     DEFAULT_TEMPLATE,
     LEAST_CONTRAST,
     SCHEMES,
+    Logo,
     Look,
     Palette,
 )
 from newsletter.rendering.schemes import Scheme, nobodys, shown_in
 from newsletter.rendering.templates import TemplateFolders
 from newsletter.web.deps import Running
+from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import framed, go, page, part
@@ -40,6 +44,7 @@ from newsletter.web.desk.text import _
 
 router = desk_router()
 
+_ROOM_FOR_FIELDS = 10_000
 _PATH = "/settings/newsletters/{newsletter_id}/look"
 
 
@@ -99,7 +104,9 @@ def mail(
     identity, source = _subject(runtime, newsletter_id)
     wanted = Scheme.DARK if scheme == Scheme.DARK else Scheme.LIGHT
     folders = TemplateFolders.of(runtime.settings.templates.dir)
-    compiled = compile_issue(source, replace(identity, look=draft.look), folders)
+    compiled = compile_issue(
+        source, replace(identity, look=replace(draft.look, logo=_logo_here(identity))), folders
+    )
     return framed(shown_in(nobodys(compiled.email), wanted))
 
 
@@ -130,6 +137,45 @@ def save(
             colours=colours,
         )
     return go(request, request.url.path, said=_("Saved. The next issue looks like this."))
+
+
+@router.post(f"{_PATH}/logo")
+@needs(Permission.SETTINGS, most_bytes=images.MAX_UPLOAD_BYTES + _ROOM_FOR_FIELDS)
+def change_logo(
+    request: Request, runtime: Running, editor: Seated, newsletter_id: int, sent: Sent
+) -> Response:
+    """Another sign above the newsletter's name; without a file, none."""
+    file, here = sent.file("logo"), request.url.path.removesuffix("/logo")
+    try:
+        made = images.make(file.file.read(images.MAX_UPLOAD_BYTES + 1)) if file else None
+    except InputError as error:
+        found, draft = _asked(request, runtime, newsletter_id)
+        return _form(request, runtime, found, draft, capitalised(error.problem))
+    if made is None and "remove" not in sent:
+        return go(request, here)
+    with runtime.sessions.writing() as session:
+        found = session.get_one(Newsletter, newsletter_id)
+        found.logo = (
+            _kept_logo(session, found, made, file.filename or "", editor) if file and made else {}
+        )
+        audit.record(session, editor.actor, "newsletter.logo_changed", newsletter=found.slug)
+    return go(request, here, said=_("Saved. The next issue looks like this."))
+
+
+def _logo_here(identity: SenderIdentity) -> Logo | None:
+    """From where the page came from, whatever readers call this installation."""
+    logo = identity.look.logo
+    return replace(logo, url=logo.url.removeprefix(identity.base_url)) if logo else None
+
+
+def _kept_logo(
+    session: Session, found: Newsletter, made: images.Made, name: str, editor: Editor
+) -> dict[str, Any]:
+    image = images.add(
+        session, found.id, made, alt=found.name, name=name, uploaded_by=editor.user_id
+    )
+    size = {"width": image.width, "height": image.height}
+    return {"path": images.path(image), **size, "alt": found.name}
 
 
 def _asked(request: Request, runtime: Runtime, newsletter_id: int) -> tuple[Newsletter, Draft]:
@@ -169,11 +215,14 @@ def _filled(colours: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str
     }
 
 
-def _form(request: Request, runtime: Runtime, found: Newsletter, draft: Draft) -> Response:
+def _form(
+    request: Request, runtime: Runtime, found: Newsletter, draft: Draft, problem: str = ""
+) -> Response:
     return page(
         request,
         "settings/look.html",
-        status=422 if draft.problems else 200,
+        status=422 if draft.problems or problem else 200,
+        logo_problem=problem,
         newsletter=found,
         newsletter_id=found.id,
         templates=[(name, _templates().get(name, name)) for name in _templates_of(runtime)],
