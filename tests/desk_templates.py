@@ -1,7 +1,7 @@
 """What is wrong with a page of the desk, read as text: untranslatable words, inline script."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 
 from jinja2 import Environment, nodes
@@ -60,7 +60,7 @@ class _Markup(HTMLParser):
             or name.startswith(("on", "hx-on"))
             or (name in _ADDRESSES and value.strip().lower().startswith(("javascript:", "data:")))
             or (name.startswith("hx-") and value.strip().lower().startswith(("js:", "javascript:")))
-            or (name in _SHOWN and _LETTER.search(value))
+            or (name in _SHOWN and _LETTER.search(value) and not _is_code(name, values))
         ]
 
     def handle_endtag(self, tag: str) -> None:
@@ -73,6 +73,13 @@ class _Markup(HTMLParser):
                 self.complaints.append(f"inline script: {data.strip()}")
         elif _LETTER.search(_ACRONYM.sub("", _ATTRIBUTE.sub("", data))):
             self.complaints.append(f"text: {data.strip()}")
+
+
+def _is_code(name: str, values: Mapping[str, str]) -> bool:
+    """An example of what is typed the same in every language, such as a name in a segment."""
+    return name == "placeholder" and (
+        values.get("spellcheck") == "false" or values.get("type") == "url"
+    )
 
 
 def _untranslated(tree: nodes.Template) -> Iterator[str]:

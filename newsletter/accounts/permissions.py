@@ -14,6 +14,8 @@ class Role(StrEnum):
 class Permission(StrEnum):
     """What a page or a command asks for before it does anything."""
 
+    ACCOUNT = "account"
+    """One's own account: whoever can log in."""
     READ = "read"
     """Issues, reports, how a sending goes."""
     WRITE = "write"
@@ -28,7 +30,8 @@ class Permission(StrEnum):
     """Whatever concerns every newsletter: users, relays, the audit trail, new newsletters."""
 
 
-_AUTHOR = frozenset({Permission.READ, Permission.WRITE})
+_NOBODY_YET = frozenset({Permission.ACCOUNT})
+_AUTHOR = _NOBODY_YET | {Permission.READ, Permission.WRITE}
 _SENDER = _AUTHOR | {Permission.SEND}
 _ADMIN = _SENDER | {Permission.PEOPLE, Permission.SETTINGS}
 
@@ -54,5 +57,5 @@ def stronger(one: Role | None, other: Role | None) -> Role | None:
 
 def permissions(everywhere: Role | None, here: Role | None) -> frozenset[Permission]:
     """What somebody may in a newsletter, by their role everywhere and their role in it."""
-    allowed = ALLOWED_EVERYWHERE[everywhere] if everywhere else frozenset()
+    allowed = ALLOWED_EVERYWHERE[everywhere] if everywhere else _NOBODY_YET
     return allowed | (ALLOWED[here] if here else frozenset())

@@ -79,6 +79,8 @@ def test_a_new_password_ends_a_stolen_cookie_and_open_links_and_not_this_browser
 
 
 def test_whoever_sits_here_cannot_guess_the_password(seat: Seat) -> None:
+    with seat.sessions.writing() as session:
+        session.get_one(User, seat.editor_id).password_hash = passwords.hashed(PASSWORD)
     with time_machine.travel(AT, tick=False):
         cookie = another_browser(seat)
         seat.client.cookies.set("desk", cookie, domain="127.0.0.1")

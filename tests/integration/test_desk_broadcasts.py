@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from newsletter.accounts.models import AuditEvent
 from newsletter.accounts.permissions import Role
-from newsletter.broadcasts import control
+from newsletter.broadcasts import control, freezing
 from newsletter.broadcasts.models import (
     Broadcast,
     BroadcastState,
@@ -20,6 +20,7 @@ from newsletter.broadcasts.models import (
 )
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
+from newsletter.core.sections import TrackingMode
 from newsletter.issues.models import Issue, Newsletter
 from newsletter.sending.models import SystemMail
 from subscribers import subscriptions
@@ -261,7 +262,7 @@ def test_the_page_shows_the_line_and_what_can_be_done(ready: Ready) -> None:
         "5 candidates = 1 accepted + 1 failed + 0 skipped + 1 in doubt + 0 left out + 2 still open"
     )
     assert line in read
-    assert "gone 1" in read
+    assert "the address does not exist 1" in read
     assert "Paused." in ready.seat.done(f"{page}/pause")
     assert ready.seat.post(f"{page}/pause").status_code == 409
     assert "It goes on." in ready.seat.done(f"{page}/resume")
@@ -305,6 +306,19 @@ def test_a_pause_says_why(ready: Ready) -> None:
     page = ready.seat.page(f"/broadcasts/{broadcast_id}")
     assert "The relay refuses our login" in page
     assert "535 &lt;b&gt;no" in page
+
+
+def test_an_author_learns_nothing_of_a_filter(ready: Ready, seats: Seats) -> None:
+    broadcast_id = ready.ask(segment='email = "ada@example.org"')
+    with ready.seat.sessions.writing() as session:
+        session.get_one(Broadcast, broadcast_id).state = B.FREEZING
+    freezing.freeze(ready.seat.sessions, broadcast_id, TrackingMode.AGGREGATE)
+    page = f"/broadcasts/{broadcast_id}"
+    assert "outside the segment 1" in ready.seat.read(page)
+    seen = seats(Role.AUTHOR).read(page)
+    assert "3 candidates =" in seen
+    assert "ada@example.org" not in seen
+    assert "outside the segment" not in seen
 
 
 def test_the_list_shows_states_and_the_mail_is_framed_alone(ready: Ready) -> None:

@@ -13,7 +13,7 @@ from newsletter.core.clock import now
 from newsletter.issues.models import Newsletter
 from newsletter.issues.newsletters import add_newsletter
 from tests import factories
-from tests.desk import Seat
+from tests.desk import Seat, log_in
 
 NOON = datetime.fromisoformat("2026-06-17T12:00:00+00:00")
 
@@ -112,3 +112,12 @@ def test_an_editor_of_several_chooses_one_and_sees_it_alone(
     narrow = seats(Role.AUTHOR, other)
     assert "Switch" not in narrow.read("/"), "there is nothing to choose"
     assert narrow.post("/newsletter", {"newsletter_id": seat.newsletter_id}).status_code == 404
+
+
+def test_who_has_no_role_yet_is_told_so_and_has_an_account(seat: Seat) -> None:
+    with log_in(seat.runtime, Role.AUTHOR) as newcomer:
+        with seat.sessions.writing() as session:
+            session.get_one(User, newcomer.editor_id).role = None
+        assert "no role in any newsletter yet" in newcomer.read("/")
+        assert newcomer.get("/account").status_code == 200
+        assert newcomer.get("/issues").status_code == 403

@@ -27,7 +27,8 @@ def test_a_page_has_no_words_of_its_own_and_nothing_inline(page: Path) -> None:
 @pytest.mark.parametrize("module", MODULES, ids=_id)
 def test_a_notice_is_translated(module: Path) -> None:
     calls = [node for node in ast.walk(ast.parse(module.read_text())) if isinstance(node, ast.Call)]
-    said = [keyword for call in calls for keyword in call.keywords if keyword.arg == "said"]
+    going = [call for call in calls if getattr(call.func, "id", "") not in ("_", "n_")]
+    said = [keyword for call in going for keyword in call.keywords if keyword.arg == "said"]
     bare = [k.value.lineno for k in said if isinstance(k.value, ast.Constant) and k.value.value]
     assert bare == [], "lines with said= and a text that is not in _()"
     assert [k.value.lineno for k in said if isinstance(k.value, ast.JoinedStr)] == []

@@ -20,7 +20,7 @@ router = desk_router()
 
 
 @router.get("/")
-@needs(Permission.READ)
+@needs(Permission.ACCOUNT)
 def show(request: Request, runtime: Running, editor: Seated) -> Response:
     """What is to be done today; before the first newsletter, how to begin."""
     if editor.newsletter_id is None:
@@ -41,7 +41,7 @@ def show(request: Request, runtime: Running, editor: Seated) -> Response:
 
 
 @router.post("/newsletter")
-@needs(Permission.READ)
+@needs(Permission.ACCOUNT)
 def choose(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Response:
     """From now on the pages are about another newsletter."""
     chosen = sent.number("newsletter_id")

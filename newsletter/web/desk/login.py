@@ -67,7 +67,7 @@ def second_step(request: Request, runtime: Running, visit: Visiting, sent: Sent)
 
 
 @router.post("/logout")
-@needs(Permission.READ)
+@needs(Permission.ACCOUNT)
 def log_out(request: Request, runtime: Running, editor: Seated) -> Response:
     """This browser is nobody's any more."""
     with runtime.sessions.writing() as session:

@@ -24,14 +24,14 @@ _HERE = "/account"
 
 
 @router.get(_HERE)
-@needs(Permission.READ)
+@needs(Permission.ACCOUNT)
 def show(request: Request, runtime: Running, editor: Seated) -> Response:
     """Everything that is one's own."""
     return _show(request, runtime, editor)
 
 
 @router.post(_HERE)
-@needs(Permission.READ)
+@needs(Permission.ACCOUNT)
 def change(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Response:
     """Name and time zone."""
     zone = sent.one("time_zone")
@@ -48,7 +48,7 @@ def change(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Re
 
 
 @router.post(f"{_HERE}/password")
-@needs(Permission.READ)
+@needs(Permission.ACCOUNT)
 def change_password(
     request: Request, runtime: Running, editor: Seated, visit: Visiting, sent: Sent
 ) -> Response:
@@ -76,7 +76,7 @@ def change_password(
 
 
 @router.post(f"{_HERE}/browsers")
-@needs(Permission.READ)
+@needs(Permission.ACCOUNT)
 def log_out_browsers(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Response:
     """Log one other browser out, or all others."""
     key = sent.one("key")

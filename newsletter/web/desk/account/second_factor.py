@@ -24,14 +24,14 @@ _GROUP = 4
 
 
 @router.get(_HERE)
-@needs(Permission.READ)
+@needs(Permission.ACCOUNT)
 def show(request: Request, runtime: Running, editor: Seated) -> Response:
     """A picture to scan while it is off; what can be done about it while it is on."""
     return _show(request, runtime, editor)
 
 
 @router.post(f"{_HERE}/on")
-@needs(Permission.READ)
+@needs(Permission.ACCOUNT)
 def turn_on(
     request: Request, runtime: Running, editor: Seated, visit: Visiting, sent: Sent
 ) -> Response:
@@ -55,7 +55,7 @@ def turn_on(
 
 
 @router.post(f"{_HERE}/off")
-@needs(Permission.READ)
+@needs(Permission.ACCOUNT)
 def turn_off(
     request: Request, runtime: Running, editor: Seated, visit: Visiting, sent: Sent
 ) -> Response:
@@ -72,7 +72,7 @@ def turn_off(
 
 
 @router.post(f"{_HERE}/recovery-codes")
-@needs(Permission.READ)
+@needs(Permission.ACCOUNT)
 def new_codes(
     request: Request, runtime: Running, editor: Seated, visit: Visiting, sent: Sent
 ) -> Response:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from newsletter.broadcasts import planning
 from newsletter.core.runtime import Runtime
 from newsletter.issues.models import Issue, Newsletter
-from newsletter.web.desk.broadcasts import orders
+from newsletter.web.desk.broadcasts import orders, words
 from newsletter.web.desk.broadcasts.checking import Check, check
 from newsletter.web.desk.broadcasts.moments import comes_twice
 from newsletter.web.desk.broadcasts.orders import Order, Problems
@@ -101,6 +101,7 @@ class Asking:
             fields=fields,
             earlier=earlier,
             counted=counted,
+            words=words,
             checked=checked or check(self.runtime, self.editor, self.issue_id),
             is_ambiguous=order.start_at is not None
             and comes_twice(order.start_at, self.editor.zone),
@@ -120,4 +121,5 @@ class Asking:
             order=order,
             segment=written(order.segment) if order.segment else "",
             counted=counted,
+            words=words,
         )

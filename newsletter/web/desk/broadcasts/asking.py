@@ -13,7 +13,7 @@ from newsletter.core.errors import NewsletterError
 from newsletter.core.runtime import Runtime
 from newsletter.issues.models import Issue
 from newsletter.web.deps import Running
-from newsletter.web.desk.broadcasts import orders
+from newsletter.web.desk.broadcasts import orders, words
 from newsletter.web.desk.broadcasts.ask_pages import FIELDS, Asking
 from newsletter.web.desk.broadcasts.checking import check
 from newsletter.web.desk.broadcasts.orders import Order, Problems
@@ -64,7 +64,14 @@ def audience(
             counted = orders.count_those(session, editor, lists, tree) if lists else None
         except NewsletterError as error:
             wrong, picture = orders.said_of(error), getattr(error, "picture", "")
-    return part(request, "broadcasts/audience.html", counted=counted, wrong=wrong, picture=picture)
+    return part(
+        request,
+        "broadcasts/audience.html",
+        counted=counted,
+        wrong=wrong,
+        picture=picture,
+        words=words,
+    )
 
 
 @router.post("/broadcasts/new/{issue_id}/review")

@@ -30,7 +30,7 @@ def moment(text: str, zone: ZoneInfo) -> datetime:
             _(
                 "%(time)s does not exist on that day in %(zone)s: the clocks go forward by "
                 "%(minutes)s minutes. Choose another time.",
-                time=f"{local:%H:%M}",
+                time=local.strftime("%H:%M"),
                 zone=zone.key,
                 minutes=leap,
             )

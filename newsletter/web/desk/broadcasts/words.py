@@ -61,6 +61,24 @@ def reason_rows(reasons: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(((r, n) for r, n in reasons.items() if n), key=lambda row: (-row[1], row[0]))
 
 
+def reason_text(reason: str) -> str:
+    """Why somebody failed, was skipped or is left out; what nobody has a word for as it is."""
+    known = {
+        "gone": _("the address does not exist"),
+        "mailbox full": _("the mailbox is full"),
+        "refused": _("the mail was refused"),
+        "temporary": _("not taken for now"),
+        "unsubscribed": _("unsubscribed"),
+        "suppressed": _("suppressed"),
+        "paused": _("paused by themselves"),
+        "cancelled": _("the broadcast was cancelled"),
+        "expired": _("the issue went stale"),
+        "unconfirmed": _("not confirmed"),
+        "outside the segment": _("outside the segment"),
+    }
+    return known.get(reason, reason) or _("unknown")
+
+
 def lists_text(broadcast: Broadcast) -> str:
     """The lists it goes to, by name."""
     return ", ".join(chosen.list.name for chosen in broadcast.lists)

@@ -16,7 +16,7 @@ from newsletter.web.desk.forms import Form, Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import page
 from newsletter.web.desk.people import import_words as words
-from newsletter.web.desk.people.suppressions import Reach, reach_of, scopes
+from newsletter.web.desk.people.suppression_reach import Reach, reach_of, scopes
 from newsletter.web.desk.text import _
 from subscribers.blocklists import BlocklistReport, Fate, import_blocklist
 from subscribers.import_runs.uploading import plain_file_name

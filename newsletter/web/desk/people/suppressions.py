@@ -1,8 +1,7 @@
 """`/suppressions`: whom nobody must mail, for the newsletter's lists or everywhere."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from urllib.parse import urlencode
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
@@ -18,76 +17,23 @@ from newsletter.web.desk.forms import Form, Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page
 from newsletter.web.desk.people import import_words as words
-from newsletter.web.desk.people.imports import lists_of
+from newsletter.web.desk.people.suppression_reach import (
+    Asked,
+    Reach,
+    names,
+    reach_of,
+    scopes,
+)
 from newsletter.web.desk.text import _
 from subscribers import suppressions_by_hand as by_hand
 from subscribers.lists import slugs_of_lists
-from subscribers.models import EVERYWHERE, SubscriberList, Suppression, SuppressionReason
+from subscribers.models import Suppression, SuppressionReason
 from subscribers.suppressions import parse_key
 from subscribers.suppressions_by_hand import Wanted
 
-OURS, ALL = "ours", "everywhere"
 _PAGE_ROWS = 50
 
 router = desk_router()
-
-
-@dataclass(frozen=True, slots=True)
-class Reach:
-    """The lists whose suppressions somebody sees and changes.
-
-    Attributes:
-        everywhere: also those that hold for every list.
-    """
-
-    lists: Sequence[SubscriberList]
-    everywhere: bool
-
-    @property
-    def ids(self) -> list[int]:
-        """For a search: EVERYWHERE among them, where they may."""
-        ours = [each.id for each in self.lists]
-        return [EVERYWHERE, *ours] if self.everywhere else ours
-
-    def chosen(self, text: str) -> list[int]:
-        """The list ids that a form names.
-
-        Raises:
-            InputError: it names others.
-        """
-        if text == ALL and self.everywhere:
-            return [EVERYWHERE]
-        ours = [each.id for each in self.lists]
-        if text == OURS and ours:
-            return ours
-        if text.isascii() and text.isdecimal() and int(text[:12]) in ours:
-            return [int(text)]
-        raise InputError("scope", _("Choose what it is for."))
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What a search asks for, as it was typed."""
-
-    part: str = ""
-    scope: str = ""
-    reason: str = ""
-
-    @classmethod
-    def of(cls, said: Mapping[str, str]) -> "Asked":
-        """From the address of a page, or a form."""
-        words = (said.get(name, "").replace("\0", "").strip() for name in ("q", "scope", "reason"))
-        part, scope, reason = words
-        return cls(part[:320], scope, reason)
-
-    @property
-    def is_narrow(self) -> bool:
-        return self != Asked()
-
-    def query(self, **more: object) -> str:
-        """Of the address of a page that asks the same."""
-        said = {"q": self.part, "scope": self.scope, "reason": self.reason, **more}
-        return urlencode({name: value for name, value in said.items() if value})
 
 
 @router.get("/suppressions")
@@ -114,7 +60,7 @@ def index(request: Request, runtime: Running, editor: Seated, before: int = 0) -
         reach=reach,
         found=shown,
         scopes=scopes(reach),
-        names=_names(reach),
+        names=names(reach),
         reasons=_reasons(),
         erased=SuppressionReason.ERASED,
         newest=f"/suppressions?{asked.query()}" if before else "",
@@ -189,12 +135,6 @@ def export(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Re
             "Cache-Control": "no-store",
         },
     )
-
-
-def reach_of(session: Session, editor: Editor) -> Reach:
-    """What this editor sees and changes."""
-    ours = lists_of(session, editor.newsletter_id) if editor.newsletter_id else []
-    return Reach(ours, editor.may(Permission.INSTALLATION))
 
 
 def _exported(runtime: Runtime, wanted: Wanted) -> Iterator[str]:
@@ -281,24 +221,12 @@ def _lifting(
         "people/suppression_lift.html",
         status=409 if problem else 200,
         found=found,
-        where=_names(reach).get(found.list_id, ""),
+        where=names(reach).get(found.list_id, ""),
         reason=_reasons()[found.reason],
         is_complaint=found.reason is SuppressionReason.COMPLAINT,
         is_erased=found.reason is SuppressionReason.ERASED,
         problem=problem,
     )
-
-
-def scopes(reach: Reach) -> list[tuple[str, str]]:
-    """What a suppression can be for, as options of a form."""
-    offered = [(str(each.id), each.name) for each in reach.lists]
-    if len(offered) > 1:
-        offered.insert(0, (OURS, _("All lists of this newsletter")))
-    return [(ALL, _("Everywhere")), *offered] if reach.everywhere else offered
-
-
-def _names(reach: Reach) -> dict[int, str]:
-    return {EVERYWHERE: _("everywhere"), **{each.id: each.name for each in reach.lists}}
 
 
 def _reasons() -> dict[SuppressionReason, str]:
