@@ -18,7 +18,8 @@ from newsletter.core.errors import InputError, NotFoundError, RefusedError
 
 PREFIX = "nl_"
 """By which a token is known where it must not be, such as in a public repository."""
-SCOPES = tuple(scope for scope in Permission if scope is not Permission.INSTALLATION)
+_NO_PROGRAMS = {Permission.ACCOUNT, Permission.INSTALLATION}
+SCOPES = tuple(scope for scope in Permission if scope not in _NO_PROGRAMS)
 """What a token can be for: it is one newsletter's."""
 LONGEST_DAYS = 3650
 _HINT_CHARACTERS = 8
