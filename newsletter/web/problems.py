@@ -3,7 +3,7 @@
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from starlette.exceptions import HTTPException
 
 from newsletter.core import logs
@@ -37,6 +37,12 @@ def install(app: FastAPI) -> None:
     async def _invalid(request: Request, error: RequestValidationError) -> HTMLResponse:
         del error
         return page(request, 422)
+
+    @app.exception_handler(DataError)
+    async def _unthinkable(request: Request, error: DataError) -> HTMLResponse:
+        # A number or a character in the address that the database cannot even compare with.
+        log.warning("request.refused", path=_route(request), error=type(error).__name__)
+        return page(request, 404)
 
     @app.exception_handler(BusyError)
     @app.exception_handler(OperationalError)
