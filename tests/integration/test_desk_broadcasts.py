@@ -6,6 +6,7 @@ from datetime import timedelta
 from email import message_from_bytes, policy
 
 import pytest
+from bs4 import BeautifulSoup
 from sqlalchemy import func, select
 
 from newsletter.accounts.models import AuditEvent
@@ -21,6 +22,7 @@ from newsletter.broadcasts.models import (
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.sections import TrackingMode
+from newsletter.issues import revisions
 from newsletter.issues.models import Issue, Newsletter
 from newsletter.sending.models import SystemMail
 from subscribers import subscriptions
@@ -70,6 +72,24 @@ def wants(sessions: Sessions, **changes: object) -> None:
         newsletter = session.scalars(select(Newsletter)).one()
         for name, value in changes.items():
             setattr(newsletter, name, value)
+
+
+def seen(seat: Seat, path: str) -> dict[str, object]:
+    """What the button to approve on that page says was looked at."""
+    return hidden(seat.page(path), "form[action$='/approve']")
+
+
+def hidden(page: str, form: str) -> dict[str, object]:
+    fields = BeautifulSoup(page, "html.parser").select(f"{form} [type=hidden]")
+    return {str(field["name"]): str(field["value"]) for field in fields}
+
+
+def change(ready: Ready) -> None:
+    """Somebody else edits the issue."""
+    with ready.seat.sessions.writing() as session:
+        issue = session.get_one(Issue, ready.issue_id)
+        text = issue.source.replace("First summary", "Another summary")
+        revisions.replace(session, issue, text, revisions.COMMAND)
 
 
 def broadcasts(sessions: Sessions) -> int:
@@ -240,10 +260,27 @@ def test_a_second_person_approves_and_an_edit_voids_it(ready: Ready, seats: Seat
     assert second.post(path).status_code == 409
     assert ready.state(broadcast_id) is B.AWAITING_APPROVAL
     assert "as it is now" in ready.seat.done(f"{page}/ask-again")
-    assert "Approved." in second.done(path)
+    assert "Approved." in second.done(path, seen(second, page))
     assert ready.state(broadcast_id) is B.SCHEDULED
     assert f"Approved by {second.email}" in ready.seat.read(page)
     assert second.post(path).status_code == 409, "it does not wait any more"
+
+
+def test_a_text_that_was_asked_for_after_somebody_looked_is_not_approved(
+    ready: Ready, seats: Seats
+) -> None:
+    wants(ready.seat.sessions, wants_approval=True)
+    broadcast_id = ready.ask()
+    page, second = f"/broadcasts/{broadcast_id}", seats(Role.SENDER)
+    looked = seen(second, page)
+    change(ready)
+    ready.seat.done(f"{page}/ask-again")
+    for fields in (looked, {}):
+        answer = second.post(f"{page}/approve", fields)
+        assert answer.status_code == 409
+        assert "asked for anew since you looked" in text_of(answer.text)
+    assert ready.state(broadcast_id) is B.AWAITING_APPROVAL
+    assert "Approved." in second.done(f"{page}/approve", seen(second, page))
 
 
 def test_the_page_shows_the_line_and_what_can_be_done(ready: Ready) -> None:
