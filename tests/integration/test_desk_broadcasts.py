@@ -7,6 +7,7 @@ from email import message_from_bytes, policy
 
 import pytest
 from bs4 import BeautifulSoup
+from httpx2 import Response
 from sqlalchemy import func, select
 
 from newsletter.accounts.models import AuditEvent
@@ -25,7 +26,8 @@ from newsletter.core.sections import TrackingMode
 from newsletter.issues import revisions
 from newsletter.issues.models import Issue, Newsletter
 from newsletter.sending.models import SystemMail
-from subscribers import subscriptions
+from subscribers import segments, subscriptions
+from subscribers.models import Segment, SubscriberList
 from tests import factories
 from tests.desk import Seat, text_of
 
@@ -47,9 +49,19 @@ class Ready:
 
     def ask(self, seat: Seat | None = None, **fields: object) -> int:
         """The broadcast that the form makes."""
-        answer = (seat or self.seat).post(f"/broadcasts/new/{self.issue_id}", self.order(**fields))
+        answer = self.send(self.look(seat, **fields), seat)
         assert answer.status_code == 303, text_of(answer.text)
         return int(answer.headers["location"].rsplit("/", 1)[1])
+
+    def look(self, seat: Seat | None = None, **fields: object) -> dict[str, object]:
+        """What the last look sends along."""
+        path, order = f"/broadcasts/new/{self.issue_id}/review", self.order(**fields)
+        answer = (seat or self.seat).post(path, order)
+        assert answer.status_code == 200, text_of(answer.text)
+        return {**order, **hidden(answer.text, "#order")}
+
+    def send(self, looked: dict[str, object], seat: Seat | None = None) -> Response:
+        return (seat or self.seat).post(f"/broadcasts/new/{self.issue_id}", looked)
 
     def state(self, broadcast_id: int) -> BroadcastState:
         with self.seat.sessions.reading() as session:
@@ -109,7 +121,7 @@ def test_a_double_click_makes_one_broadcast(ready: Ready) -> None:
 
 def test_the_same_list_again_needs_the_named_box(ready: Ready) -> None:
     ready.ask()
-    again = ready.seat.post(f"/broadcasts/new/{ready.issue_id}", ready.order(request_key="k2"))
+    again = ready.send(ready.look(request_key="k2"))
     assert again.status_code == 409
     assert "Send it again to everybody on it" in text_of(again.text)
     assert broadcasts(ready.seat.sessions) == 1
@@ -174,6 +186,34 @@ def test_an_issue_with_errors_is_not_sent(ready: Ready) -> None:
     refused = ready.seat.post(f"/broadcasts/new/{ready.issue_id}", ready.order())
     assert "has to be mended" in text_of(refused.text)
     assert broadcasts(ready.seat.sessions) == 0
+
+
+def test_another_text_than_the_last_look_showed_is_not_sent(ready: Ready) -> None:
+    looked = ready.look()
+    change(ready)
+    for fields in (looked, ready.order()):
+        answer = ready.send(fields)
+        assert answer.status_code == 409
+        assert "was changed since you looked" in text_of(answer.text)
+    assert broadcasts(ready.seat.sessions) == 0
+    assert ready.send({**looked, **hidden(answer.text, "#order")}).status_code == 303
+
+
+def test_a_filter_that_was_saved_anew_after_the_last_look_is_not_used(ready: Ready) -> None:
+    with ready.seat.sessions.writing() as session:
+        readers = session.get_one(SubscriberList, ready.list_id)
+        segments.save(session, readers, "vip", 'email = "ada@example.org"')
+    looked = ready.look(segment="vip")
+    with ready.seat.sessions.writing() as session:
+        session.scalars(select(Segment)).one().text = 'email = "bob@example.org"'
+    answer = ready.send(looked)
+    assert answer.status_code == 409
+    assert "The saved filter was changed" in text_of(answer.text)
+    assert broadcasts(ready.seat.sessions) == 0
+    again = ready.send({**looked, **hidden(answer.text, "#order")})
+    with ready.seat.sessions.reading() as session:
+        assert "bob@" in session.scalars(select(Broadcast.segment)).one()
+    assert again.status_code == 303
 
 
 def test_a_test_is_marked_and_fixes_nothing(ready: Ready, seats: Seats) -> None:
