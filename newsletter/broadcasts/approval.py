@@ -31,20 +31,25 @@ def _person(actor: str) -> str:
 
 def is_as_asked(session: Session, broadcast_id: int, plan: Plan) -> bool:
     """What would be compiled now is what approval was asked for."""
-    asked_for = session.get_one(Content, broadcast_id).content_hash
-    return asked_for == plan.content_hash()
+    return asked_for(session, broadcast_id) == plan.content_hash()
 
 
-def approve(session: Session, broadcast_id: int, plan: Plan, *, by: str) -> Broadcast:
+def asked_for(session: Session, broadcast_id: int) -> str:
+    """The hash of what approval was asked for last: `seen`, for whoever looks at it now."""
+    return session.get_one(Content, broadcast_id).content_hash
+
+
+def approve(session: Session, broadcast_id: int, plan: Plan, *, seen: str, by: str) -> Broadcast:
     """Let it start at its time, or after the hold when it was to start at once.
 
     1. Take the issue's and the newsletter's row: from here on nobody edits.
     2. They are what `plan` was compiled from.
     3. Take the broadcast; it still waits, and for somebody else than who asked.
-    4. What was compiled is what was frozen.
+    4. What was frozen is what `by` has `seen`, not what somebody asked for anew meanwhile.
+    5. What was compiled is what was frozen.
 
     Raises:
-        ChangedError: something was edited since approval was asked for.
+        ChangedError: something was edited since approval was asked for, or since `by` looked.
         SamePersonError: `by` asked for it.
         RefusedError: it does not wait for approval, or its time is over.
     """
@@ -54,6 +59,11 @@ def approve(session: Session, broadcast_id: int, plan: Plan, *, by: str) -> Broa
     if is_same_person(broadcast.asked_by, by):
         raise SamePersonError(
             f"broadcast {broadcast_id} was asked for by you; a second person has to approve it"
+        )
+    if asked_for(session, broadcast_id) != seen:
+        raise ChangedError(
+            f"approval of broadcast {broadcast_id} was asked for anew since you looked at it: "
+            "look at what is to be sent now"
         )
     if not is_as_asked(session, broadcast_id, plan):
         raise ChangedError(

@@ -82,11 +82,12 @@ def approve(broadcast_id: Id, *, dry_run: output.DryRun = False) -> None:
     runtime = _with_bell()
     with runtime.sessions.reading() as session:
         issue_id = control.find_broadcast(session, broadcast_id).issue_id
+        seen = approval.asked_for(session, broadcast_id)
     today = now().astimezone().date()
     plan = planning.prepare_stored(runtime.sessions, issue_id, runtime.settings, today=today)
     with runtime.sessions.writing(rehearse=dry_run) as session:
         by = audit.at_the_command_line()
-        broadcast = approval.approve(session, broadcast_id, plan, by=by)
+        broadcast = approval.approve(session, broadcast_id, plan, seen=seen, by=by)
         audit.record(session, by, "broadcast.approved", broadcast=broadcast_id)
     output.say(
         f"Broadcast {broadcast_id} {'would be' if dry_run else 'is'} approved; "

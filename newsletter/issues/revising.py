@@ -108,7 +108,9 @@ def restore(
         NotFoundError: there is no such revision. Else as `save`.
     """
     text = text_of(session, issue_id, number)
-    return save(session, issue_id, text, writer=writer, expected=expected, is_sent=is_sent)
+    return save(
+        session, issue_id, text, writer=writer, expected=expected, is_sent=is_sent, beside=True
+    )
 
 
 def read(issue: Issue) -> IssueSource:

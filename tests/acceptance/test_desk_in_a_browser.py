@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from sqlalchemy import select
 
 from newsletter.broadcasts.models import Delivery, DeliveryState
@@ -60,6 +60,28 @@ def test_of_two_editors_at_once_nobody_overwrites_the_other(
     assert "Written by the second." in saved_text(house, issue)
     visitor.go(f"/issues/{issue}/history")
     expect(visitor.page.locator("main")).to_contain_text("Grace Fields")
+
+
+def test_what_is_typed_while_an_entry_is_added_stays(house: House, visitor: Visitor) -> None:
+    page, issue = visitor.page, house.things["issue_id"][0]
+    visitor.go(f"/issues/{issue}")
+    held: list[Route] = []
+    page.route("**/entries", lambda route: held.append(route))
+    page.locator("#entries > summary").click()
+    page.get_by_label("Add a page from the web").fill("https://example.org/meanwhile")
+    with page.expect_request("**/entries"):
+        page.get_by_role("button", name="Add the link alone").click()
+    write_at_the_end(page, "Typed meanwhile.")
+    held.pop().continue_()
+    page.unroute("**/entries")
+    expect(page.locator("#arranged")).to_contain_text("what you typed is kept")
+    expect(page.locator("#text")).to_have_value(re.compile("Typed meanwhile."))
+    page.keyboard.press("ControlOrMeta+s")
+    expect(page.locator("#saved")).to_contain_text("Saved")
+    assert "Typed meanwhile." in saved_text(house, issue)
+    page.get_by_role("button", name="Add the link alone").click()
+    expect(page.locator("#text")).to_have_value(re.compile("example.org/meanwhile"))
+    expect(page.locator("#text")).to_have_value(re.compile("Typed meanwhile."))
 
 
 def test_whoever_watches_a_sending_sees_the_truth_again_once_the_connection_is_back(

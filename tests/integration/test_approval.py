@@ -56,6 +56,12 @@ def compiled_now(sessions: Sessions, broadcast_id: int) -> Plan:
     return planning.prepare_stored(sessions, issue_id, settings, today=day)
 
 
+def approve(session: Session, broadcast_id: int, plan: Plan, *, by: str) -> Broadcast:
+    """By somebody who has just looked."""
+    seen = approval.asked_for(session, broadcast_id)
+    return approval.approve(session, broadcast_id, plan, seen=seen, by=by)
+
+
 def edit(session: Session, text: str = OTHER_TEXT) -> bool:
     stored = editing.store(
         session,
@@ -74,17 +80,17 @@ def test_it_does_not_start_by_itself_and_a_second_person_lets_it(
         broadcast = asked(session, hold_minutes=10)
         plan, same = compiled(broadcast.issue), "user 1: ada@elsewhere.example"
         with pytest.raises(SamePersonError, match="a second person"):
-            approval.approve(session, broadcast.id, plan, by=same)
+            approve(session, broadcast.id, plan, by=same)
     with time_machine.travel(now() + timedelta(hours=2)):
         assert sweep(sqlite_sessions) == []
         plan = compiled_now(sqlite_sessions, broadcast.id)
         with sqlite_sessions.writing() as session:
-            approved = approval.approve(session, broadcast.id, plan, by=SECOND)
+            approved = approve(session, broadcast.id, plan, by=SECOND)
             assert approved.state is B.SCHEDULED
             assert approved.start_at - now() > timedelta(minutes=9)
             assert approved.not_after - approved.start_at == timedelta(hours=24)
             with pytest.raises(RefusedError, match="nobody has to approve"):
-                approval.approve(session, broadcast.id, plan, by=SECOND)
+                approve(session, broadcast.id, plan, by=SECOND)
 
 
 def test_a_time_that_has_come_meanwhile_is_now_and_one_gone_stale_is_refused(
@@ -98,9 +104,9 @@ def test_a_time_that_has_come_meanwhile_is_now_and_one_gone_stale_is_refused(
         sqlite_sessions.writing() as session,
         pytest.raises(RefusedError, match="gone stale"),
     ):
-        approval.approve(session, broadcast.id, plan, by=SECOND)
+        approve(session, broadcast.id, plan, by=SECOND)
     with time_machine.travel(planned + timedelta(hours=2)), sqlite_sessions.writing() as session:
-        approved = approval.approve(session, broadcast.id, plan, by=SECOND)
+        approved = approve(session, broadcast.id, plan, by=SECOND)
         assert approved.start_at - planned >= timedelta(hours=2)
         assert approved.not_after - planned == timedelta(hours=24)
 
@@ -120,9 +126,9 @@ def test_whatever_is_edited_voids_what_was_asked(sqlite_sessions: Sessions, what
     plan = compiled_now(sqlite_sessions, broadcast.id)
     with sqlite_sessions.writing() as session:
         with pytest.raises(ChangedError, match="ask again"):
-            approval.approve(session, broadcast.id, plan, by=SECOND)
+            approve(session, broadcast.id, plan, by=SECOND)
         approval.ask_again(session, broadcast.id, plan, by=SECOND)
-        approval.approve(session, broadcast.id, plan, by=ASKER)
+        approve(session, broadcast.id, plan, by=ASKER)
         assert planning.frozen_content(session, broadcast.id).email == plan.email
         with pytest.raises(RefusedError, match="was sent"):
             edit(session, factories.MARKDOWN + "\n")
@@ -135,7 +141,7 @@ def test_an_edit_that_is_taken_back_is_none(sqlite_sessions: Sessions) -> None:
         edit(session, factories.MARKDOWN)
     plan = compiled_now(sqlite_sessions, broadcast.id)
     with sqlite_sessions.writing() as session:
-        assert approval.approve(session, broadcast.id, plan, by=SECOND).state is B.SCHEDULED
+        assert approve(session, broadcast.id, plan, by=SECOND).state is B.SCHEDULED
 
 
 def test_what_waits_is_taken_back_as_if_it_had_not_been_asked(sqlite_sessions: Sessions) -> None:
@@ -155,14 +161,14 @@ def test_of_an_edit_and_an_approval_at_once_one_is_refused(postgresql: Sessions)
     plan = compiled_now(postgresql, broadcast.id)
     came: list[object] = []
 
-    def approve() -> None:
+    def second() -> None:
         try:
             with postgresql.writing() as session:
-                came.append(approval.approve(session, broadcast.id, plan, by=SECOND).state)
+                came.append(approve(session, broadcast.id, plan, by=SECOND).state)
         except RefusedError as error:
             came.append(type(error))
 
-    thread = threading.Thread(target=approve)
+    thread = threading.Thread(target=second)
     with postgresql.writing() as session:
         edit(session)
         thread.start()
@@ -172,7 +178,7 @@ def test_of_an_edit_and_an_approval_at_once_one_is_refused(postgresql: Sessions)
     _put_back(postgresql)
     editor = threading.Thread(target=lambda: came.append(_edited(postgresql)))
     with postgresql.writing() as session:
-        approval.approve(session, broadcast.id, plan, by=SECOND)
+        approve(session, broadcast.id, plan, by=SECOND)
         editor.start()
         wait_for_a_waiter(postgresql)
     editor.join()

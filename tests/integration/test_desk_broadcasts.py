@@ -6,6 +6,8 @@ from datetime import timedelta
 from email import message_from_bytes, policy
 
 import pytest
+from bs4 import BeautifulSoup
+from httpx2 import Response
 from sqlalchemy import func, select
 
 from newsletter.accounts.models import AuditEvent
@@ -21,9 +23,11 @@ from newsletter.broadcasts.models import (
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.sections import TrackingMode
+from newsletter.issues import revisions
 from newsletter.issues.models import Issue, Newsletter
 from newsletter.sending.models import SystemMail
-from subscribers import subscriptions
+from subscribers import segments, subscriptions
+from subscribers.models import Segment, SubscriberList
 from tests import factories
 from tests.desk import Seat, text_of
 
@@ -45,9 +49,19 @@ class Ready:
 
     def ask(self, seat: Seat | None = None, **fields: object) -> int:
         """The broadcast that the form makes."""
-        answer = (seat or self.seat).post(f"/broadcasts/new/{self.issue_id}", self.order(**fields))
+        answer = self.send(self.look(seat, **fields), seat)
         assert answer.status_code == 303, text_of(answer.text)
         return int(answer.headers["location"].rsplit("/", 1)[1])
+
+    def look(self, seat: Seat | None = None, **fields: object) -> dict[str, object]:
+        """What the last look sends along."""
+        path, order = f"/broadcasts/new/{self.issue_id}/review", self.order(**fields)
+        answer = (seat or self.seat).post(path, order)
+        assert answer.status_code == 200, text_of(answer.text)
+        return {**order, **hidden(answer.text, "#order")}
+
+    def send(self, looked: dict[str, object], seat: Seat | None = None) -> Response:
+        return (seat or self.seat).post(f"/broadcasts/new/{self.issue_id}", looked)
 
     def state(self, broadcast_id: int) -> BroadcastState:
         with self.seat.sessions.reading() as session:
@@ -72,6 +86,24 @@ def wants(sessions: Sessions, **changes: object) -> None:
             setattr(newsletter, name, value)
 
 
+def seen(seat: Seat, path: str) -> dict[str, object]:
+    """What the button to approve on that page says was looked at."""
+    return hidden(seat.page(path), "form[action$='/approve']")
+
+
+def hidden(page: str, form: str) -> dict[str, object]:
+    fields = BeautifulSoup(page, "html.parser").select(f"{form} [type=hidden]")
+    return {str(field["name"]): str(field["value"]) for field in fields}
+
+
+def change(ready: Ready) -> None:
+    """Somebody else edits the issue."""
+    with ready.seat.sessions.writing() as session:
+        issue = session.get_one(Issue, ready.issue_id)
+        text = issue.source.replace("First summary", "Another summary")
+        revisions.replace(session, issue, text, revisions.COMMAND)
+
+
 def broadcasts(sessions: Sessions) -> int:
     with sessions.reading() as session:
         return session.scalar(select(func.count(Broadcast.id))) or 0
@@ -89,7 +121,7 @@ def test_a_double_click_makes_one_broadcast(ready: Ready) -> None:
 
 def test_the_same_list_again_needs_the_named_box(ready: Ready) -> None:
     ready.ask()
-    again = ready.seat.post(f"/broadcasts/new/{ready.issue_id}", ready.order(request_key="k2"))
+    again = ready.send(ready.look(request_key="k2"))
     assert again.status_code == 409
     assert "Send it again to everybody on it" in text_of(again.text)
     assert broadcasts(ready.seat.sessions) == 1
@@ -154,6 +186,34 @@ def test_an_issue_with_errors_is_not_sent(ready: Ready) -> None:
     refused = ready.seat.post(f"/broadcasts/new/{ready.issue_id}", ready.order())
     assert "has to be mended" in text_of(refused.text)
     assert broadcasts(ready.seat.sessions) == 0
+
+
+def test_another_text_than_the_last_look_showed_is_not_sent(ready: Ready) -> None:
+    looked = ready.look()
+    change(ready)
+    for fields in (looked, ready.order()):
+        answer = ready.send(fields)
+        assert answer.status_code == 409
+        assert "was changed since you looked" in text_of(answer.text)
+    assert broadcasts(ready.seat.sessions) == 0
+    assert ready.send({**looked, **hidden(answer.text, "#order")}).status_code == 303
+
+
+def test_a_filter_that_was_saved_anew_after_the_last_look_is_not_used(ready: Ready) -> None:
+    with ready.seat.sessions.writing() as session:
+        readers = session.get_one(SubscriberList, ready.list_id)
+        segments.save(session, readers, "vip", 'email = "ada@example.org"')
+    looked = ready.look(segment="vip")
+    with ready.seat.sessions.writing() as session:
+        session.scalars(select(Segment)).one().text = 'email = "bob@example.org"'
+    answer = ready.send(looked)
+    assert answer.status_code == 409
+    assert "The saved filter was changed" in text_of(answer.text)
+    assert broadcasts(ready.seat.sessions) == 0
+    again = ready.send({**looked, **hidden(answer.text, "#order")})
+    with ready.seat.sessions.reading() as session:
+        assert "bob@" in session.scalars(select(Broadcast.segment)).one()
+    assert again.status_code == 303
 
 
 def test_a_test_is_marked_and_fixes_nothing(ready: Ready, seats: Seats) -> None:
@@ -240,10 +300,27 @@ def test_a_second_person_approves_and_an_edit_voids_it(ready: Ready, seats: Seat
     assert second.post(path).status_code == 409
     assert ready.state(broadcast_id) is B.AWAITING_APPROVAL
     assert "as it is now" in ready.seat.done(f"{page}/ask-again")
-    assert "Approved." in second.done(path)
+    assert "Approved." in second.done(path, seen(second, page))
     assert ready.state(broadcast_id) is B.SCHEDULED
     assert f"Approved by {second.email}" in ready.seat.read(page)
     assert second.post(path).status_code == 409, "it does not wait any more"
+
+
+def test_a_text_that_was_asked_for_after_somebody_looked_is_not_approved(
+    ready: Ready, seats: Seats
+) -> None:
+    wants(ready.seat.sessions, wants_approval=True)
+    broadcast_id = ready.ask()
+    page, second = f"/broadcasts/{broadcast_id}", seats(Role.SENDER)
+    looked = seen(second, page)
+    change(ready)
+    ready.seat.done(f"{page}/ask-again")
+    for fields in (looked, {}):
+        answer = second.post(f"{page}/approve", fields)
+        assert answer.status_code == 409
+        assert "asked for anew since you looked" in text_of(answer.text)
+    assert ready.state(broadcast_id) is B.AWAITING_APPROVAL
+    assert "Approved." in second.done(f"{page}/approve", seen(second, page))
 
 
 def test_the_page_shows_the_line_and_what_can_be_done(ready: Ready) -> None:

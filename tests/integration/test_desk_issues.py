@@ -16,6 +16,7 @@ from newsletter.accounts.models import User
 from newsletter.accounts.permissions import Role
 from newsletter.broadcasts.models import Broadcast, BroadcastState
 from newsletter.core.fetch import Fetched, Fetcher, FetchError
+from newsletter.issues import revisions
 from newsletter.issues.models import Issue, IssueRevision, Newsletter
 from newsletter.issues.newsletters import add_newsletter
 from tests import factories
@@ -25,6 +26,7 @@ from tests.factories import MARKDOWN
 Seats = Callable[..., Seat]
 OTHER = MARKDOWN.replace("First summary", "Another summary")
 ELSEWHERE = "---\ndate: 2026-06-17\nnewsletter: b\n---\n## A\nx"
+DIGEST = next((factories.EXAMPLES / "issues").glob("*.txt")).read_text(encoding="utf-8")
 NOON = "2026-06-16T12:00:00+00:00"
 
 
@@ -205,12 +207,31 @@ def test_entries_move_with_the_text_that_is_in_the_field(seat: Seat, issue_id: i
     text = str(said["text"])
     assert text.index("### [Two]") < text.index("### [One]")
     assert "Second summary, edited." in text
-    assert stored(seat, issue_id) == (text, 2)
+    assert stored(seat, issue_id) == (text, 3)
     refused = seat.post(
-        f"/issues/{issue_id}/entries", {"text": text, "revision": "2", "do": "up 1"}
+        f"/issues/{issue_id}/entries", {"text": text, "revision": "3", "do": "up 1"}
     )
     assert refused.status_code == 422
     assert in_field(refused) == text
+
+
+@pytest.mark.parametrize("is_saved", [True, False])
+@pytest.mark.parametrize("act", ["remove 1", "markdown"])
+def test_the_text_before_a_change_is_in_the_history(
+    seat: Seat, issue_id: int, act: str, is_saved: bool
+) -> None:
+    """Autosaved a moment ago, or typed since."""
+    typed, revision = (DIGEST if act == "markdown" else OTHER), "1"
+    if is_saved:
+        fields = {"text": typed, "revision": "1", "autosave": "1"}
+        assert by_script(seat, f"/issues/{issue_id}/save", **fields)[0] == 200
+        revision = "2"
+    fields = {"text": typed, "revision": revision, "do": act}
+    status, said = by_script(seat, f"/issues/{issue_id}/entries", **fields)
+    assert status == 200
+    assert stored(seat, issue_id) == (said["text"], 3)
+    with seat.sessions.reading() as session:
+        assert revisions.text_of(session, issue_id, 2) == typed != said["text"]
 
 
 class _Web(Fetcher):

@@ -161,6 +161,17 @@ def test_an_earlier_text_comes_back_as_the_newest(sqlite_sessions: Sessions) -> 
             revisions.text_of(session, issue.id, 17)
 
 
+def test_the_text_that_an_earlier_one_replaces_is_kept_also_if_autosaved(
+    sqlite_sessions: Sessions,
+) -> None:
+    with sqlite_sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        ada = user(session, "Ada")
+        saved(session, issue, OTHER, ada, 1, autosave=True)
+        revising.restore(session, issue.id, 1, writer=ada, expected=2, is_sent=lambda _: False)
+        assert kept(session, issue) == [MARKDOWN, OTHER, MARKDOWN]
+
+
 def test_a_pasted_digest_begins_as_markdown(sqlite_sessions: Sessions) -> None:
     file = next((factories.EXAMPLES / "issues").glob("*.txt"))
     with sqlite_sessions.writing() as session:

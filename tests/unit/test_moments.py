@@ -10,6 +10,7 @@ import time_machine
 from newsletter.web.desk.broadcasts.moments import MomentError, comes_twice, moment
 
 BERLIN = ZoneInfo("Europe/Berlin")
+NEW_YORK = ZoneInfo("America/New_York")
 LORD_HOWE = ZoneInfo("Australia/Lord_Howe")
 
 
@@ -47,6 +48,8 @@ def test_an_hour_that_comes_twice_is_known() -> None:
         ("2028-01-01T08:00", BERLIN, "more than a year away"),
         ("", BERLIN, "Choose a day and a time"),
         ("9999-99-99T08:00", BERLIN, "Choose a day and a time"),
+        ("0001-01-01T00:00", BERLIN, "Choose a day and a time"),
+        ("9999-12-31T23:59", NEW_YORK, "Choose a day and a time"),
     ],
 )
 def test_what_is_no_time_to_start_says_why(text: str, zone: ZoneInfo, why: str) -> None:

@@ -8,6 +8,7 @@ from fastapi import Request, Response
 from sqlalchemy import select
 
 from newsletter.broadcasts import planning
+from newsletter.broadcasts.planning import Plan
 from newsletter.core.runtime import Runtime
 from newsletter.issues.models import Issue, Newsletter
 from newsletter.web.desk.broadcasts import orders, words
@@ -15,12 +16,17 @@ from newsletter.web.desk.broadcasts.checking import Check, check
 from newsletter.web.desk.broadcasts.moments import comes_twice
 from newsletter.web.desk.broadcasts.orders import Order, Problems
 from newsletter.web.desk.editor import Editor
+from newsletter.web.desk.forms import Form
 from newsletter.web.desk.pages import page, part
+from newsletter.web.desk.text import _
 from subscribers.models import Segment
 from subscribers.segment_writing import written
 
 FIELDS = ("segment", "when", "at", "stale_hours", "request_key")
 """Of the form, besides lists: what the last look sends along."""
+
+SEEN = ("seen", "seen_segment")
+"""Of the last look alone: the hash of what it showed, and the filter written out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +90,7 @@ class Asking:
         is_counted: bool = False,
     ) -> Response:
         """What would happen; `is_counted`: with the number of people, which may take a second."""
+        checked = checked or check(self.runtime, self.editor, self.issue_id)
         with self.runtime.sessions.reading() as session:
             issue = session.get_one(Issue, self.issue_id)
             newsletter = issue.newsletter
@@ -97,12 +104,13 @@ class Asking:
             issue=issue,
             newsletter=newsletter,
             order=order,
-            segment=written(order.segment) if order.segment else "",
+            segment=_filter(order),
             fields=fields,
+            seen=looked_at(checked.plan, order) if checked.plan else {},
             earlier=earlier,
             counted=counted,
             words=words,
-            checked=checked or check(self.runtime, self.editor, self.issue_id),
+            checked=checked,
             is_ambiguous=order.start_at is not None
             and comes_twice(order.start_at, self.editor.zone),
             problem=problem,
@@ -119,7 +127,26 @@ class Asking:
             "broadcasts/summary.html",
             newsletter=newsletter,
             order=order,
-            segment=written(order.segment) if order.segment else "",
+            segment=_filter(order),
             counted=counted,
             words=words,
         )
+
+
+def looked_at(plan: Plan, order: Order) -> dict[str, str]:
+    """What a last look shows, for the form to say it again."""
+    return dict(zip(SEEN, (plan.content_hash(), _filter(order)), strict=True))
+
+
+def changed_since(sent: Form, plan: Plan, order: Order) -> str:
+    """What is not as the last look showed it, in a sentence; empty: all is."""
+    text, segment = (sent.one(name) == now for name, now in looked_at(plan, order).items())
+    if not text:
+        return _("The issue or its newsletter was changed since you looked. Look at it once more.")
+    if not segment:
+        return _("The saved filter was changed since you looked. Look at it once more.")
+    return ""
+
+
+def _filter(order: Order) -> str:
+    return written(order.segment) if order.segment else ""

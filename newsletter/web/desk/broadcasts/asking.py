@@ -14,7 +14,7 @@ from newsletter.core.runtime import Runtime
 from newsletter.issues.models import Issue
 from newsletter.web.deps import Running
 from newsletter.web.desk.broadcasts import orders, words
-from newsletter.web.desk.broadcasts.ask_pages import FIELDS, Asking
+from newsletter.web.desk.broadcasts.ask_pages import FIELDS, Asking, changed_since
 from newsletter.web.desk.broadcasts.checking import check
 from newsletter.web.desk.broadcasts.orders import Order, Problems
 from newsletter.web.desk.editor import Editor
@@ -113,6 +113,8 @@ def ask(request: Request, issue_id: int, runtime: Running, editor: Seated, sent:
     checked = check(runtime, editor, issue_id)
     if checked.plan is None:
         return asking.review(_fields(sent), order, checked)
+    if problem := changed_since(sent, checked.plan, order):
+        return asking.review(_fields(sent), order, checked, problem=problem)
     try:
         broadcast_id = _schedule(runtime, editor, checked.plan, order)
     except AlreadySentError:

@@ -35,7 +35,7 @@ def moment(text: str, zone: ZoneInfo) -> datetime:
                 minutes=leap,
             )
         )
-    at = there.astimezone(UTC)
+    at = _in_utc(there)
     if at <= now():
         raise MomentError(_("That is past. Choose a later time, or send now."))
     if at > now() + _FARTHEST:
@@ -53,7 +53,18 @@ def _written(text: str) -> datetime:
     try:
         return datetime.strptime(text[:16], _DAY_AND_TIME)  # noqa: DTZ007 - the zone comes next
     except ValueError:
-        raise MomentError(_("Choose a day and a time, such as 2026-06-17 08:00.")) from None
+        raise _no_time() from None
+
+
+def _in_utc(there: datetime) -> datetime:
+    try:
+        return there.astimezone(UTC)
+    except OverflowError:  # in the first or last hours that a datetime can say
+        raise _no_time() from None
+
+
+def _no_time() -> MomentError:
+    return MomentError(_("Choose a day and a time, such as 2026-06-17 08:00."))
 
 
 def _leap(at: datetime) -> int:

@@ -81,6 +81,7 @@ def shown(
     with runtime.sessions.reading() as session:
         broadcast = control.find_broadcast(session, broadcast_id)
         subject, lists = broadcast.issue.subject, words.lists_text(broadcast)
+        asked_for = approval.asked_for(session, broadcast_id)
     if seen.standing.state is not broadcast.state:  # what the others see is a second old
         seen = publishers.look(broadcast_id)
     return page(
@@ -91,6 +92,7 @@ def shown(
         broadcast=broadcast,
         subject=subject,
         lists=lists,
+        asked_for=asked_for,
         is_changed=_is_changed(runtime, editor, broadcast),
         **live_variables(request, seen),
     )

@@ -96,14 +96,16 @@ def retry_failed(
 
 @router.post("/broadcasts/{broadcast_id}/approve")
 @needs(Permission.SEND)
-def approve(request: Request, broadcast_id: int, runtime: Running, editor: Seated) -> Response:
-    """Say yes to exactly what was asked for."""
+def approve(
+    request: Request, broadcast_id: int, runtime: Running, editor: Seated, sent: Sent
+) -> Response:
+    """Say yes to exactly what was asked for, as the page with the button showed it."""
     plan = check(runtime, editor, _issue_id(runtime, broadcast_id)).plan
 
     def act(session: Session) -> str:
         if plan is None:
             raise ChangedError(_("The issue has errors by now. Mend them and ask again."))
-        approval.approve(session, broadcast_id, plan, by=editor.actor)
+        approval.approve(session, broadcast_id, plan, seen=sent.one("seen"), by=editor.actor)
         return _("Approved.")
 
     return _steered(request, runtime, editor, broadcast_id, "approved", act)

@@ -89,7 +89,7 @@ def take_theirs(asked: Asking) -> Response:
 
 
 def keep(asked: Asked, change: Callable[[str], str] | None = None, said: str = "") -> Response:
-    """Change the text that was sent, if anything is to be changed, and save it.
+    """Save the text that was sent; if anything is to be changed, the changed one after it.
 
     Where it cannot be changed it comes back as it was sent, with the reason.
     """
@@ -97,7 +97,9 @@ def keep(asked: Asked, change: Callable[[str], str] | None = None, said: str = "
     try:
         text = change(text) if change else text
         with asked.runtime.sessions.writing() as session:
-            saved = _save(session, asked, text, asked.revision)
+            saved = _save(session, asked, asked.text, asked.revision)
+            if change:
+                saved = _save(session, asked, text, saved.revision, beside=True)
     except StaleError as error:
         return _conflict(asked, text, error)
     except NewsletterError as error:
@@ -114,7 +116,9 @@ def sentence(error: NewsletterError) -> str:
     return _("Line %(line)s: %(problem)s", line=line, problem=problem) if line else problem
 
 
-def _save(session: Session, asked: Asked, text: str, revision: int) -> Saved:
+def _save(
+    session: Session, asked: Asked, text: str, revision: int, *, beside: bool = False
+) -> Saved:
     return revising.save(
         session,
         asked.issue_id,
@@ -123,7 +127,7 @@ def _save(session: Session, asked: Asked, text: str, revision: int) -> Saved:
         expected=revision,
         is_sent=lambda issue: planning.was_sent(session, issue),
         autosave=asked.sent.one("autosave") == "1",
-        beside=asked.sent.one("beside") == "1",
+        beside=beside or asked.sent.one("beside") == "1",
     )
 
 

@@ -188,7 +188,9 @@ async function keep(path, more) {
 function kept(answer, text) {
   form.elements.revision.value = answer.revision;
   stored = answer.text ?? text;
-  if (answer.text !== null && answer.text !== editor.text()) editor.replace(answer.text);
+  // What somebody typed while the server worked is nowhere else: it stays, and is saved next.
+  answer.isLate = answer.text !== null && editor.text() !== text;
+  if (answer.text !== null && !answer.isLate && answer.text !== text) editor.replace(answer.text);
   say(unsaved() ? says.unsaved : answer.saved);
   if (unsaved()) saveTimer = setTimeout(() => save(true), SAVE_AFTER_MILLISECONDS);
   return answer;
@@ -218,9 +220,9 @@ async function arrange(button) {
   saving = null;
   button.disabled = false;
   if (!answer) return;
-  arranged.textContent = answer.problem || answer.said || "";
-  arranged.className = answer.revision ? "hint" : "problem";
-  if (!answer.revision) return;
+  arranged.textContent = answer.isLate ? says.late : answer.problem || answer.said || "";
+  arranged.className = answer.revision && !answer.isLate ? "hint" : "problem";
+  if (!answer.revision || answer.isLate) return;
   if (verb === "add" || verb === "bare") document.getElementById("url").value = "";
   clearTimeout(checkTimer);
   await look();
