@@ -87,8 +87,8 @@ def test_a_real_reader_is_shown_to_who_may_see_people_alone(
     assert "Nobody with this address" in seat.post(path, {**wish, "address": "x@y.org"}).text
     shared = {**wish, "address": "both@example.org"}
     admin = seats(Role.ADMIN, newsletter_id=newsletter_id)
-    told = [each.post(path, shared).text for each in (seat, admin)]
-    assert ["Boris Both" in text_of(each) for each in told] == [True, False]
-    assert all("both@example.org" in each for each in told)
+    texts = [each.post(path, shared).text for each in (seat, admin)]
+    assert ["Boris Both" in text_of(each) for each in texts] == [True, False]
+    assert all("both@example.org" in each for each in texts)
     away = seat.post(path, {**wish, "address": "elsewhere@example.org"}).text
     assert "Nobody with this address" in away
