@@ -66,6 +66,16 @@ def trail(
     return session.scalars(events).all()
 
 
+def latest_actor(session: Session, action: str, **details: Any) -> str:
+    """Who did this last to the thing that `details` name; empty: it was not among the latest."""
+    events = select(AuditEvent.actor, AuditEvent.details).where(AuditEvent.action == action)
+    latest = events.order_by(AuditEvent.at.desc(), AuditEvent.id.desc()).limit(_MOST_KNOWN)
+    for actor, known_details in session.execute(latest):
+        if details.items() <= known_details.items():
+            return actor
+    return ""
+
+
 def page(
     session: Session, wanted: Wanted, *, behind: tuple[datetime, int] | None, most: int
 ) -> Page:

@@ -1,9 +1,16 @@
-"""What happened to one address over all broadcasts."""
+"""What happened before: to one address over all broadcasts, and who paused one."""
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts.models import Broadcast, Delivery, DeliveryLog, DeliveryState
+from newsletter.accounts import audit
+from newsletter.broadcasts.models import (
+    Broadcast,
+    Delivery,
+    DeliveryLog,
+    DeliveryState,
+    PauseReason,
+)
 
 
 def times_failed_with(session: Session, address_key: str, enhanced: str) -> int:
@@ -26,3 +33,10 @@ def times_failed_with(session: Session, address_key: str, enhanced: str) -> int:
         )
     )
     return session.scalar(failed) or 0
+
+
+def paused_by(session: Session, broadcast: Broadcast) -> str:
+    """The actor who paused it; empty: nobody did, or the audit trail does not know."""
+    if broadcast.pause_reason is not PauseReason.OPERATOR:
+        return ""
+    return audit.latest_actor(session, "broadcast.paused", broadcast=broadcast.id)

@@ -24,6 +24,7 @@ from newsletter.broadcasts.models import (
     DeliveryState,
     PauseReason,
 )
+from newsletter.broadcasts.history import paused_by
 from newsletter.core.clock import now
 
 HEAD_ROWS = 20_000
@@ -48,6 +49,7 @@ class Standing:
     state: BroadcastState
     pause_reason: PauseReason | None
     pause_detail: str
+    paused_by: str
     resume_at: datetime | None
     start_at: datetime
     is_at_once: bool
@@ -102,6 +104,7 @@ class Watch:
             state=broadcast.state,
             pause_reason=broadcast.pause_reason,
             pause_detail=broadcast.pause_detail,
+            paused_by=paused_by(session, broadcast),
             resume_at=broadcast.resume_at,
             start_at=broadcast.start_at,
             is_at_once=broadcast.is_at_once,

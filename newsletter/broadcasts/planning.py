@@ -272,7 +272,7 @@ def was_sent(session: Session, issue: Issue) -> bool:
     sent = select(Broadcast.id).where(
         Broadcast.issue_id == issue.id,
         Broadcast.state != BroadcastState.AWAITING_APPROVAL,
-        _counts_as_sent(),
+        counts_as_sent(),
     )
     return session.scalar(sent.limit(1)) is not None
 
@@ -286,10 +286,11 @@ def reached_somebody() -> ColumnElement[bool]:
     had_reached = exists().where(
         BroadcastTotals.broadcast_id == Broadcast.id, BroadcastTotals.reached > 0
     )
+    had_reached = had_reached.correlate(Broadcast)  # whoever asks may have joined the totals
     return or_(reached, had_reached)
 
 
-def _counts_as_sent() -> ColumnElement[bool]:
+def counts_as_sent() -> ColumnElement[bool]:
     """Not cancelled, or cancelled too late for some."""
     return or_(Broadcast.state != BroadcastState.CANCELLED, reached_somebody())
 
@@ -321,7 +322,7 @@ def sent_before(
         .join(SubscriberList, SubscriberList.id == BroadcastList.list_id)
         .where(
             Broadcast.issue_id == issue_id,
-            _counts_as_sent(),
+            counts_as_sent(),
             BroadcastList.list_id.in_(list_ids),
         )
         .order_by(Broadcast.id, BroadcastList.position)

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from sqlalchemy import Select, exists, or_, select
 from sqlalchemy.orm import Session, defer, joinedload
 
+from newsletter.broadcasts.history import paused_by
 from newsletter.broadcasts.models import (
     IN_DOUBT,
     Broadcast,
@@ -14,6 +15,7 @@ from newsletter.broadcasts.models import (
     Delivery,
     PauseReason,
 )
+from newsletter.broadcasts.planning import counts_as_sent
 from newsletter.issues.models import Issue
 
 _MOST = 20
@@ -29,7 +31,9 @@ class Task:
     issue_id: int
     subject: str
     state: BroadcastState
-    why_paused: str
+    pause_reason: PauseReason | None
+    pause_detail: str
+    paused_by: str
     start_at: datetime
     asked_by: str
 
@@ -56,7 +60,7 @@ class Today:
 
 def today(session: Session, newsletter_id: int, day: date) -> Today:
     """What is to be done in a newsletter on `day`, a day in the editor's zone."""
-    open_ones = [_task(row) for row in _open(session, newsletter_id)]
+    open_ones = [_task(session, row) for row in _open(session, newsletter_id)]
 
     def those(*states: BroadcastState) -> list[Task]:
         return [task for task in open_ones if task.state in states]
@@ -78,10 +82,8 @@ def _issues(newsletter_id: int) -> Select[Issue]:
 
 
 def _unsent(session: Session, newsletter_id: int, day: date) -> Sequence[Issue]:
-    """Without a broadcast that was not called off."""
-    planned = exists().where(
-        Broadcast.issue_id == Issue.id, Broadcast.state != BroadcastState.CANCELLED
-    )
+    """Without a broadcast that was not called off in time, as `issue_states` says it."""
+    planned = exists().where(Broadcast.issue_id == Issue.id, counts_as_sent())
     query = _issues(newsletter_id).where(~planned, Issue.date != day)
     return session.scalars(query.order_by(Issue.date.desc()).limit(3)).all()
 
@@ -106,14 +108,16 @@ def _broadcasts(newsletter_id: int) -> Select[Broadcast]:
     return select(Broadcast).join(Issue).where(of_newsletter).options(with_issue)
 
 
-def _task(broadcast: Broadcast) -> Task:
+def _task(session: Session, broadcast: Broadcast) -> Task:
     goes_on = broadcast.pause_reason is PauseReason.QUOTA
     return Task(
         broadcast_id=broadcast.id,
         issue_id=broadcast.issue_id,
         subject=broadcast.issue.subject,
         state=BroadcastState.SENDING if goes_on else broadcast.state,
-        why_paused=broadcast.why_paused,
+        pause_reason=broadcast.pause_reason,
+        pause_detail=broadcast.pause_detail,
+        paused_by=paused_by(session, broadcast),
         start_at=broadcast.start_at,
         asked_by=broadcast.asked_by,
     )

@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts.models import Broadcast, BroadcastTotals, DeliveryState
+from newsletter.broadcasts.models import OVER, Broadcast, BroadcastTotals, DeliveryState
+from newsletter.broadcasts.planning import counts_as_sent
 from newsletter.core.clock import now
 from newsletter.issues.models import Issue
 from newsletter.reports import counting, snapshots
@@ -85,6 +86,13 @@ def lines(
     """
     wanted = _of(newsletter_id).order_by(Broadcast.start_at.desc(), Broadcast.id.desc())
     return _lines(session, wanted.limit(most).offset(after))
+
+
+def latest_over(session: Session, newsletter_id: int) -> Line | None:
+    """The last broadcast of the newsletter that is over, not cancelled before anybody had it."""
+    over = _of(newsletter_id).where(Broadcast.state.in_(OVER), counts_as_sent())
+    latest = over.order_by(Broadcast.start_at.desc(), Broadcast.id.desc()).limit(1)
+    return next(iter(_lines(session, latest)), None)
 
 
 def how_many(session: Session, newsletter_id: int | None = None) -> int:

@@ -11,6 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from newsletter.accounts import audit
 from newsletter.core.errors import NotFoundError, RefusedError
 from newsletter.core.sections import RelaySettings
 from newsletter.sending.breaker import PROBE_WITHIN, Breaker, BreakerState
@@ -54,6 +55,11 @@ class RelayStatus:
     state: str
     reason: str = ""
     until: datetime | None = None
+
+    @property
+    def is_paused(self) -> bool:
+        """Somebody paused it."""
+        return self.state == "paused"
 
 
 def find_relay(relays: Sequence[RelaySettings], name: str) -> RelaySettings:
@@ -177,6 +183,20 @@ def list_relays(
     """Every configured relay, in order."""
     states = _states(session, relays)
     return [_status(relay, states.get(relay.name), now) for relay in relays]
+
+
+def all_paused_by(session: Session, statuses: Sequence[RelayStatus]) -> tuple[str, ...]:
+    """Who paused the relays, when none is left in use; empty: one is, or there is none at all.
+
+    Actors of the audit trail; of a pause that is not in it, the reason that was given.
+    """
+    if not all(status.is_paused for status in statuses):
+        return ()
+    found = [
+        audit.latest_actor(session, "relay.paused", relay=status.relay.name) or status.reason
+        for status in statuses
+    ]
+    return tuple(dict.fromkeys(found))
 
 
 def _status(relay: RelaySettings, state: RelayState | None, now: datetime) -> RelayStatus:

@@ -1,5 +1,6 @@
 """`/`: the work of the day; and which newsletter the pages are about."""
 
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request, Response
@@ -12,6 +13,8 @@ from newsletter.core.clock import now
 from newsletter.reports import over_time
 from newsletter.tracking.classification import Reader
 from newsletter.web.deps import Running
+from newsletter.web.desk.broadcasts import words
+from newsletter.web.desk.broadcasts.watching import all_paused_by
 from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page
@@ -29,13 +32,18 @@ def show(request: Request, runtime: Running, editor: Seated) -> Response:
     with runtime.sessions.reading() as session:
         work = today(session, editor.newsletter_id, day)
         standing = sendings(session, [work.issue.id] if work.issue else [])
-        latest = over_time.lines(session, editor.newsletter_id, most=1)
+        latest = over_time.latest_over(session, editor.newsletter_id)
+        relays_paused_by = all_paused_by(session, runtime)
+    if relays_paused_by:  # what goes out stands still, and somebody has to see to it
+        work = replace(work, attention=[*work.attention, *work.under_way], under_way=())
     return page(
         request,
         "home/today.html",
         work=work,
         sending=standing.get(work.issue.id) if work.issue else None,
-        latest=next(iter(latest), None),
+        latest=latest,
+        relays_paused_by=relays_paused_by,
+        words=words,
         Reader=Reader,
     )
 

@@ -15,6 +15,7 @@ from newsletter.web.desk.broadcasts import orders, words
 from newsletter.web.desk.broadcasts.checking import Check, check
 from newsletter.web.desk.broadcasts.moments import comes_twice
 from newsletter.web.desk.broadcasts.orders import Order, Problems
+from newsletter.web.desk.broadcasts.watching import all_paused_by
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.forms import Form
 from newsletter.web.desk.pages import page, part
@@ -62,6 +63,7 @@ class Asking:
             ids = [found.id for found in lists]
             of_lists = select(Segment).where(Segment.list_id.in_(ids))
             saved = session.scalars(of_lists.order_by(Segment.name)).all()
+            relays_paused_by = all_paused_by(session, self.runtime)
             has_it = {found.id for _, found in planning.sent_before(session, self.issue_id, ids)}
         if ticked is None:
             ticked = set(ids) if len(ids) == 1 else set()
@@ -70,6 +72,8 @@ class Asking:
             "broadcasts/new.html",
             status=422 if problems.fields else 200,
             issue=issue,
+            relays_paused_by=relays_paused_by,
+            words=words,
             lists=lists,
             has_it=has_it,
             saved={segment.name: segment.text for segment in saved},
@@ -97,6 +101,7 @@ class Asking:
             ids = [found.id for found in order.lists]
             earlier = planning.sent_before(session, self.issue_id, ids)
             counted = orders.count(session, self.editor, order) if is_counted else None
+            relays_paused_by = all_paused_by(session, self.runtime)
         return page(
             self.request,
             "broadcasts/review.html",
@@ -114,6 +119,7 @@ class Asking:
             is_ambiguous=order.start_at is not None
             and comes_twice(order.start_at, self.editor.zone),
             problem=problem,
+            relays_paused_by=relays_paused_by,
             has_relay=bool(self.runtime.settings.relays),
         )
 

@@ -65,6 +65,7 @@ def doubtful(request: Request, runtime: Runtime, broadcast_id: int, problem: str
         status=409 if problem else 200,
         broadcast=broadcast,
         subject=subject,
+        words=words,
         doubts=found[:_NAMED_DOUBTS],
         has_more=len(found) > _NAMED_DOUBTS,
         is_stale=broadcast.not_after <= now(),

@@ -9,8 +9,9 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from newsletter.broadcasts.live import Standing, Watch
@@ -40,12 +41,14 @@ class Seen:
     Attributes:
         per_second: how many were settled in the last minute; None: not yet known.
         seconds_left: at that rate, for those who are due.
+        relays_paused_by: empty unless no relay is in use, because all are paused.
     """
 
     standing: Standing
     relays: Sequence[RelayStatus] = ()
     per_second: float | None = None
     seconds_left: float | None = None
+    relays_paused_by: tuple[str, ...] = ()
 
 
 class Pace:
@@ -74,7 +77,14 @@ def look(runtime: Runtime, watch: Watch) -> Seen:
     with runtime.sessions.reading() as session:
         standing = watch.look(session)
         health = relays.list_relays(session, runtime.settings.relays, now())
-    return Seen(standing, tuple(health))
+        paused_by = relays.all_paused_by(session, health)
+    return Seen(standing, tuple(health), relays_paused_by=paused_by)
+
+
+def all_paused_by(session: Session, runtime: Runtime) -> tuple[str, ...]:
+    """Who paused every relay there is; empty: one is in use, or none is configured."""
+    health = relays.list_relays(session, runtime.settings.relays, now())
+    return relays.all_paused_by(session, health)
 
 
 def rest_seconds(took_seconds: float) -> float:
@@ -146,9 +156,12 @@ class Publisher:
 
 
 def _with_pace(seen: Seen, per_second: float | None) -> Seen:
+    """Only while somebody is due: whoever is tried again later has no pace."""
     due = seen.standing.accounts.open - seen.standing.retrying
+    if not due:
+        per_second = None
     left = due / per_second if per_second else None
-    return Seen(seen.standing, seen.relays, per_second, left)
+    return replace(seen, per_second=per_second, seconds_left=left)
 
 
 class Publishers:

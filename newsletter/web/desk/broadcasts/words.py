@@ -1,8 +1,9 @@
 """What states and reasons of a broadcast are called on pages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from newsletter.broadcasts.models import Broadcast, BroadcastState, PauseReason
+from newsletter.broadcasts.today import Task
 from newsletter.web.desk.text import _
 
 _TONES = {
@@ -34,10 +35,11 @@ def tone(state: BroadcastState) -> str:
     return _TONES[state]
 
 
-def pause_text(reason: PauseReason | None) -> str:
+def pause_text(reason: PauseReason | None, paused_by: str = "") -> str:
     """Who or what paused it, and how it goes on."""
+    who = by_name(paused_by) or _("Somebody")
     return {
-        PauseReason.OPERATOR: _("Somebody paused it. Resume it when it may go on."),
+        PauseReason.OPERATOR: _("%(who)s paused it. Resume it when it may go on.", who=who),
         PauseReason.BREAKER: _(
             "The relay refuses our login, sender or identity, so everybody would fail. "
             "Mend that, then resume."
@@ -49,6 +51,34 @@ def pause_text(reason: PauseReason | None) -> str:
         PauseReason.QUOTA: _("The relay takes no more for now. It goes on by itself."),
         None: "",
     }[reason]
+
+
+def pause_line(task: Task) -> str:
+    """Who or what paused it, in a few words and with what the machine saw."""
+    if task.pause_reason is PauseReason.OPERATOR:
+        return _("paused by %(who)s", who=by_name(task.paused_by) or _("somebody"))
+    why = {
+        PauseReason.BREAKER: _("the relay refuses our login, sender or identity"),
+        PauseReason.HEALTH: _("too many refused it, or the figures do not add up"),
+        PauseReason.QUOTA: _("the relay takes no more for now"),
+        None: _("paused"),
+    }[task.pause_reason]
+    return f"{why}: {task.pause_detail}" if task.pause_detail else why
+
+
+def attention_text(task: Task, relays_paused_by: Sequence[str]) -> str:
+    """Why somebody should look at it."""
+    if task.state is BroadcastState.PAUSED:
+        return pause_line(task)
+    if task.state is BroadcastState.DONE:
+        return _("some recipients are in doubt")
+    return relays_paused_text(relays_paused_by)
+
+
+def relays_paused_text(paused_by: Sequence[str]) -> str:
+    """No relay is in use, and who paused them."""
+    names = ", ".join(by_name(actor) for actor in paused_by if actor) or _("somebody")
+    return _("No relay is in use: paused by %(who)s.", who=names)
 
 
 def by_name(actor: str) -> str:
@@ -66,8 +96,12 @@ def reason_text(reason: str) -> str:
     known = {
         "gone": _("the address does not exist"),
         "mailbox full": _("the mailbox is full"),
-        "refused": _("the mail was refused"),
-        "temporary": _("not taken for now"),
+        "refused": _("refused by the mailbox"),
+        "temporary": _("still put off when it ended"),
+        "relay fault": _("the relay was in trouble"),
+        "cannot be rendered": _("the mail could not be made for them"),
+        "worker lost": _("the sender died in the middle of it"),
+        "no reply after the dot": _("the relay did not say whether it took it"),
         "unsubscribed": _("unsubscribed"),
         "suppressed": _("suppressed"),
         "paused": _("paused by themselves"),

@@ -17,6 +17,7 @@ from newsletter.reports.over_time import Comparison
 from newsletter.reports.tables import Table
 from newsletter.tracking.classification import Reader
 from newsletter.web.deps import Running
+from newsletter.web.desk.broadcasts.words import reason_rows, reason_text
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import framed, page
 from newsletter.web.desk.reports import answers, words
@@ -74,7 +75,7 @@ def _comparison(report: Report, usual: Comparison) -> list[tuple[str, float | No
 
 def _by_count(report: Report, state: DeliveryState) -> list[tuple[str, int]]:
     found = report.accounts.reasons_of(state)
-    return sorted(found.items(), key=lambda reason: (-reason[1], reason[0]))
+    return [(reason_text(name) if name else "", n) for name, n in reason_rows(found)]
 
 
 @router.get("/reports/{broadcast_id}/map")

@@ -1,0 +1,100 @@
+"""What the desk says when nothing moves: no relay in use, a pause, failures that stay."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from newsletter.broadcasts import control
+from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery, DeliveryState
+from newsletter.core.clock import now
+from newsletter.core.db import Sessions
+from newsletter.core.sections import RelaySettings
+from newsletter.core.tokens import TokenKeys
+from tests import factories
+from tests.desk import Seat, open_desk
+
+PEOPLE = [f"r{number}@example.org" for number in range(3)]
+
+
+@pytest.fixture
+def relayed(sqlite_sessions: Sessions, keys: TokenKeys) -> Iterator[Seat]:
+    main = RelaySettings(name="main", url="smtp://127.0.0.1:1?tls=none")
+    with open_desk(sqlite_sessions, keys, relays=(main,)) as seat:
+        yield seat
+
+
+def ended(seat: Seat, *states: DeliveryState) -> int:
+    """A broadcast whose first rows ended so."""
+    broadcast_id = factories.sending(seat.sessions, PEOPLE)
+    with seat.sessions.writing() as session:
+        rows = session.scalars(select(Delivery).order_by(Delivery.id))
+        for row, state in zip(rows, states, strict=False):
+            row.state, row.attempt, row.reason = state, 1, "gone"
+    return broadcast_id
+
+
+def test_with_every_relay_paused_nothing_is_said_to_be_sent(relayed: Seat) -> None:
+    broadcast_id = factories.sending(relayed.sessions, PEOPLE)
+    with relayed.sessions.reading() as session:
+        issue_id = session.get_one(Broadcast, broadcast_id).issue_id
+    assert "No relay is in use" not in relayed.read(f"/broadcasts/new/{issue_id}")
+    relayed.done("/settings/relays/main/pause")
+    why = f"No relay is in use: paused by {relayed.email}."
+    said = relayed.read(f"/broadcasts/{broadcast_id}")
+    assert "Stands still Nothing is sent now. It goes on by itself once a relay" in said
+    assert f"{why} Settings > Relays" in said
+    assert why in relayed.read(f"/broadcasts/new/{issue_id}")
+    home = relayed.read("/")
+    assert f"Needs you Measured twice {why}" in home
+    assert "Being sent" not in home
+    relayed.done("/settings/relays/main/resume")
+    assert "Being sent Measured twice" in relayed.read("/")
+
+
+def test_what_was_cancelled_too_late_is_not_unsent(seat: Seat) -> None:
+    broadcast_id = ended(seat, DeliveryState.ACCEPTED)
+    with seat.sessions.writing() as session:
+        control.cancel(session, broadcast_id)
+    home = seat.read("/")
+    assert "Not sent yet" not in home
+    assert "Last time Measured twice" in home
+
+
+def test_last_time_is_not_the_one_going_out(seat: Seat) -> None:
+    factories.sending(seat.sessions, PEOPLE)
+    assert "Last time" not in seat.read("/")
+    text = factories.MARKDOWN.replace("2026-06-17", "2026-06-16").replace("Measured", "Weighed")
+    before = factories.sending(seat.sessions, PEOPLE, text, "Evenings")
+    with seat.sessions.writing() as session:
+        broadcast = session.get_one(Broadcast, before)
+        broadcast.state, broadcast.finished_at = BroadcastState.DONE, now()
+        broadcast.start_at = now() - timedelta(days=1)
+    assert "Last time Weighed twice" in seat.read("/")
+
+
+def test_who_paused_it_is_named(seat: Seat) -> None:
+    broadcast_id = factories.sending(seat.sessions, PEOPLE)
+    said = seat.done(f"/broadcasts/{broadcast_id}/pause")
+    assert f"{seat.email} paused it. Resume it when it may go on." in said
+    assert f"Needs you Measured twice paused by {seat.email}" in seat.read("/")
+
+
+def test_a_scheduled_issue_leads_to_its_broadcast(seat: Seat) -> None:
+    with seat.sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        readers = factories.a_list(session, "Mornings", issue)
+        broadcast_id = factories.scheduled(session, issue, [readers]).id
+    page = seat.page(f"/issues/{issue.id}")
+    assert f'href="/broadcasts/{broadcast_id}">See its broadcast' in page
+    assert "“Undo”" in page
+    assert "See its report" not in page
+
+
+def test_reasons_are_words_in_reports_too(seat: Seat) -> None:
+    broadcast_id = ended(seat, DeliveryState.FAILED)
+    assert "the address does not exist 1" in seat.read(f"/broadcasts/{broadcast_id}")
+    assert "Failed, because Recipients the address does not exist 1" in seat.read(
+        f"/reports/{broadcast_id}"
+    )
