@@ -118,7 +118,7 @@ def undo(session: Session, broadcast_id: int) -> None:
 
 
 def retry_failed(session: Session, broadcast_id: int, *, force: bool = False) -> int:
-    """Offer the failed recipients, and only them, the mail once more; returns how many.
+    """Offer the failed recipients who may still be mailed the mail once more; returns how many.
 
     Raises:
         StaleError: the broadcast is past its `not_after` and `force` is not given.

@@ -11,6 +11,7 @@ from sqlalchemy import (
     ColumnElement,
     Update,
     and_,
+    func,
     insert,
     null,
     select,
@@ -21,7 +22,9 @@ from sqlalchemy.orm import Session
 from newsletter.broadcasts.models import (
     DELIVERY_MOVES,
     LEASED,
+    NOT_SENT,
     WAITING,
+    BroadcastList,
     Delivery,
     DeliveryLog,
     DeliveryState,
@@ -32,6 +35,7 @@ from newsletter.broadcasts.models import (
 from newsletter.core.clock import now
 from newsletter.core.tables import database_now
 from newsletter.mail.replies import Reply
+from subscribers import audience
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,10 +160,14 @@ def _end_retries(session: Session, why: SkipReason, *which: ColumnElement[bool])
 
 
 def retry_failed(session: Session, broadcast_id: int) -> int:
-    """Put the failed rows, and only these, back in line; returns how many. Attempts are kept."""
+    """Put the failed rows of those who may be mailed back in line; returns how many.
+
+    Attempts are kept. Whoever left or was suppressed meanwhile stays failed, with what the relay
+    said: in line they would only be skipped.
+    """
     statement = (
         move(DeliveryState.PENDING, [DeliveryState.FAILED])
-        .where(Delivery.broadcast_id == broadcast_id)
+        .where(Delivery.broadcast_id == broadcast_id, _still_mailable(broadcast_id))
         .values(due_at=now())
         .returning(Delivery.id)
     )
@@ -169,6 +177,20 @@ def retry_failed(session: Session, broadcast_id: int) -> int:
     ]
     log_outcomes(session, retried)
     return len(retried)
+
+
+def retryable(session: Session, broadcast_id: int) -> int:
+    """How many `retry_failed` would put back in line."""
+    ours = (Delivery.broadcast_id == broadcast_id, NOT_SENT, Delivery.state == DeliveryState.FAILED)
+    count = select(func.count()).select_from(Delivery)
+    return session.scalar(count.where(*ours, _still_mailable(broadcast_id))) or 0
+
+
+def _still_mailable(broadcast_id: int) -> ColumnElement[bool]:
+    lists = select(BroadcastList.list_id).where(BroadcastList.broadcast_id == broadcast_id)
+    return audience.still_mailable(
+        Delivery.address_key, Delivery.domain_key, Delivery.subscriber_id, lists
+    )
 
 
 LEASE_ENDED = {"lease_token": null(), "lease_until": null()}

@@ -12,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, ScalarSelect, and_, func, literal, select
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts import accounting
+from newsletter.broadcasts import accounting, ledger
 from newsletter.broadcasts.accounting import Accounting
 from newsletter.broadcasts.models import (
     NOT_SENT,
@@ -36,6 +36,10 @@ SAFE_ROWS = 2_000
 than all workers together have claimed at once."""
 
 
+_MOST_RETRIES = 2_000
+"""While it is sent: whether somebody may still be mailed takes three lookups for each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """One broadcast at one moment; the figures are of one snapshot and add up.
@@ -43,6 +47,7 @@ class Standing:
     Attributes:
         retrying: of those who wait, how many wait for another attempt.
         next_retry_at: when the first of them is due.
+        retryable: how many of the failed may still be mailed; None: too many to ask each second.
     """
 
     broadcast_id: int
@@ -62,6 +67,7 @@ class Standing:
     accounts: Accounting
     retrying: int
     next_retry_at: datetime | None
+    retryable: int | None
 
     @property
     def is_over(self) -> bool:
@@ -117,6 +123,7 @@ class Watch:
             accounts=accounts,
             retrying=retrying,
             next_retry_at=next_retry_at,
+            retryable=_retryable(session, broadcast, accounts.failed),
         )
 
     def _waiting(self, broadcast: Broadcast) -> list[ScalarSelect[int]]:
@@ -191,6 +198,14 @@ def _nth_fresh(broadcast: Broadcast, number: int) -> ScalarSelect[int | None]:
 
 def _count(*which: ColumnElement[bool]) -> ScalarSelect[int]:
     return select(func.count()).select_from(Delivery).where(*which).scalar_subquery()
+
+
+def _retryable(session: Session, broadcast: Broadcast, failed: int) -> int | None:
+    if not failed:
+        return 0
+    if failed > _MOST_RETRIES and broadcast.state not in OVER:
+        return None
+    return ledger.retryable(session, broadcast.id)
 
 
 def _retries(session: Session, broadcast_id: int) -> tuple[int, datetime | None]:

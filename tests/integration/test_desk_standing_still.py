@@ -1,17 +1,23 @@
 """What the desk says when nothing moves: no relay in use, a pause, failures that stay."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
 from newsletter.broadcasts import control
+from newsletter.broadcasts.live import Watch
 from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery, DeliveryState
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.sections import RelaySettings
 from newsletter.core.tokens import TokenKeys
+from newsletter.web.desk.broadcasts import watching
+from newsletter.web.desk.broadcasts.watching import Seen
+from subscribers import suppressions
+from subscribers.models import SuppressionReason
 from tests import factories
 from tests.desk import Seat, open_desk
 
@@ -98,3 +104,30 @@ def test_reasons_are_words_in_reports_too(seat: Seat) -> None:
     assert "Failed, because Recipients the address does not exist 1" in seat.read(
         f"/reports/{broadcast_id}"
     )
+
+
+def test_only_those_who_may_be_mailed_are_tried_again(seat: Seat) -> None:
+    broadcast_id = ended(seat, DeliveryState.FAILED, DeliveryState.FAILED, DeliveryState.FAILED)
+    with seat.sessions.writing() as session:
+        suppressions.suppress(session, PEOPLE[0], reason=SuppressionReason.GONE, source="delivery")
+    page = f"/broadcasts/{broadcast_id}"
+    said = seat.read(page)
+    assert "2 people who failed, and nobody else, are offered the mail once more." in said
+    assert "1 is suppressed or has left meanwhile and stays as it is." in said
+    assert "2 people are tried again." in seat.done(f"{page}/retry-failed")
+    said = seat.read(page)
+    assert "0 skipped" in said
+    assert "1 person failed and is suppressed or has left meanwhile" in said
+    assert "Try again" not in said
+    again = seat.post(f"{page}/retry-failed")
+    assert again.status_code == 409
+
+
+def test_without_anybody_due_there_is_no_rate(seat: Seat) -> None:
+    broadcast_id = factories.sending(seat.sessions, PEOPLE)
+    with seat.sessions.reading() as session:
+        standing = Watch(broadcast_id).look(session)
+    seen = watching.with_pace(Seen(standing), 2.0)
+    assert (seen.per_second, seen.seconds_left) == (2.0, 1.5)
+    seen = watching.with_pace(Seen(replace(standing, retrying=3)), 0.0)
+    assert (seen.per_second, seen.seconds_left) == (None, None)

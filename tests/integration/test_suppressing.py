@@ -1,7 +1,10 @@
 """Which failures end the mail to an address for good: certainty at once, a disabled box twice."""
 
+from sqlalchemy import update
+
 from newsletter.broadcasts import claims, ledger, offers
 from newsletter.broadcasts.history import times_failed_with
+from newsletter.broadcasts.models import Delivery, DeliveryState
 from newsletter.broadcasts.offers import Conclusion, Intent
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
@@ -9,6 +12,7 @@ from newsletter.mail.replies import Reply, parse_reply
 from newsletter.sending.outcomes import outcome_of
 from newsletter.sending.suppressing import suppress_the_gone
 from subscribers import suppressions
+from subscribers.models import SuppressionReason
 from tests import factories
 
 ADA = "ada@example.org"
@@ -73,3 +77,14 @@ def test_what_is_tried_again_suppresses_nobody(sessions: Sessions) -> None:
     assert not fail(sessions, broadcast_id, parse_reply(450, "4.2.1 mailbox busy"))
     row = factories.deliveries(sessions, broadcast_id)[ADA]
     assert row.due_at > began
+
+
+def test_who_is_suppressed_stays_failed_and_the_others_are_tried_again(sessions: Sessions) -> None:
+    broadcast_id = factories.sending(sessions, [ADA, "bob@example.org"])
+    with sessions.writing() as session:
+        session.execute(update(Delivery).values(state=DeliveryState.FAILED, reason="gone"))
+        suppressions.suppress(session, ADA, reason=SuppressionReason.GONE, source="delivery")
+        assert ledger.retryable(session, broadcast_id) == 1
+        assert ledger.retry_failed(session, broadcast_id) == 1
+    states = {key: row.state for key, row in factories.deliveries(sessions, broadcast_id).items()}
+    assert states == {ADA: DeliveryState.FAILED, "bob@example.org": DeliveryState.PENDING}

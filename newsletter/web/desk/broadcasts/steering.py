@@ -88,7 +88,7 @@ def retry_failed(
     def act(session: Session) -> str:
         retried = control.retry_failed(session, broadcast_id, force="force" in sent)
         if not retried:
-            raise RefusedError(_("Nobody has failed."))
+            raise RefusedError(_("Nobody failed who may still be mailed."))
         return n_("%(n)s person is tried again.", "%(n)s people are tried again.", retried)
 
     return _steered(request, runtime, editor, broadcast_id, "retried", act)

@@ -148,14 +148,14 @@ class Publisher:
                 log.warning("watch.failed", error=type(error).__name__)
                 await asyncio.sleep(LONGEST_REST_SECONDS)
                 continue
-            self.publish(_with_pace(seen, pace.of(time.monotonic(), seen.standing)))
+            self.publish(with_pace(seen, pace.of(time.monotonic(), seen.standing)))
             # The first look counts everybody once; the others are cheaper by far.
             took = 0 if is_first else time.monotonic() - began
             is_first = False
             await asyncio.sleep(rest_seconds(took))
 
 
-def _with_pace(seen: Seen, per_second: float | None) -> Seen:
+def with_pace(seen: Seen, per_second: float | None) -> Seen:
     """Only while somebody is due: whoever is tried again later has no pace."""
     due = seen.standing.accounts.open - seen.standing.retrying
     if not due:
