@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.broadcasts import accounting, ledger
 from newsletter.broadcasts.accounting import Accounting
+from newsletter.broadcasts.history import paused_by
 from newsletter.broadcasts.models import (
     NOT_SENT,
     OVER,
@@ -24,7 +25,6 @@ from newsletter.broadcasts.models import (
     DeliveryState,
     PauseReason,
 )
-from newsletter.broadcasts.history import paused_by
 from newsletter.core.clock import now
 
 HEAD_ROWS = 20_000

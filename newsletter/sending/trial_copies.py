@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from email import message_from_bytes, policy
 
-from sqlalchemy.orm import Session
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, defer
 
 from newsletter.broadcasts.planning import Plan
 from newsletter.core.clock import now
@@ -17,10 +18,12 @@ from newsletter.mail.address import Address
 from newsletter.rendering.compiled import Frozen, WireForm
 from newsletter.rendering.message import personalise, prepare
 from newsletter.sending import system_mail
+from newsletter.sending.models import SystemMail
 from newsletter.sending.signing import keyring_of
 from subscribers.recipient import Recipient
 
 MARK = "[Test]"
+_LOOKED_THROUGH = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ def trial_copies(runtime: Runtime, plan: Plan, to: Sequence[Address]) -> list[Tr
     mail = prepare(frozen, WireForm.NONE, keyring_of(runtime.settings).signers(plan.identity))
     return [
         TrialCopy(
-            f"test-{secrets.token_hex(8)}",
+            f"{_key_of(plan.issue.id)}{secrets.token_hex(8)}",
             mail.envelope_sender,
             address.typed,
             personalise(mail, Recipient(0, address.typed, address.key), 0, runtime.keys),
@@ -70,3 +73,26 @@ def post(session: Session, copies: Sequence[TrialCopy]) -> None:
             to=copy.to,
             wire=copy.wire,
         )
+
+
+def latest(
+    session: Session, issue_id: int, *, to: str | None = None, most: int = 5
+) -> Sequence[SystemMail]:
+    """The last test mails of an issue, the latest first; `to`: those to this address alone.
+
+    Looked for among the last system mails only: a page asks again and again.
+    """
+    last = session.scalar(select(func.max(SystemMail.id))) or 0
+    tests = select(SystemMail).where(
+        SystemMail.id > last - _LOOKED_THROUGH,
+        SystemMail.kind == system_mail.TEST,
+        SystemMail.idempotency_key.startswith(_key_of(issue_id), autoescape=True),
+    )
+    if to is not None:
+        tests = tests.where(SystemMail.address == to)
+    wanted = tests.order_by(SystemMail.id.desc()).limit(most).options(defer(SystemMail.wire))
+    return session.scalars(wanted).all()
+
+
+def _key_of(issue_id: int) -> str:
+    return f"test-{issue_id}-"

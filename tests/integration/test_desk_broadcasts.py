@@ -344,7 +344,9 @@ def test_the_page_shows_the_line_and_what_can_be_done(ready: Ready) -> None:
     assert ready.seat.post(f"{page}/pause").status_code == 409
     assert "It goes on." in ready.seat.done(f"{page}/resume")
     assert "1 person is tried again." in ready.seat.done(f"{page}/retry-failed")
-    assert "Nobody failed who may still be mailed." in text_of(ready.seat.post(f"{page}/retry-failed").text)
+    assert "Nobody failed who may still be mailed." in text_of(
+        ready.seat.post(f"{page}/retry-failed").text
+    )
     doubted = ready.seat.read(f"{page}/in-doubt")
     assert "r2@example.org" in doubted
     none = ready.seat.post(f"{page}/in-doubt", {"who": "ticked", "decision": "accept"})

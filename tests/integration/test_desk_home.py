@@ -62,8 +62,10 @@ def test_the_day_is_that_of_the_editors_zone(seat: Seat) -> None:
                 "pause_reason": PauseReason.BREAKER,
                 "pause_detail": "relay main: login: 535 no",
             },
-            "Needs you Measured twice the relay refuses our login, sender or identity: "
-                "relay main: login: 535 no",
+            (
+                "Needs you Measured twice the relay refuses our login, sender or identity: "
+                "relay main: login: 535 no"
+            ),
         ),
         (
             {"state": BroadcastState.AWAITING_APPROVAL, "asked_by": "user 7: eve@example.org"},

@@ -1,12 +1,13 @@
 """What the desk says when nothing moves: no relay in use, a pause, failures that stay."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
 
+from newsletter.accounts.permissions import Role
 from newsletter.broadcasts import control
 from newsletter.broadcasts.live import Watch
 from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery, DeliveryState
@@ -14,12 +15,13 @@ from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.sections import RelaySettings
 from newsletter.core.tokens import TokenKeys
+from newsletter.sending.models import SystemMail
 from newsletter.web.desk.broadcasts import watching
 from newsletter.web.desk.broadcasts.watching import Seen
 from subscribers import suppressions
 from subscribers.models import SuppressionReason
 from tests import factories
-from tests.desk import Seat, open_desk
+from tests.desk import Seat, open_desk, text_of
 
 PEOPLE = [f"r{number}@example.org" for number in range(3)]
 
@@ -131,3 +133,36 @@ def test_without_anybody_due_there_is_no_rate(seat: Seat) -> None:
     assert (seen.per_second, seen.seconds_left) == (2.0, 1.5)
     seen = watching.with_pace(Seen(replace(standing, retrying=3)), 0.0)
     assert (seen.per_second, seen.seconds_left) == (None, None)
+
+
+def test_the_send_page_says_what_became_of_tests(relayed: Seat) -> None:
+    with relayed.sessions.writing() as session:
+        issue_id = factories.stored_issue(session).id
+    send, polled = f"/broadcasts/new/{issue_id}", f'hx-get="/broadcasts/new/{issue_id}/tests"'
+    assert "The last tests" not in relayed.read(send)
+    relayed.done("/settings/relays/main/pause")
+    why = f"No relay is in use: paused by {relayed.email}."
+    assert f"The test waits. {why}" in relayed.done(f"{send}/test", {"to": "ada@example.org"})
+    part = relayed.page(f"{send}/tests")
+    assert polled in part
+    assert "The last tests ada@example.org waiting" in text_of(part)
+    assert why in text_of(part)
+    with relayed.sessions.writing() as session:
+        mail = session.scalars(select(SystemMail)).one()
+        mail.state, mail.reason = DeliveryState.FAILED, "gone"
+        mail.reply_code, mail.reply_text = 550, "User unknown"
+    part = relayed.page(f"{send}/tests")
+    assert polled not in part, "nothing waits"
+    for page in (text_of(part), relayed.read(send)):
+        assert "ada@example.org failed" in page
+        assert "the address does not exist: 550 User unknown" in page
+
+
+def test_an_author_sees_their_own_tests_alone(seat: Seat, seats: Callable[..., Seat]) -> None:
+    with seat.sessions.writing() as session:
+        issue_id = factories.stored_issue(session).id
+    send, author = f"/broadcasts/new/{issue_id}", seats(Role.AUTHOR)
+    seat.done(f"{send}/test", {"to": "ada@example.org"})
+    said = author.done(f"{send}/test")
+    assert f"{author.email} waiting" in said
+    assert "ada@example.org" not in said

@@ -8,13 +8,15 @@ from newsletter.core.errors import InputError
 from newsletter.mail.address import Address
 from newsletter.sending import trial_copies
 from newsletter.web.deps import Running
+from newsletter.web.desk.broadcasts import test_mails, words
 from newsletter.web.desk.broadcasts.ask_pages import Asking
 from newsletter.web.desk.broadcasts.checking import check
 from newsletter.web.desk.broadcasts.orders import Problems
+from newsletter.web.desk.broadcasts.watching import all_paused_by
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
-from newsletter.web.desk.pages import go
+from newsletter.web.desk.pages import go, part
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _, n_
 
@@ -41,6 +43,7 @@ def send_test(
     with runtime.sessions.writing() as session:
         trial_copies.post(session, copies)
         audit.record(session, editor.actor, "issue.tested", issue=issue_id, copies=len(copies))
+        paused_by = all_paused_by(session, runtime)
     said = n_(
         "A test is on its way to %(to)s.",
         "Tests are on their way to %(n)s addresses.",
@@ -49,7 +52,27 @@ def send_test(
     )
     if not runtime.settings.relays:
         said = _("The test waits: no relay is configured.")
+    elif paused_by:
+        said = f"{_('The test waits.')} {words.relays_paused_text(paused_by)}"
     return go(request, back, said=said)
+
+
+@router.get("/broadcasts/new/{issue_id}/tests")
+@needs(Permission.WRITE)
+def tests(request: Request, issue_id: int, runtime: Running, editor: Seated) -> Response:
+    """What became of the last tests: a part of the send page."""
+    with runtime.sessions.reading() as session:
+        found = test_mails.latest(session, editor, issue_id)
+        paused_by = all_paused_by(session, runtime)
+    return part(
+        request,
+        "broadcasts/tests.html",
+        issue_id=issue_id,
+        tests=found,
+        has_waiting_tests=test_mails.any_waits(found),
+        relays_paused_by=paused_by,
+        words=words,
+    )
 
 
 def _addresses(editor: Editor, text: str) -> list[Address]:
@@ -60,7 +83,7 @@ def _addresses(editor: Editor, text: str) -> list[Address]:
     if len(named) > MOST_ADDRESSES:
         raise InputError("to", _("expected at most %(n)s addresses", n=MOST_ADDRESSES))
     each: dict[str, Address] = {}
-    for part in named:
-        address = Address.parse(part.strip(), place="to")
+    for one in named:
+        address = Address.parse(one.strip(), place="to")
         each.setdefault(address.key, address)
     return list(each.values())

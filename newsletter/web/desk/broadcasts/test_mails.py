@@ -1,0 +1,71 @@
+"""What became of the last test mails of an issue, as the send page lists them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from newsletter.accounts.permissions import Permission
+from newsletter.broadcasts.models import OPEN_STATES, DeliveryState
+from newsletter.mail.address import Address
+from newsletter.sending import trial_copies
+from newsletter.sending.models import SystemMail
+from newsletter.web.desk.broadcasts.words import reason_text
+from newsletter.web.desk.editor import Editor
+from newsletter.web.desk.text import _
+
+
+@dataclass(frozen=True, slots=True)
+class TestMail:
+    """One test, and what came of it in words.
+
+    Attributes:
+        why: of a failure and of what is put off, with what the relay said.
+    """
+
+    __test__ = False  # for pytest, which collects what is named so
+
+    to: str
+    at: datetime
+    said: str
+    tone: str
+    why: str
+    waits: bool
+
+
+def latest(session: Session, editor: Editor, issue_id: int) -> list[TestMail]:
+    """The last tests; who may test to themselves alone sees these alone."""
+    own = None if editor.may(Permission.SEND) else Address.parse(editor.email).typed
+    return [_told(mail) for mail in trial_copies.latest(session, issue_id, to=own)]
+
+
+def any_waits(tests: Sequence[TestMail]) -> bool:
+    """Worth asking again soon."""
+    return any(test.waits for test in tests)
+
+
+def _told(mail: SystemMail) -> TestMail:
+    said, tone = {
+        DeliveryState.PENDING: (_("waiting"), "busy"),
+        DeliveryState.ACCEPTED: (_("accepted by the relay"), "good"),
+        DeliveryState.FAILED: (_("failed"), "wrong"),
+        DeliveryState.IN_DOUBT: (_("in doubt"), "wrong"),
+    }.get(mail.state, (_("on its way"), "busy"))
+    return TestMail(
+        to=mail.address,
+        at=mail.created_at,
+        said=said,
+        tone=tone,
+        why="" if mail.state is DeliveryState.ACCEPTED else _why(mail),
+        waits=mail.state in OPEN_STATES,
+    )
+
+
+def _why(mail: SystemMail) -> str:
+    if not mail.reason:
+        return ""
+    put_off = mail.state in OPEN_STATES and mail.reason == "temporary"
+    reason = _("put off by the other side") if put_off else reason_text(mail.reason)
+    reply = f"{mail.reply_code} {mail.reply_text}".strip() if mail.reply_code else ""
+    return f"{reason}: {reply}" if reply else reason
