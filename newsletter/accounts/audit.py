@@ -72,7 +72,7 @@ def latest_actor(session: Session, action: str, **details: Any) -> str:
     latest = events.order_by(AuditEvent.at.desc(), AuditEvent.id.desc()).limit(_MOST_KNOWN)
     for actor, known_details in session.execute(latest):
         if details.items() <= known_details.items():
-            return actor
+            return str(actor)
     return ""
 
 

@@ -103,7 +103,7 @@ def test_a_report_leads_with_what_can_be_known(seat: Seat, of: Reported) -> None
     ]
     assert cells(page, "Clicks by link")[0][1:] == ["3", "3", "1", "0"]
     assert cells(page, "Why they left") == [["It came too often", "1"]]
-    assert cells(page, "Failed") == [["mailbox full", "1"]]
+    assert cells(page, "Failed") == [["the mailbox is full", "1"]]
     hours = cells(page, "The first 48 hours")
     assert (hours[0][1], hours[2][2:5], hours[3][5:]) == ("8", ["1", "1", "1"], ["3", "1"])
     assert "is not over" not in page

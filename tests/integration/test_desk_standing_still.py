@@ -166,3 +166,15 @@ def test_an_author_sees_their_own_tests_alone(seat: Seat, seats: Callable[..., S
     said = author.done(f"{send}/test")
     assert f"{author.email} waiting" in said
     assert "ada@example.org" not in said
+
+
+def test_reasons_are_words_on_a_persons_page(seat: Seat) -> None:
+    ended(seat, DeliveryState.FAILED)
+    with seat.sessions.writing() as session:
+        row = session.scalars(select(Delivery).order_by(Delivery.id)).first()
+        assert row
+        person, row.reason = f"/subscribers/{row.subscriber_id}", "temporary"
+    assert "still put off when it ended" in seat.read(person)
+    with seat.sessions.writing() as session:
+        session.merge(row).state = DeliveryState.PENDING
+    assert "put off by the other side" in seat.read(person)

@@ -11,7 +11,7 @@ from newsletter.broadcasts import planning
 from newsletter.broadcasts.planning import Plan
 from newsletter.core.runtime import Runtime
 from newsletter.issues.models import Issue, Newsletter
-from newsletter.web.desk.broadcasts import orders, test_mails, words
+from newsletter.web.desk.broadcasts import orders, trials, words
 from newsletter.web.desk.broadcasts.checking import Check, check
 from newsletter.web.desk.broadcasts.moments import comes_twice
 from newsletter.web.desk.broadcasts.orders import Order, Problems
@@ -64,7 +64,7 @@ class Asking:
             of_lists = select(Segment).where(Segment.list_id.in_(ids))
             saved = session.scalars(of_lists.order_by(Segment.name)).all()
             relays_paused_by = all_paused_by(session, self.runtime)
-            tests = test_mails.latest(session, self.editor, self.issue_id)
+            tests = trials.latest(session, self.editor, self.issue_id)
             has_it = {found.id for _, found in planning.sent_before(session, self.issue_id, ids)}
         if ticked is None:
             ticked = set(ids) if len(ids) == 1 else set()
@@ -75,7 +75,7 @@ class Asking:
             issue=issue,
             relays_paused_by=relays_paused_by,
             tests=tests,
-            has_waiting_tests=test_mails.any_waits(tests),
+            has_waiting_tests=trials.any_waits(tests),
             words=words,
             lists=lists,
             has_it=has_it,

@@ -8,7 +8,7 @@ from newsletter.core.errors import InputError
 from newsletter.mail.address import Address
 from newsletter.sending import trial_copies
 from newsletter.web.deps import Running
-from newsletter.web.desk.broadcasts import test_mails, words
+from newsletter.web.desk.broadcasts import trials, words
 from newsletter.web.desk.broadcasts.ask_pages import Asking
 from newsletter.web.desk.broadcasts.checking import check
 from newsletter.web.desk.broadcasts.orders import Problems
@@ -62,14 +62,14 @@ def send_test(
 def tests(request: Request, issue_id: int, runtime: Running, editor: Seated) -> Response:
     """What became of the last tests: a part of the send page."""
     with runtime.sessions.reading() as session:
-        found = test_mails.latest(session, editor, issue_id)
+        found = trials.latest(session, editor, issue_id)
         paused_by = all_paused_by(session, runtime)
     return part(
         request,
         "broadcasts/tests.html",
         issue_id=issue_id,
         tests=found,
-        has_waiting_tests=test_mails.any_waits(found),
+        has_waiting_tests=trials.any_waits(found),
         relays_paused_by=paused_by,
         words=words,
     )

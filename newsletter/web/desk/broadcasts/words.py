@@ -91,13 +91,17 @@ def reason_rows(reasons: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(((r, n) for r, n in reasons.items() if n), key=lambda row: (-row[1], row[0]))
 
 
-def reason_text(reason: str) -> str:
-    """Why somebody failed, was skipped or is left out; what nobody has a word for as it is."""
+def reason_text(reason: str, *, is_over: bool = True) -> str:
+    """Why somebody failed, was skipped or is left out; what nobody has a word for as it is.
+
+    Without `is_over`, of a row that still waits.
+    """
+    put_off = _("still put off when it ended") if is_over else _("put off by the other side")
     known = {
         "gone": _("the address does not exist"),
         "mailbox full": _("the mailbox is full"),
         "refused": _("refused by the mailbox"),
-        "temporary": _("still put off when it ended"),
+        "temporary": put_off,
         "relay fault": _("the relay was in trouble"),
         "cannot be rendered": _("the mail could not be made for them"),
         "worker lost": _("the sender died in the middle of it"),

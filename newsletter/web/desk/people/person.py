@@ -9,12 +9,14 @@ from sqlalchemy.orm import Session
 
 from newsletter.accounts import audit
 from newsletter.accounts.permissions import Permission
+from newsletter.broadcasts.models import OPEN_STATES
 from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.runtime import Runtime
 from newsletter.mail.address import Address
 from newsletter.privacy import history
 from newsletter.privacy import person as personal_data
 from newsletter.web.deps import Running
+from newsletter.web.desk.broadcasts.words import reason_text
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
@@ -252,6 +254,8 @@ def _words() -> dict[str, Any]:
         "consents": words.consents(),
         "changes": words.changes(),
         "methods": words.methods(),
+        "reason_text": reason_text,
+        "open_states": OPEN_STATES,
         "delivery_states": words.delivery_states(),
         "delivery_tones": words.DELIVERY_TONES,
         "events": words.events(),

@@ -17,14 +17,12 @@ from newsletter.web.desk.text import _
 
 
 @dataclass(frozen=True, slots=True)
-class TestMail:
+class Trial:
     """One test, and what came of it in words.
 
     Attributes:
         why: of a failure and of what is put off, with what the relay said.
     """
-
-    __test__ = False  # for pytest, which collects what is named so
 
     to: str
     at: datetime
@@ -34,25 +32,25 @@ class TestMail:
     waits: bool
 
 
-def latest(session: Session, editor: Editor, issue_id: int) -> list[TestMail]:
+def latest(session: Session, editor: Editor, issue_id: int) -> list[Trial]:
     """The last tests; who may test to themselves alone sees these alone."""
     own = None if editor.may(Permission.SEND) else Address.parse(editor.email).typed
     return [_told(mail) for mail in trial_copies.latest(session, issue_id, to=own)]
 
 
-def any_waits(tests: Sequence[TestMail]) -> bool:
+def any_waits(tests: Sequence[Trial]) -> bool:
     """Worth asking again soon."""
     return any(test.waits for test in tests)
 
 
-def _told(mail: SystemMail) -> TestMail:
+def _told(mail: SystemMail) -> Trial:
     said, tone = {
         DeliveryState.PENDING: (_("waiting"), "busy"),
         DeliveryState.ACCEPTED: (_("accepted by the relay"), "good"),
         DeliveryState.FAILED: (_("failed"), "wrong"),
         DeliveryState.IN_DOUBT: (_("in doubt"), "wrong"),
     }.get(mail.state, (_("on its way"), "busy"))
-    return TestMail(
+    return Trial(
         to=mail.address,
         at=mail.created_at,
         said=said,
@@ -65,7 +63,6 @@ def _told(mail: SystemMail) -> TestMail:
 def _why(mail: SystemMail) -> str:
     if not mail.reason:
         return ""
-    put_off = mail.state in OPEN_STATES and mail.reason == "temporary"
-    reason = _("put off by the other side") if put_off else reason_text(mail.reason)
+    reason = reason_text(mail.reason, is_over=mail.state not in OPEN_STATES)
     reply = f"{mail.reply_code} {mail.reply_text}".strip() if mail.reply_code else ""
     return f"{reason}: {reply}" if reply else reason
