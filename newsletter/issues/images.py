@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from math import ceil
 
 from PIL import Image as Picture
 from PIL import ImageCms, ImageOps
@@ -197,12 +198,19 @@ def _small(opened: Picture.Image) -> Picture.Image:
     """Of a size that is served, still as the camera was held; a JPEG is not read in full."""
     opened.seek(0)
     lies = opened.getexif().get(_ORIENTATION) in _LYING
+    room = (MAX_HEIGHT, MAX_WIDTH) if lies else (MAX_WIDTH, MAX_HEIGHT)
+    _read_smaller(opened, room)
     picture = opened
     if opened.mode not in _MADE_SMALLER_AS_THEY_ARE or "transparency" in opened.info:
         picture = opened.convert("RGBA" if opened.has_transparency_data else "RGB")
-    room = (MAX_HEIGHT, MAX_WIDTH) if lies else (MAX_WIDTH, MAX_HEIGHT)
     picture.thumbnail(room, Picture.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
     return picture
+
+
+def _read_smaller(opened: Picture.Image, room: tuple[int, int]) -> None:
+    """`thumbnail` asks for this too, but only of pictures that are larger both ways than `room`."""
+    share = _REDUCING_GAP * min(room[0] / opened.width, room[1] / opened.height)
+    opened.draft(None, (ceil(opened.width * share), ceil(opened.height * share)))
 
 
 def _written(picture: Picture.Image, *, kept_sharp: bool) -> Made:

@@ -143,10 +143,19 @@ def test_a_picture_is_made_small_before_anything_else(
         return convert(self, *arguments, **options)
 
     monkeypatch.setattr(Image.Image, "convert", watched)
+    read_as = []
+    resize = Image.Image.resize
+
+    def resized(self: Image.Image, *arguments: Any, **options: Any) -> Image.Image:
+        read_as.append(self.width * self.height)
+        return resize(self, *arguments, **options)
+
+    monkeypatch.setattr(Image.Image, "resize", resized)
     made = images.make(upload)
     assert (made.width, made.height) == size
     assert seen
     assert max(seen) <= size[0] * size[1]
+    assert kind == "PNG" or max(read_as) <= 4 * size[0] * size[1]
 
 
 def test_a_palette_with_a_transparent_colour_is_made_small_without_edges() -> None:
