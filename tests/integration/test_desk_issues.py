@@ -65,7 +65,7 @@ def schedule(seat: Seat, issue_id: int) -> int:
 def test_the_first_issue_is_asked_for_and_begun(seat: Seat) -> None:
     assert "Write the first issue" in seat.read("/issues")
     with time_machine.travel(NOON, tick=False):
-        assert 'value="2026-06-17"' in seat.page("/issues/new")
+        assert 'value="2026-06-16"' in seat.page("/issues/new")
         page = seat.done("/issues/new", {"date": "2026-06-17", "text": ""})
     assert "2026-06-17: what this issue is about" in page
     assert "Ready to send" in seat.read("/issues")
