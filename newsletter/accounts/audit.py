@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Select, func, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from newsletter.accounts.models import AuditEvent, User
+from newsletter.accounts.models import ACTOR_CHARACTERS, AuditEvent, User
 from newsletter.core.tables import BigId, UtcDateTime
 
 _MOST_KNOWN = 200
@@ -39,13 +39,18 @@ def record(
 ) -> None:
     """Somebody did something; `details` name nobody: what is erased must not live on here."""
     session.add(
-        AuditEvent(actor=actor[:200], action=action, subscriber_id=subscriber_id, details=details)
+        AuditEvent(
+            actor=actor[:ACTOR_CHARACTERS],
+            action=action,
+            subscriber_id=subscriber_id,
+            details=details,
+        )
     )
 
 
 def actor_of(user: User) -> str:
-    """The actor of what is done at the desk."""
-    return f"user {user.id}: {user.email}"
+    """The actor of what is done at the desk; of a very long address the beginning."""
+    return f"user {user.id}: {user.email}"[:ACTOR_CHARACTERS]
 
 
 def at_the_command_line() -> str:
