@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError
-from subscribers import import_chunks, importing, intake, repeats
+from subscribers import import_chunks, importing, intake, people_files, repeats
 from subscribers.bulk import Others
 from subscribers.fates import Fate
 from subscribers.import_options import ImportOptions
@@ -263,11 +263,10 @@ def test_a_rehearsal_in_pieces_reads_twice_however_many_repeat_and_ends_when_it_
     file = tmp_path / "people.csv"
     file.write_text(f"email\n{people}{people}")
     readings: list[str] = []
-    opened = import_chunks.opened
 
     def reading(*what: Any) -> Any:
         readings.append("again")
-        return opened(*what)
+        return people_files.opened(*what)
 
     monkeypatch.setattr(import_chunks, "opened", reading)
     looks: list[int] = []
