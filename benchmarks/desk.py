@@ -1,7 +1,7 @@
 """The chapter about the desk: each page beside a million people and 300 broadcasts."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 
 from pydantic import SecretStr
 
@@ -89,8 +89,10 @@ def serving(
     lists = million(database.sessions, people)
     past = history(database.sessions, lists, people, broadcasts)
     runtime = Runtime(factories.settings(relays=(_RELAY,)), database.sessions, KEYS)
-    with serving_app(create_app(runtime)) as base:
-        browser = Browser(base, past.secret)
+    with (
+        serving_app(create_app(runtime)) as base,
+        closing(Browser(base, past.secret)) as browser,
+    ):
         yield browser, questions(browser, past, people)
 
 

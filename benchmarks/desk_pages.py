@@ -75,6 +75,10 @@ class Browser:
         self._base = base
         self._token = ""
 
+    def close(self) -> None:
+        self._client.close()
+        self._stranger.close()
+
     def kind(self, path: str) -> str:
         """`page`, `part`, `asks`, or empty: a stream, or the way to another page."""
         with self._client.stream("GET", path) as answer:

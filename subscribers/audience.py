@@ -69,15 +69,8 @@ def audience(list_ids: Sequence[int], segment: ColumnElement[bool] | None = None
     or NULL for those to be mailed). `segment` is a condition on Subscriber and that Subscription.
     """
     standing = _standing(list_ids)
-    open_to_mail = standing.c.rank < _BEHIND_ALL_LISTS
     suppressed = _suppressed_people().cte("suppressed")
-    inside = true() if segment is None else func.coalesce(segment, False)
-    exclusion = case(
-        (and_(open_to_mail, suppressed.c.id.is_not(None)), Exclusion.SUPPRESSED),
-        (and_(open_to_mail, ~inside), Exclusion.OUTSIDE),
-        (open_to_mail, null()),
-        *((standing.c.rank == rank, reason) for reason, rank in _RANK.items()),
-    )
+    exclusion = _exclusion(standing, suppressed, segment)
     list_of_rank = case(dict(enumerate(list_ids)), value=standing.c.rank)
     return (
         select(
@@ -106,10 +99,38 @@ def count_audience(
     session: Session, list_ids: Sequence[int], segment: ColumnElement[bool] | None = None
 ) -> AudienceCount:
     """Count what freezing these lists now would give."""
-    people = audience(list_ids, segment).subquery()
+    if segment is None and len(list_ids) == 1:
+        people = _of_one_list(list_ids[0]).subquery()
+    else:
+        people = audience(list_ids, segment).subquery()
     rows = session.execute(select(people.c.exclusion, func.count()).group_by(people.c.exclusion))
     counts: Counter[str | None] = Counter(dict(rows.all()))
     return AudienceCount(counts.pop(None, 0), {str(reason): n for reason, n in counts.items()})
+
+
+def _of_one_list(list_id: int) -> Select[Any]:
+    """Only the exclusions: on one list everybody is once, and who they are need not be known."""
+    standing = _standing([list_id], is_each_once=True)
+    suppressed = _suppressed_people().cte("suppressed")
+    return (
+        select(_exclusion(standing, suppressed, None).label("exclusion"))
+        .select_from(standing)
+        .outerjoin(suppressed, suppressed.c.id == standing.c.subscriber_id)
+    )
+
+
+def _exclusion(
+    standing: Any, suppressed: Any, segment: ColumnElement[bool] | None
+) -> ColumnElement[Any]:
+    """Why they are not mailed; NULL for those who are."""
+    open_to_mail = standing.c.rank < _BEHIND_ALL_LISTS
+    inside = true() if segment is None else func.coalesce(segment, False)
+    return case(
+        (and_(open_to_mail, suppressed.c.id.is_not(None)), Exclusion.SUPPRESSED),
+        (and_(open_to_mail, ~inside), Exclusion.OUTSIDE),
+        (open_to_mail, null()),
+        *((standing.c.rank == rank, reason) for reason, rank in _RANK.items()),
+    )
 
 
 def still_mailable(
@@ -154,8 +175,11 @@ def is_paused() -> ColumnElement[bool]:
     return func.coalesce(Subscription.paused_until > database_now(), False)
 
 
-def _standing(list_ids: Sequence[int]) -> Any:
-    """(subscriber_id, rank): by which list they are mailed, else the best reason why not."""
+def _standing(list_ids: Sequence[int], *, is_each_once: bool = False) -> Any:
+    """(subscriber_id, rank): by which list they are mailed, else the best reason why not.
+
+    `is_each_once`: there is one list, and nobody is on it twice.
+    """
     position = case(
         {list_id: number for number, list_id in enumerate(list_ids)}, value=Subscription.list_id
     )
@@ -171,12 +195,12 @@ def _standing(list_ids: Sequence[int]) -> Any:
         (Subscription.status == SubscriptionStatus.PENDING, _RANK[Exclusion.UNCONFIRMED]),
         else_=_RANK[Exclusion.UNSUBSCRIBED],
     )
-    return (
-        select(Subscription.subscriber_id, func.min(rank).label("rank"))
-        .where(Subscription.list_id.in_(list_ids))
-        .group_by(Subscription.subscriber_id)
-        .subquery("standing")
-    )
+    best = rank if is_each_once else func.min(rank)
+    found = select(Subscription.subscriber_id, best.label("rank"))
+    found = found.where(Subscription.list_id.in_(list_ids))
+    if not is_each_once:
+        found = found.group_by(Subscription.subscriber_id)
+    return found.subquery("standing")
 
 
 def _suppressed_people() -> Any:

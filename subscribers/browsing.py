@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from subscribers.directory import Search, matching
 from subscribers.models import Subscriber, Subscription, SubscriptionStatus
+from subscribers.whole_tables import make_room
 
 _NEARBY = 10_000
 
@@ -82,6 +83,7 @@ def _ids(session: Session, search: Search, place: Place, limit: int) -> list[int
         # What is frequent is found nearby, what is rare is looked for everywhere: see `directory`.
         if len(nearby) > limit:
             return nearby
+        make_room(session)
         return _read(session, _picked(search, place, limit, None))
     return _read(session, _of_lists(search, place, limit))
 
@@ -107,12 +109,22 @@ def _picked(search: Search, place: Place, limit: int, farthest: int | None) -> S
     if search.list_id is not None:
         found = found.where(*_behind(Subscriber.id, place))
     if farthest is None:
-        column = column + 0  # no index is in this order
-    else:
-        found = found.where(
-            Subscriber.id < farthest if place.goes_back else Subscriber.id > farthest
-        )
+        return _all_then_some(found, column, place, limit)
+    found = found.where(Subscriber.id < farthest if place.goes_back else Subscriber.id > farthest)
     return found.order_by(column if place.goes_back else column.desc()).limit(limit + 1)
+
+
+def _all_then_some(found: Select[int], column: Any, place: Place, limit: int) -> Select[int]:
+    """Everybody is found before anybody is put in order, in no order that an index has.
+
+    Else PostgreSQL, which takes any filter for one that half of all pass, sorts a list and looks
+    its people up one by one until a page is full; of a rare kind that is everybody.
+    """
+    everybody = found.with_only_columns(column.label("id")).offset(0).subquery()
+    order = everybody.c.id + 0
+    return (
+        select(everybody.c.id).order_by(order if place.goes_back else order.desc()).limit(limit + 1)
+    )
 
 
 def _of_lists(search: Search, place: Place, limit: int) -> Select[int]:

@@ -17,6 +17,7 @@ from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError, RefusedError
 from newsletter.mail.address import Address
 from subscribers import details, sign_up, subscriptions, suppressions
+from subscribers.elsewhere import is_elsewhere
 from subscribers.models import (
     ConsentChange,
     ConsentEvent,
@@ -71,17 +72,19 @@ def may_join(
         raise RefusedError(f"{address.typed} is on {to.name!r} already")
 
 
-def known(session: Session, address: Address, name: str) -> Subscriber:
+def known(session: Session, address: Address, name: str, *, by: int | None = None) -> Subscriber:
     """The person with this address, their row locked; made if nobody has it.
 
-    A known name is not overwritten.
+    A known name is not overwritten. With the newsletter `by` nor does anybody get one whom another
+    newsletter knows too.
 
     Raises:
         InputError: the name is not one.
     """
     checked = details.name(name)
     person = sign_up.locked(session, address)
-    person.name = person.name or checked
+    if by is None or not is_elsewhere(session, person.id, by):
+        person.name = person.name or checked
     return person
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Select, String, func, select
 from sqlalchemy.orm import Session
 
 from newsletter.core.given_rows import any_of
+from subscribers.elsewhere import elsewhere
 from subscribers.models import (
     EVERYWHERE,
     ConsentEvent,
@@ -44,11 +45,14 @@ class Selection:
         list_id: those on this list; None: everybody, with the names of their lists.
         where: only those of them for whom this holds, a condition on Subscriber and Subscription.
         among: those on one of these lists, with their names; of other lists nothing is said.
+        told_to: the newsletter that the file is for: of people whom another one knows too it has
+            the address and how they stand, nothing else.
     """
 
     list_id: int | None = None
     where: ColumnElement[bool] | None = None
     among: tuple[int, ...] | None = None
+    told_to: int | None = None
 
     @property
     def lists(self) -> tuple[int, ...] | None:
@@ -94,17 +98,24 @@ def count_rows(session: Session, chosen: Selection) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Standing:
-    """One row of the database, and what else is known about its person: rows as well."""
+    """One row of the database, and what else is known about its person: rows as well.
+
+    Attributes:
+        tells_all: also what is kept once for all newsletters.
+    """
 
     row: Any
     lists: Mapping[int, str]
     events: Sequence[Any]
     suppressions: Sequence[Any]
+    tells_all: bool
 
     def person(self) -> dict[str, Any]:
         """In the order of our columns, times as they are."""
         row = self.row
         suppressed = [self._suppression(each) for each in self.suppressions]
+        if not self.tells_all:
+            return {"email": row.email, "suppressed": suppressed}
         return {
             "email": row.email,
             "name": row.name,
@@ -207,17 +218,25 @@ def _batches(
     for batch in found.partitions():
         events = _events(session, chosen, [row.id for row in batch])
         suppressions = _suppressions(session, chosen, [row.address_key for row in batch])
+        known_elsewhere = _known_elsewhere(session, chosen, [row.id for row in batch])
         yield [
             _Standing(
                 row,
                 lists,
                 events.get((row.id, row.list_id), ()),
                 suppressions.get(row.address_key, ()),
+                row.id not in known_elsewhere,
             )
             for row in batch
         ]
         count += len(batch)
         progress(count)
+
+
+def _known_elsewhere(session: Session, chosen: Selection, ids: Sequence[int]) -> set[int]:
+    if chosen.told_to is None:
+        return set()
+    return elsewhere(session, ids, chosen.told_to)
 
 
 def _events(

@@ -4,12 +4,18 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.mail.address import Address, AddressError
+from subscribers.elsewhere import is_elsewhere
 from subscribers.models import Subscriber, SubscriberList, Subscription
 from subscribers.recipient import Recipient
 
 
-def reader_of(session: Session, newsletter_id: int, address: str) -> Recipient | None:
-    """The person with this address, if they were ever on a list of the newsletter's; else None."""
+def reader_of(
+    session: Session, newsletter_id: int, address: str, *, sees_all: bool = False
+) -> Recipient | None:
+    """The person with this address, if they were ever on a list of the newsletter's; else None.
+
+    Of somebody whom another newsletter knows too only the address, except for who `sees_all`.
+    """
     try:
         key = Address.parse(address, place="address").key
     except AddressError:
@@ -23,11 +29,12 @@ def reader_of(session: Session, newsletter_id: int, address: str) -> Recipient |
     )
     if found is None:
         return None
+    hides = not sees_all and is_elsewhere(session, found.id, newsletter_id)
     return Recipient(
         subscriber_id=found.id,
         address=found.email,
         address_key=found.address_key,
-        name=found.name,
-        locale=found.locale,
-        attributes=found.attributes,
+        name="" if hides else found.name,
+        locale="" if hides else found.locale,
+        attributes={} if hides else found.attributes,
     )

@@ -3,13 +3,14 @@
 import getpass
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Select, func, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from newsletter.accounts.models import ACTOR_CHARACTERS, AuditEvent, User
+from newsletter.core.numbers import MOST_BIG, read_number
 from newsletter.core.tables import BigId, UtcDateTime
 
 _MOST_KNOWN = 200
@@ -90,11 +91,12 @@ def page(
 
 def parse_place(text: str) -> tuple[datetime, int] | None:
     """What `Page.next` says; None for anything else."""
-    moment, _, number = text.partition(_BETWEEN)
+    moment, _, digits = text.partition(_BETWEEN)
+    number = read_number(digits, MOST_BIG)
     try:
         at = datetime.fromisoformat(moment)
-        return (at, int(number)) if at.tzinfo else None
-    except ValueError:
+        return (at.astimezone(UTC), number) if at.tzinfo and number is not None else None
+    except (ValueError, OverflowError):  # in the year 1 in Kiribati it is no year in Greenwich
         return None
 
 

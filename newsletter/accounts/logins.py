@@ -9,7 +9,7 @@ import hmac
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -41,20 +41,25 @@ def check_password(
 ) -> User:
     """The user of whom this is address and password. Opens its own transactions: hashing is slow.
 
+    An attempt counts before it is looked at, and is taken back when it was right: of many guesses
+    at once no more are looked at than one after the other.
+
     Raises:
         TooManyFailuresError: too many wrong ones lately, of the account or from there.
         WrongLoginError: this is not address and password of anybody who may come in.
     """
     account = _account(address)
     counted = [_key(keys, "account", account), _key(keys, "ip", ip)]
-    with sessions.reading() as session:
+    until = _end_of_window()
+    with sessions.writing() as session:
         _refuse_guessers(session, counted)
+        _count(session, counted, until)
         user = session.scalar(select(User).where(User.address_key == account))
     right = passwords.matches(user.password_hash if user else "", password)
     if user is None or not right or not user.is_active:
-        with sessions.writing() as session:
-            _count(session, counted)
         raise WrongLoginError("address and password do not go together")
+    with sessions.writing() as session:
+        _take_back(session, counted, until)
     if passwords.is_outdated(user.password_hash):
         return _hash_anew(sessions, user, password)
     return user
@@ -89,7 +94,8 @@ def refuse_guessers(session: Session, keys: TokenKeys, user: User, ip: str) -> N
 
 def count_failure(session: Session, keys: TokenKeys, user: User, ip: str) -> None:
     """The second factor was wrong."""
-    _count(session, [_key(keys, "account", user.address_key), _key(keys, "ip", ip)])
+    counted = [_key(keys, "account", user.address_key), _key(keys, "ip", ip)]
+    _count(session, counted, _end_of_window())
 
 
 def forget_failures(session: Session, keys: TokenKeys, user: User) -> None:
@@ -126,7 +132,7 @@ def _refuse_guessers(session: Session, counted: list[str]) -> None:
         )
 
 
-def _count(session: Session, counted: list[str]) -> None:
+def _count(session: Session, counted: list[str], until: datetime) -> None:
     on_postgresql = session.get_bind().dialect.name == "postgresql"
     insert: Any = postgresql.insert if on_postgresql else sqlite.insert
     session.execute(
@@ -134,7 +140,24 @@ def _count(session: Session, counted: list[str]) -> None:
             index_elements=[LoginFailure.key, LoginFailure.until],
             set_={"count": LoginFailure.count + 1},
         ),
-        [{"key": key, "until": _end_of_window(), "count": 1} for key in sorted(counted)],
+        [{"key": key, "until": until, "count": 1} for key in sorted(counted)],
+    )
+
+
+def _take_back(session: Session, counted: list[str], until: datetime) -> None:
+    ours = (LoginFailure.key.in_(counted), LoginFailure.until == until)
+    session.execute(update(LoginFailure).where(*ours).values(count=LoginFailure.count - 1))
+
+
+def is_as_checked(session: Session, user: User) -> bool:
+    """Nothing has changed since this user was checked; the row is locked until the end.
+
+    Whoever logs in while the password or the second factor is changed was checked by the old one.
+    """
+    stored = session.get_one(User, user.id, with_for_update=True, populate_existing=True)
+    return (stored.password_hash, stored.totp_secret, stored.is_active) == (
+        *(user.password_hash, user.totp_secret),
+        True,
     )
 
 

@@ -3,10 +3,14 @@
 Hashing takes tens of milliseconds of a core on purpose: do it outside of transactions.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import BoundedSemaphore
+
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
-from newsletter.core.errors import InputError
+from newsletter.core.errors import BusyError, InputError
 
 FEWEST_CHARACTERS = 12
 _MOST_CHARACTERS = 1_000
@@ -18,6 +22,10 @@ _COMMON = (
 """What a guesser tries first, also doubled or with a year behind it."""
 _FEWEST_DIFFERENT = 5
 
+_AT_ONCE, _MOST_WAITING = 2, 8
+"""Each takes 64 MiB: whoever floods the login page gets neither the memory nor all the threads."""
+
+_hashing, _let_in = BoundedSemaphore(_AT_ONCE), BoundedSemaphore(_MOST_WAITING)
 _hasher = PasswordHasher()
 _nobodys = _hasher.hash("the password of nobody at all")
 
@@ -46,19 +54,28 @@ def _is_guessable(password: str, address: str) -> bool:
 
 
 def hashed(password: str) -> str:
-    """What is stored: argon2id with its salt and parameters, as a PHC string."""
-    return _hasher.hash(password)
+    """What is stored: argon2id with its salt and parameters, as a PHC string.
+
+    Raises:
+        BusyError: too many passwords are being hashed at this moment.
+    """
+    with _turn():
+        return _hasher.hash(password)
 
 
 def matches(password_hash: str, password: str) -> bool:
     """Whether this is the password; of an unknown account ask with an empty hash: it takes as long.
 
     Too long a password is nobody's, and is not hashed.
+
+    Raises:
+        BusyError: as `hashed`.
     """
     if len(password) > _MOST_CHARACTERS:
         return False
     try:
-        _hasher.verify(password_hash or _nobodys, password)
+        with _turn():
+            _hasher.verify(password_hash or _nobodys, password)
     except (VerifyMismatchError, VerificationError, InvalidHashError):
         return False
     return password_hash != ""
@@ -67,3 +84,14 @@ def matches(password_hash: str, password: str) -> bool:
 def is_outdated(password_hash: str) -> bool:
     """It was made with parameters that are too weak by now: hash the password anew."""
     return _hasher.check_needs_rehash(password_hash)
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    if not _let_in.acquire(blocking=False):
+        raise BusyError("too many people log in at this moment: please try again in a few seconds")
+    try:
+        with _hashing:
+            yield
+    finally:
+        _let_in.release()

@@ -134,20 +134,6 @@ def audit_of(
     return [event for event in events if is_about(event, newsletter_slug, ours)]
 
 
-def is_elsewhere(session: Session, subscriber_id: int, newsletter_id: int) -> bool:
-    """The person is on a list of another newsletter too, or was."""
-    other = session.scalar(
-        select(Subscription.id)
-        .join(SubscriberList, SubscriberList.id == Subscription.list_id)
-        .where(
-            Subscription.subscriber_id == subscriber_id,
-            SubscriberList.newsletter_id.is_distinct_from(newsletter_id),
-        )
-        .limit(1)
-    )
-    return other is not None
-
-
 def _deeds(session: Session, deliveries: Mapping[int, Delivery]) -> dict[int, list[Deed]]:
     """By delivery, in the order they happened."""
     events = session.scalars(

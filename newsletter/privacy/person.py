@@ -22,6 +22,7 @@ from newsletter.privacy.traces import delivery_ids, to_them
 from newsletter.sending.models import SystemMail
 from newsletter.tracking.models import Event
 from subscribers import suppressions
+from subscribers.elsewhere import is_elsewhere
 from subscribers.import_runs.models import ImportLine, ImportRun
 from subscribers.lists import slugs_of_lists
 from subscribers.models import (
@@ -41,7 +42,8 @@ def export(
     """One person as JSON: strings, numbers, lists and objects alone; times in ISO 8601, UTC.
 
     With a newsletter, for who works there: what it has to do with the person and nothing of others;
-    of mails about signing up nobody knows whose they were, they are left out.
+    of mails about signing up nobody knows whose they were, they are left out. Of somebody whom
+    another newsletter knows too, so is what is kept once for all of them.
 
     Raises:
         NotFoundError: nobody has this id.
@@ -51,13 +53,14 @@ def export(
         raise NotFoundError("subscriber", subscriber_id)
     address = Address.stored(person.email, person.address_key)
     of = None if newsletter_id is None else session.get_one(Newsletter, newsletter_id)
+    tells_all = of is None or not is_elsewhere(session, person.id, of.id)
     slugs = slugs_of_lists(session, newsletter_id)
     deliveries = session.scalars(delivery_ids(address.key, newsletter_id)).all()
     return {
         "format": FORMAT,
         "exported_at": _time(now()),
         "newsletter": of.slug if of else None,
-        "subscriber": _subscriber(person),
+        "subscriber": _subscriber(person) if tells_all else _address(person),
         "subscriptions": _subscriptions(session, person.id, slugs),
         "consent": _consent(session, person.id, slugs),
         "suppressions": suppressions_of(session, address, slugs, None),
@@ -70,10 +73,13 @@ def export(
     }
 
 
+def _address(person: Subscriber) -> dict[str, Any]:
+    return {"id": person.id, "email": person.email}
+
+
 def _subscriber(person: Subscriber) -> dict[str, Any]:
     return {
-        "id": person.id,
-        "email": person.email,
+        **_address(person),
         "name": person.name,
         "locale": person.locale,
         "time_zone": person.time_zone,

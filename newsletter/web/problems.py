@@ -1,14 +1,16 @@
 """Pages for what goes wrong: a sentence a person understands, never a traceback."""
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from starlette.exceptions import HTTPException
 
 from newsletter.core import logs
 from newsletter.core.errors import BusyError
 from newsletter.web import headers
+from newsletter.web.desk.guard import not_so
+from newsletter.web.desk.routers import ROOMS
 from newsletter.web.pages import render
 
 log = logs.get(__name__)
@@ -30,13 +32,21 @@ def install(app: FastAPI) -> None:
     """Answer every error with a page."""
 
     @app.exception_handler(HTTPException)
-    async def _known(request: Request, error: HTTPException) -> HTMLResponse:
+    async def _known(request: Request, error: HTTPException) -> Response:
+        if _route(request) in ROOMS:
+            return await not_so(request, error.status_code)
         return page(request, error.status_code)
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> HTMLResponse:
         del error
         return page(request, 422)
+
+    @app.exception_handler(DataError)
+    async def _unthinkable(request: Request, error: DataError) -> HTMLResponse:
+        # A number or a character in the address that the database cannot even compare with.
+        log.warning("request.refused", path=_route(request), error=type(error).__name__)
+        return page(request, 404)
 
     @app.exception_handler(BusyError)
     @app.exception_handler(OperationalError)

@@ -74,7 +74,7 @@ def _environment(server: SmtpServer, base: str) -> dict[str, str]:
     return {
         "NEWSLETTER_RELAYS": json.dumps([relay]),
         "NEWSLETTER_SITE__BASE_URL": base,
-        "NEWSLETTER_DELIVERY__RETRY_AFTER_SECONDS": json.dumps([1] * 100),
+        "NEWSLETTER_DELIVERY__RETRY_AFTER_SECONDS": json.dumps([1] * 30 + [5] * 100),
     }
 
 

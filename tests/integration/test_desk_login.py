@@ -1,6 +1,8 @@
 """Coming in and going out: passwords, guessers, cookies, forms of other sites."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 
 import pyotp
@@ -18,9 +20,11 @@ from newsletter.accounts.models import LoginFailure, User, UserSession
 from newsletter.accounts.permissions import Role
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
-from newsletter.core.errors import InputError, RefusedError
+from newsletter.core.errors import BusyError, InputError, RefusedError
 from newsletter.core.sections import SiteSettings
 from newsletter.core.tokens import TokenKeys
+from newsletter.issues.models import Newsletter
+from newsletter.issues.newsletters import add_newsletter
 from newsletter.privacy import upkeep
 from tests.desk import ORIGIN, PASSWORD, Seat, form_token, open_desk, stranger, text_of
 
@@ -250,3 +254,68 @@ def test_pages_of_the_desk_carry_a_strict_policy(seat: Seat) -> None:
     assert answer.headers["cache-control"] == "no-store"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "same-origin", "else browsers send no Origin"
+
+
+def test_of_many_guesses_at_once_no_more_are_looked_at(
+    seat: Seat, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked_at: list[str] = []
+
+    def wrong(password_hash: str, password: str) -> bool:
+        looked_at.append(password)
+        return password_hash == password
+
+    monkeypatch.setattr(passwords, "matches", wrong)
+
+    def guess(_: int) -> None:
+        with suppress(logins.WrongLoginError, logins.TooManyFailuresError):
+            logins.check_password(seat.sessions, seat.runtime.keys, seat.email, "guess", "")
+
+    with time_machine.travel(now(), tick=False), ThreadPoolExecutor(8) as pool:
+        list(pool.map(guess, range(30)))
+    assert len(looked_at) == logins.MOST_OF_ACCOUNT
+
+
+def test_only_so_many_passwords_are_hashed_at_once() -> None:
+    with ExitStack() as stack:
+        for _ in range(passwords._MOST_WAITING):
+            assert passwords._let_in.acquire(blocking=False)
+            stack.callback(passwords._let_in.release)
+        with pytest.raises(BusyError, match="too many people log in"):
+            passwords.matches("", "whatever it is")
+    assert not passwords.matches("", "whatever it is")
+
+
+def test_who_was_checked_by_the_password_before_does_not_get_in(seat: Seat) -> None:
+    checked = logins.check_password(seat.sessions, seat.runtime.keys, seat.email, PASSWORD, "")
+    with seat.sessions.writing() as session:
+        assert logins.is_as_checked(session, checked)
+        users.set_password(session, session.get_one(User, checked.id), "another hash")
+    with seat.sessions.writing() as session:
+        assert not logins.is_as_checked(session, checked)
+
+
+@pytest.mark.parametrize("language", ["en-CN", "en-XX99", "de-AT,de;q=0.9", "*", "x" * 5_000])
+def test_whatever_language_a_browser_asks_for_it_gets_a_page(seat: Seat, language: str) -> None:
+    answer = seat.get("/account", headers={"Accept-Language": language})
+    assert answer.status_code == 200
+    assert '<html lang="en">' in answer.text
+
+
+def test_a_form_of_another_newsletter_than_the_one_chosen_is_refused(seat: Seat) -> None:
+    with seat.sessions.writing() as session:
+        other = add_newsletter(session, Newsletter(slug="cooking", name="Cooking")).id
+    page = seat.page("/lists/new")
+    assert f'name="for_newsletter" value="{seat.newsletter_id}"' in page
+    seat.post("/newsletter", {"newsletter_id": other})
+    meant = {"for_newsletter": seat.newsletter_id, "name": "Mornings"}
+    refused = seat.post("/lists/new", meant)
+    assert refused.status_code == 409
+    assert "opened for another newsletter" in text_of(refused.text)
+
+
+@pytest.mark.parametrize(
+    "path", ["/settings/users/99999999999999999999999", "/issues/3000000000", "/issues/%00"]
+)
+def test_an_id_that_cannot_be_is_not_there(seat: Seat, path: str) -> None:
+    assert seat.get(path).status_code in {404, 422}

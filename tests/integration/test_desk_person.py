@@ -18,7 +18,7 @@ from newsletter.mail.address import Address
 from newsletter.rendering.compiled import WireForm
 from newsletter.tracking.models import Event, EventKind
 from newsletter.web.desk.people import person as person_pages
-from subscribers import subscriptions, suppressions
+from subscribers import by_hand, subscriptions, suppressions
 from subscribers.models import Subscriber, SubscriptionStatus, SuppressionReason
 from subscribers.subscriptions import Evidence
 from tests import factories
@@ -152,7 +152,10 @@ def test_mails_and_consent_are_leafed_through(
     before = ours.page(f"{page_of(two, ADA)}?mails={second}")
     assert ("The second issue" in before, "The first issue" in before) == (False, True)
     assert f"?mails={first}" not in before
-    assert ours.get(f"{page_of(two, ADA)}?mails=x").status_code == 404
+    for odd in ("x", "9" * 18, "9" * 23, "3000000000"):
+        assert ours.get(f"{page_of(two, ADA)}?mails={odd}").status_code == 404, odd
+    assert ours.get(f"{page_of(two, ADA)}?consent={'9' * 23}").status_code == 404
+    assert ours.get(f"{page_of(two, ADA)}?consent={'9' * 18}").status_code == 200
 
 
 def test_what_is_kept_is_mended_and_noted(ours: Seat, two: Two) -> None:
@@ -328,3 +331,44 @@ def test_the_trail_of_a_person_says_who_did_what(seat: Seat, ours: Seat, two: Tw
         trail = audit.trail(session, subscriber_id=two.people[ADA])
     assert [event.details["newsletter"] for event in trail] == ["field-notes"]
     assert factories.EVIDENCE.wording in words
+
+
+def test_what_another_newsletter_may_have_written_is_not_shown_or_changed(
+    seat: Seat, ours: Seat, two: Two
+) -> None:
+    """Adding somebody's address to one's own list opens nothing of theirs."""
+    with two.sessions.writing() as session:
+        dee = session.get_one(Subscriber, two.people[DEE])
+        dee.name, dee.locale, dee.time_zone = "Dee Doe", "pt-BR", "Asia/Tokyo"
+        dee.attributes = {"plan": "theirs"}
+        edition = by_hand.edition(dee)
+    told = ("Dee Doe", "pt-BR", "Asia/Tokyo", "theirs")
+    typed = {"address": DEE, "name": "", "list": two.mornings, "way": "ask", "statement": ""}
+    ours.done("/subscribers/new", typed)
+    path = page_of(two, DEE)
+    page = ours.page(path)
+    assert "Another newsletter here knows this person too." in page
+    assert "known since" not in page
+    export = json.loads(ours.post(f"{path}/export").text)
+    assert export["subscriber"] == {"id": two.people[DEE], "email": DEE}
+    lists = [
+        ours.page("/subscribers"),
+        *(ours.post("/subscribers/export", {"form": form}).text for form in ("csv", "jsonl")),
+        ours.post("/segments/inside", {"list": two.mornings, "text": 'name = "Dee Doe"'}).text,
+    ]
+    for shown in (page, json.dumps(export), *lists):
+        assert not [word for word in told if f">{word}" in shown or f'"{word}"' in shown]
+    assert all(DEE in shown for shown in lists[:3])
+    taken = {"name": "H", "locale": "", "time_zone": "", "attributes": "", "edition": edition}
+    late = ours.post(f"{path}/details", taken)
+    assert (late.status_code, "another newsletter knows" in late.text.lower()) == (409, True)
+    assert two.person(DEE).name == "Dee Doe"
+    assert all(word in seat.page(path) for word in told), "who runs everything sees it"
+    assert "Dee Doe" in seat.page("/subscribers")
+
+
+def test_a_person_of_two_newsletters_gets_no_name_by_one(ours: Seat, two: Two) -> None:
+    typed = {"list": two.mornings, "way": "stated", "statement": "She said so."}
+    ours.done("/subscribers/new", {**typed, "address": DEE, "name": "Wrong"})
+    ours.done("/subscribers/new", {**typed, "address": "eve@example.org", "name": "Eve"})
+    assert (two.person(DEE).name, two.person("eve@example.org").name) == ("", "Eve")

@@ -68,6 +68,10 @@ def test_a_real_reader_is_shown_to_who_may_see_people_alone(
         other = add_newsletter(session, Newsletter(slug="other", name="Other"))
         others = lists.create_list(session, "Others", other.id)
         factories.subscribed(session, others, ["elsewhere@example.org"])
+        for on in (to, others):
+            (both,) = factories.subscribed(session, on, ["both@example.org"])
+        both.subscriber.name = "Boris Both"
+        newsletter_id = issue.newsletter_id
     path = f"/issues/{issue_id}/preview"
     wish = {"text": MARKDOWN, "shape": "html", "address": "Grace@example.org"}
     shown = seat.post(path, wish).text
@@ -81,5 +85,10 @@ def test_a_real_reader_is_shown_to_who_may_see_people_alone(
         assert told[0].text == told[1].text
         assert "address" not in writer.page(f"/issues/{issue_id}")
     assert "Nobody with this address" in seat.post(path, {**wish, "address": "x@y.org"}).text
+    shared = {**wish, "address": "both@example.org"}
+    admin = seats(Role.ADMIN, newsletter_id=newsletter_id)
+    texts = [each.post(path, shared).text for each in (seat, admin)]
+    assert ["Boris Both" in text_of(each) for each in texts] == [True, False]
+    assert all("both@example.org" in each for each in texts)
     away = seat.post(path, {**wish, "address": "elsewhere@example.org"}).text
     assert "Nobody with this address" in away

@@ -15,6 +15,7 @@ from newsletter.issues.models import Newsletter
 from newsletter.issues.newsletters import add_newsletter
 from newsletter.migrations import tables
 from newsletter.privacy import history, person
+from subscribers import elsewhere
 from subscribers.models import Subscriber, SubscriberList
 from tests import factories
 from tests.erased import ADA as ERASED
@@ -110,8 +111,8 @@ def test_one_newsletter_tells_nothing_of_another(sessions: Sessions) -> None:
         known = session.get_one(Subscriber, cyd)
         mails = history.mails_of(session, known, two.ours, before=None, limit=5)
         consent = history.consent_of(session, cyd, two.ours, before=None, limit=5)
-        assert history.is_elsewhere(session, cyd, two.ours)
-        assert not history.is_elsewhere(session, two.people[ADA], two.ours)
+        assert elsewhere.is_elsewhere(session, cyd, two.ours)
+        assert not elsewhere.is_elsewhere(session, two.people[ADA], two.ours)
         assert len(history.audit_of(session, cyd, None, "")) == 3
         assert (
             history.mails_of(session, known, two.ours, before=mails[0].broadcast.id, limit=5) == []

@@ -96,8 +96,9 @@ def test_at_freezing_they_are_excluded_with_the_reason(
     broadcast_id, lists = two_lists(sessions, [ADA, BOB], [])
     do(sessions, act, lists[0])
     with sessions.reading() as session:
-        counted = count_audience(session, lists)
-    assert (counted.mailable, counted.excluded) == (1, {why.value: 1})
+        for some in (lists, lists[:1]):
+            counted = count_audience(session, some)
+            assert (counted.mailable, counted.excluded) == (1, {why.value: 1})
     freezing.freeze(sessions, broadcast_id, TrackingMode.AGGREGATE)
     assert list(factories.deliveries(sessions, broadcast_id)) == [BOB]
     with sessions.reading() as session:

@@ -32,6 +32,7 @@ _RULE = "_newsletter_desk_rule"
 _READS = frozenset({"GET", "HEAD"})
 _LARGEST_ID = 2**31 - 1
 _TOKEN_FIELD = "form_token"  # noqa: S105 - its name
+_NEWSLETTER_FIELD = "for_newsletter"
 _TOKEN_HEADER = "x-form-token"  # noqa: S105 - its name
 
 
@@ -98,7 +99,7 @@ class DeskRoute(APIRoute):
                 turned_away = await _turned_away(request, rule)
                 response = turned_away or await answer(request)
             except HTTPException as error:
-                return problems.of_status(request, error.status_code)
+                return await not_so(request, error.status_code)
             except NewsletterError as error:
                 return problems.of_error(request, error)
             finally:
@@ -120,6 +121,7 @@ async def _turned_away(request: Request, rule: Rule) -> Response | None:
     Raises:
         HTTPException: 403, 404 or 413.
     """
+    _check_path(request)
     if rule.permission is not None:
         editor = await run_in_threadpool(_seated, request)
         if editor is None:
@@ -129,6 +131,14 @@ async def _turned_away(request: Request, rule: Rule) -> Response | None:
     if request.method not in _READS:
         await _check_form(request, rule)
     return None
+
+
+def _check_path(request: Request) -> None:
+    """No id is that large, and no database keeps NUL."""
+    for name, value in request.path_params.items():
+        is_number = name.endswith("_id") or name == "number"
+        if (is_number and not _id(str(value))) or "\0" in str(value):
+            raise HTTPException(404)
 
 
 def _seated(request: Request) -> Editor | None:
@@ -163,6 +173,20 @@ async def still_allowed(request: Request, permission: Permission) -> bool:
     return True
 
 
+async def not_so(request: Request, status: int) -> Response:
+    """The page for an HTTP status, with the head of the desk for whoever is logged in."""
+    if getattr(request.state, "editor", None) is None or request.state.editor.newsletter_id is None:
+        request.state.editor = await run_in_threadpool(_anywhere, request)
+    return problems.of_status(request, status)
+
+
+def _anywhere(request: Request) -> Editor | None:
+    """Who sits there, whatever the path is about: what it names may not be there."""
+    runtime: Runtime = request.app.state.runtime
+    with runtime.sessions.reading() as session:
+        return editor_of(session, cookies.read(request, cookies.SEAT))
+
+
 def _id(value: str) -> int:
     """What no id can be finds nothing."""
     digits = value.isascii() and value.isdecimal() and len(value) <= len(str(_LARGEST_ID))
@@ -176,6 +200,15 @@ async def _check_form(request: Request, rule: Rule) -> None:
     token = request.headers.get(_TOKEN_HEADER) or request.state.form.one(_TOKEN_FIELD)
     if not cookies.is_our_form(request, token):
         raise HTTPException(403)
+    if rule.permission is not None and not _is_for_this_newsletter(request):
+        raise HTTPException(409)
+
+
+def _is_for_this_newsletter(request: Request) -> bool:
+    """Two windows, and another newsletter chosen in one: the form in the other is for the first."""
+    meant = request.state.form.one(_NEWSLETTER_FIELD)
+    is_thing = request.state.concerned is not None
+    return is_thing or meant in ("", str(request.state.editor.newsletter_id))
 
 
 def _check_permission(request: Request, permission: Permission) -> None:

@@ -81,6 +81,8 @@ def let_in(request: Request, runtime: Runtime, user: User, where: str = "/") -> 
     """A new seat for this browser, whatever it held before; then on to the page they wanted."""
     before = cookies.read(request, cookies.SEAT)
     with runtime.sessions.writing() as session:
+        if not logins.is_as_checked(session, user):
+            return go(request, "/login", said=_("Your account was changed just now. Log in anew."))
         earlier = seats.seat_of(session, before)
         if earlier is not None:
             seats.end(session, earlier.key)

@@ -14,13 +14,14 @@ from markupsafe import Markup
 DOMAIN = "desk"
 LOCALES = Path(__file__).parents[1] / "locale"
 
-_language: ContextVar[str] = ContextVar("language", default="en")
+_ENGLISH = "en"
+_language: ContextVar[str] = ContextVar("language", default=_ENGLISH)
 
 
 def speak(accept_language: str) -> None:
     """For the rest of this request: the first language of the header that there is."""
-    wanted = [part.partition(";")[0].strip() for part in accept_language.split(",")]
-    _language.set(next((tag for tag in wanted if tag and _is_there(tag)), "en"))
+    wanted = (part.partition(";")[0].strip() for part in accept_language.split(","))
+    _language.set(next(filter(None, map(_there_is, wanted)), _ENGLISH))
 
 
 def language() -> str:
@@ -49,12 +50,19 @@ def in_page_n(singular: str, plural: str, n: int, **values: object) -> Markup:
     return Markup(message) % {"n": n, **values}  # noqa: S704 - values are escaped
 
 
+def _there_is(tag: str) -> str:
+    """The tag of ours that speaks this language, its region given up if need be; else empty."""
+    ours = {known.lower(): known for known in (*_catalogues(), _ENGLISH)}
+    tag = tag.lower()
+    return ours.get(tag) or ours.get(tag.partition("-")[0], "")
+
+
+@cache
+def _catalogues() -> tuple[str, ...]:
+    """Tags of the languages that somebody translated the desk into."""
+    return tuple(file.parts[-3].replace("_", "-") for file in LOCALES.glob(f"*/*/{DOMAIN}.mo"))
+
+
 @cache
 def _of(tag: str) -> gettext.NullTranslations:
-    return gettext.translation(DOMAIN, LOCALES, [tag], fallback=True)
-
-
-def _is_there(tag: str) -> bool:
-    if not tag.replace("-", "").isalnum():
-        return False
-    return tag.partition("-")[0] == "en" or bool(gettext.find(DOMAIN, LOCALES, [tag]))
+    return gettext.translation(DOMAIN, LOCALES, [tag.replace("-", "_")], fallback=True)

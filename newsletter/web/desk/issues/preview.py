@@ -77,7 +77,12 @@ def of_what_is_written(issue_id: int, runtime: Running, editor: Seated, sent: Se
     with runtime.sessions.reading() as session:
         issue = opened(session, issue_id).issue
         reader = (
-            reader_of(session, issue.newsletter_id, address)
+            reader_of(
+                session,
+                issue.newsletter_id,
+                address,
+                sees_all=editor.may(Permission.INSTALLATION),
+            )
             if address
             else SAMPLES.get(sent.one("reader"), SAMPLES["named"])
         )

@@ -16,6 +16,7 @@ from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.forms import Form, Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page
+from newsletter.web.desk.people.apart import told_to
 from newsletter.web.desk.people.asked import here
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
@@ -67,7 +68,7 @@ def _add(session: Session, runtime: Runtime, editor: Editor, typed: _Typed) -> t
     address = Address.parse(typed.address, place="address")
     to = _chosen(session, editor, typed)
     # First, so that of two who press the button at once the second finds what the first did.
-    person = by_hand.known(session, address, typed.name)
+    person = by_hand.known(session, address, typed.name, by=told_to(editor))
     by_hand.may_join(session, address, to, runtime.erasure_key)
     if typed.way == "ask":
         evidence = Evidence(by_hand.METHOD, wording="Asked to confirm by mail.")

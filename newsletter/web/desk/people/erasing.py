@@ -9,7 +9,7 @@ from newsletter.accounts.permissions import Permission
 from newsletter.core.errors import ConfigurationError, RefusedError
 from newsletter.core.runtime import Runtime
 from newsletter.mail.address import Address
-from newsletter.privacy import erasure, history
+from newsletter.privacy import erasure
 from newsletter.privacy.traces import Traces, find_traces
 from newsletter.web.deps import Running
 from newsletter.web.desk.editor import Editor
@@ -19,6 +19,7 @@ from newsletter.web.desk.pages import go, page
 from newsletter.web.desk.people.asked import here
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
+from subscribers import elsewhere
 from subscribers.models import Subscriber
 from subscribers.sign_up_counts import forget_letters
 
@@ -96,7 +97,7 @@ def _check_still(session: Session, editor: Editor, person: Subscriber) -> None:
 
 
 def _is_anothers(session: Session, editor: Editor, person: Subscriber) -> bool:
-    return not editor.may(Permission.INSTALLATION) and history.is_elsewhere(
+    return not editor.may(Permission.INSTALLATION) and elsewhere.is_elsewhere(
         session, person.id, here(editor)
     )
 

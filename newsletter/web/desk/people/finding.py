@@ -1,6 +1,6 @@
 """`/subscribers`: people found by a part of their address or name, list, status and segment."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from fastapi import HTTPException, Request, Response
@@ -17,6 +17,7 @@ from newsletter.web.desk.forms import Form, Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import page, part
 from newsletter.web.desk.people import words
+from newsletter.web.desk.people.apart import private, told_to
 from newsletter.web.desk.people.asked import Asked, Understood, asked, place, read, understood
 from subscribers import browsing, directory, exporting
 from subscribers.directory import Search
@@ -40,12 +41,13 @@ def index(request: Request, runtime: Running, editor: Seated) -> Response:
     wanted = asked(request)
     with runtime.sessions.reading() as session:
         meant = understood(session, editor, wanted)
-        found = None
+        found, hidden = None, set[int]()
         if meant.search:
             found = browsing.sheet(session, meant.search, place(request), limit=PAGE_PEOPLE)
+            hidden = private(session, editor, [person.id for person in found.people])
         counts = "counted" in request.query_params and meant.search
         total = directory.count(session, meant.search) if counts and meant.search else None
-    return _shown(request, wanted, meant, found=found, total=total)
+    return _shown(request, wanted, meant, found=found, total=total, hidden=hidden)
 
 
 @router.get("/subscribers/count")
@@ -71,7 +73,7 @@ def export(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Re
         _note(session, editor, wanted, meant, form)
     name = f"{editor.newsletter_slug}-{now():%Y-%m-%d}.{form.value}"
     return StreamingResponse(
-        _lines(runtime, _selection(meant.search), form),
+        _lines(runtime, _selection(editor, meant.search), form),
         media_type=_MEDIA_TYPES[form],
         headers={
             "Content-Disposition": f'attachment; filename="{name}"',
@@ -87,6 +89,7 @@ def _shown(
     *,
     found: browsing.Sheet | None,
     total: int | None,
+    hidden: Collection[int] = (),
     status: int = 200,
 ) -> Response:
     older = found and found.older and wanted.query(older=found.older.older_than)
@@ -98,6 +101,7 @@ def _shown(
         asked=wanted,
         meant=meant,
         found=found,
+        hidden=hidden,
         total=total,
         older=f"/subscribers?{older}" if older else "",
         newer=f"/subscribers?{newer}" if newer else "",
@@ -129,11 +133,11 @@ def _note(
     audit.record(session, editor.actor, "subscribers.exported", None, **details)
 
 
-def _selection(search: Search) -> Selection:
+def _selection(editor: Editor, search: Search) -> Selection:
     if search.on_none:
         return Selection(where=directory.conditions(search) & directory.is_on_none())
     where = directory.conditions(search)
-    return Selection(search.list_id, where, among=search.among)
+    return Selection(search.list_id, where, among=search.among, told_to=told_to(editor))
 
 
 def _lines(runtime: Runtime, chosen: Selection, form: exporting.Form) -> Iterator[str]:

@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 
 from newsletter.accounts import audit
 from newsletter.accounts.permissions import Permission
-from newsletter.core.errors import InputError
+from newsletter.core.errors import InputError, RefusedError
+from newsletter.core.numbers import MOST_BIG
 from newsletter.core.runtime import Runtime
 from newsletter.mail.address import Address
 from newsletter.privacy import history
@@ -20,6 +21,7 @@ from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page
 from newsletter.web.desk.people import words
+from newsletter.web.desk.people.apart import private, told_to
 from newsletter.web.desk.people.asked import here, number
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
@@ -54,6 +56,7 @@ def describe(
     try:
         with runtime.sessions.writing() as session:
             person = _found(session, subscriber_id, lock=True)
+            _check_ours(session, editor, subscriber_id)
             _check_edition(person, sent.one("edition"))
             different = by_hand.describe(person, kept)
             if different:
@@ -106,14 +109,11 @@ def put_back(
 @needs(Permission.PEOPLE)
 def export(subscriber_id: int, runtime: Running, editor: Seated) -> Response:
     """All that is kept about them as JSON; of other newsletters only for who runs them all."""
-    everything = editor.may(Permission.INSTALLATION)
     with runtime.sessions.writing() as session:
         _found(session, subscriber_id)
         _note(session, editor, "subscriber.exported", subscriber_id)
         session.flush()
-        document = personal_data.export(
-            session, subscriber_id, None if everything else here(editor)
-        )
+        document = personal_data.export(session, subscriber_id, told_to(editor))
     return Response(
         json.dumps(document, ensure_ascii=False, indent=2) + "\n",
         media_type="application/json",
@@ -132,6 +132,12 @@ def _found(session: Session, subscriber_id: int, *, lock: bool = False) -> Subsc
     if person is None:
         raise HTTPException(404)
     return person
+
+
+def _check_ours(session: Session, editor: Editor, subscriber_id: int) -> None:
+    """Raises RefusedError when another newsletter knows them too: it may be its word."""
+    if private(session, editor, [subscriber_id]):
+        raise RefusedError(_("another newsletter knows this person too, so this is not changed"))
 
 
 def _check_edition(person: Subscriber, seen: str) -> None:
@@ -163,7 +169,8 @@ def _shown(
     kept: by_hand.Kept | None = None,
     problems: dict[str, str] | None = None,
 ) -> Response:
-    consent_before, mails_before = number(request, "consent"), number(request, "mails")
+    consent_before = number(request, "consent", MOST_BIG)
+    mails_before = number(request, "mails")
     with runtime.sessions.reading() as session:
         person = _found(session, subscriber_id)
         standing = history.subscriptions_of(session, person.id, here(editor))
@@ -176,6 +183,7 @@ def _shown(
             known=_kept(person),
             edition=by_hand.edition(person),
             problems=problems or {},
+            is_private=bool(private(session, editor, [person.id])),
             zones=_zones(kept.time_zone if kept else person.time_zone),
             standing=standing,
             undoable=_undoable(session, standing),
@@ -196,7 +204,6 @@ def _past(
     more = _LINES + 1
     consent = history.consent_of(session, person.id, ours, before=consent_before, limit=more)
     mails = history.mails_of(session, person, ours, before=mails_before, limit=more)
-    runs_all = editor.may(Permission.INSTALLATION)
     return {
         "consent": consent[:_LINES],
         "earlier_consent": consent[_LINES - 1][0].id if len(consent) > _LINES else None,
@@ -204,9 +211,7 @@ def _past(
         "earlier_mails": mails[_LINES - 1].broadcast.id if len(mails) > _LINES else None,
         "consent_before": consent_before,
         "mails_before": mails_before,
-        "audit": history.audit_of(
-            session, person.id, None if runs_all else ours, editor.newsletter_slug
-        ),
+        "audit": history.audit_of(session, person.id, told_to(editor), editor.newsletter_slug),
     }
 
 

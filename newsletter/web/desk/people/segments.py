@@ -16,6 +16,7 @@ from newsletter.web.desk.forms import Form, Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page, part
 from newsletter.web.desk.people import segment_form, segment_words, words
+from newsletter.web.desk.people.apart import private
 from newsletter.web.desk.people.asked import here, number
 from newsletter.web.desk.people.segment_form import Sides
 from newsletter.web.desk.problems import capitalised
@@ -77,6 +78,7 @@ def inside(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Re
                 raise InputError("segment", _("it cannot be counted before it can be read"))
             counted = segments.count(session, on, sides.tree)
             some = segments.sample(session, on, sides.tree, SAMPLE_PEOPLE)
+            hidden = private(session, editor, [person.id for person, _subscription in some])
         except NewsletterError as error:
             return part(request, "people/inside.html", problem=_sentence(error), counted=None)
     return part(
@@ -85,6 +87,7 @@ def inside(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Re
         problem="",
         counted=counted,
         some=some,
+        hidden=hidden,
         on=on,
         text=written(sides.tree),
         statuses=words.statuses(),

@@ -58,3 +58,6 @@ if (opener) {
   opener.addEventListener("click", show);
   sheet.querySelector(".own").hidden = false;
 }
+
+// On a telephone the rooms are wider than the screen: the one we are in is in sight.
+document.querySelector(".nouns [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
