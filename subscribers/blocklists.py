@@ -202,10 +202,14 @@ class _Reader:
         key = parse_key(written, place=column)
         if key.startswith("#") and not self.takes_hashes:
             raise InputError(column, "expected an address or @domain, found the hash of one")
+        reason = _reason(cells.get("reason", ""))
+        if reason is SuppressionReason.ERASED and not key.startswith("#"):
+            # Nobody lifts that, and of who was erased no address is kept.
+            raise InputError("reason", "only a hash can say `erased`; expected another reason")
         return SuppressionRow(
             key=key,
             list_id=self._list(cells.get("list", "")),
-            reason=_reason(cells.get("reason", "")),
+            reason=reason,
             source=cells.get("source") or f"import {self.name}:{line}",
             created_at=_time(cells),
         )

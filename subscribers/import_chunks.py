@@ -83,20 +83,28 @@ class Importing:
             self._options.with_each(session, step)
 
     def settle(
-        self, transaction: Callable[[], AbstractContextManager[Session]], file: Path
+        self,
+        transaction: Callable[[], AbstractContextManager[Session]],
+        file: Path,
+        look: Callable[[], None],
     ) -> None:
-        """Of a rehearsal in pieces: rows meet those before them after all."""
+        """Of a rehearsal in pieces: rows meet those before them after all; `look` as there."""
         if self._repeats:
-            self._repeats.settle(lambda: self._again(transaction, file), transaction, self._fates)
+            again = self._again(transaction, file, look)
+            self._repeats.settle(again, transaction, self._fates, look)
 
     def _again(
-        self, transaction: Callable[[], AbstractContextManager[Session]], file: Path
+        self,
+        transaction: Callable[[], AbstractContextManager[Session]],
+        file: Path,
+        look: Callable[[], None],
     ) -> Iterator[tuple[int, Incoming]]:
         """The file's rows once more, with the numbers of their pieces; erased people among them."""
         assert self._repeats
         with opened(file, self._options.reading) as people, transaction() as session:
             rows = people.rows()
             for number, size in enumerate(self._repeats.sizes):
+                look()
                 for row in islice(rows, size):
                     if isinstance(row, Good):
                         for incoming in self._incoming(session, row, set()):

@@ -67,7 +67,7 @@ def import_file(
                 importing.store(session, chunk)
             pace.end()
             progress(people.bytes_read)
-        importing.settle(transaction, file)
+        importing.settle(transaction, file, lambda: progress(people.bytes_read))
     return importing.report
 
 

@@ -2,20 +2,26 @@
 
 A later row has to meet what the earlier ones of the same person did, and that is gone. So rows of
 whoever came before are left out at first. In the end all rows of these people are rehearsed
-together, a few people at a time, and what was counted of them before is taken back.
+together, a few people at a time, and what was counted of them before is taken back. However many
+they are, the file is read once more: their rows go on heaps, files that each fit into memory.
 """
 
+import pickle
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from itertools import islice
+from tempfile import SpooledTemporaryFile
 
 from sqlalchemy.orm import Session
 
 from subscribers.fates import Fates, Incoming
 from subscribers.intake import take_in
 
-_PEOPLE_A_READING = 20_000
-"""For so many who came again the file is read once more, and their rows are in memory."""
+_PEOPLE_A_HEAP = 20_000
+"""Of whom all rows are in memory at once."""
+_MOST_HEAPS = 64
+"""Open files; with more people each heap is larger."""
+_HEAP_IN_MEMORY = 2**20
 _PEOPLE_AT_ONCE = 500
 
 Pieces = Iterator[tuple[int, Incoming]]
@@ -42,20 +48,44 @@ class Repeats:
 
     def settle(
         self,
-        read: Callable[[], Pieces],
+        again: Pieces,
         transaction: Callable[[], AbstractContextManager[Session]],
         fates: Fates,
+        look: Callable[[], None],
     ) -> None:
-        """Count anew the rows of who came again; `read` reads the file from its beginning."""
-        again = iter(sorted(self._again))
-        while some := set(islice(again, _PEOPLE_A_READING)):
-            people: dict[int, list[tuple[int, Incoming]]] = {}
-            for piece, row in read():
-                if hash(row.key) in some:
-                    people.setdefault(hash(row.key), []).append((piece, row))
-            each = iter(people.values())
-            while few := list(islice(each, _PEOPLE_AT_ONCE)):
-                _count_anew(few, transaction, fates)
+        """Count anew the rows of who came again; `again` is the whole file once more.
+
+        `look` is called now and then, outside of any transaction that writes; it may raise.
+        """
+        many = min(-(-len(self._again) // _PEOPLE_A_HEAP), _MOST_HEAPS)
+        if not many:
+            return
+        with ExitStack() as stack:
+            heaps = [stack.enter_context(_heap()) for _ in range(many)]
+            for piece, row in again:
+                person = hash(row.key)
+                if person in self._again:
+                    pickle.dump((piece, row), heaps[person % many])
+            for heap in heaps:
+                each = iter(_people(heap))
+                while few := list(islice(each, _PEOPLE_AT_ONCE)):
+                    look()
+                    _count_anew(few, transaction, fates)
+
+
+def _heap() -> SpooledTemporaryFile[bytes]:
+    return SpooledTemporaryFile(_HEAP_IN_MEMORY, prefix="newsletter-repeats-")
+
+
+def _people(heap: SpooledTemporaryFile[bytes]) -> Iterable[list[tuple[int, Incoming]]]:
+    """The rows of each person, as they stand in the file."""
+    people: dict[int, list[tuple[int, Incoming]]] = {}
+    end = heap.tell()
+    heap.seek(0)
+    while heap.tell() < end:
+        piece, row = pickle.load(heap)  # noqa: S301 - written just now, a file without a name
+        people.setdefault(hash(row.key), []).append((piece, row))
+    return people.values()
 
 
 def _count_anew(

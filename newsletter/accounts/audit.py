@@ -3,13 +3,14 @@
 import getpass
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Select, func, literal, select, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
-from newsletter.accounts.models import AuditEvent, User
+from newsletter.accounts.models import ACTOR_CHARACTERS, AuditEvent, User
+from newsletter.core.numbers import MOST_BIG, read_number
 from newsletter.core.tables import BigId, UtcDateTime
 
 _MOST_KNOWN = 200
@@ -39,13 +40,18 @@ def record(
 ) -> None:
     """Somebody did something; `details` name nobody: what is erased must not live on here."""
     session.add(
-        AuditEvent(actor=actor[:200], action=action, subscriber_id=subscriber_id, details=details)
+        AuditEvent(
+            actor=actor[:ACTOR_CHARACTERS],
+            action=action,
+            subscriber_id=subscriber_id,
+            details=details,
+        )
     )
 
 
 def actor_of(user: User) -> str:
-    """The actor of what is done at the desk."""
-    return f"user {user.id}: {user.email}"
+    """The actor of what is done at the desk; of a very long address the beginning."""
+    return f"user {user.id}: {user.email}"[:ACTOR_CHARACTERS]
 
 
 def at_the_command_line() -> str:
@@ -95,11 +101,12 @@ def page(
 
 def parse_place(text: str) -> tuple[datetime, int] | None:
     """What `Page.next` says; None for anything else."""
-    moment, _, number = text.partition(_BETWEEN)
+    moment, _, digits = text.partition(_BETWEEN)
+    number = read_number(digits, MOST_BIG)
     try:
         at = datetime.fromisoformat(moment)
-        return (at, int(number)) if at.tzinfo else None
-    except ValueError:
+        return (at.astimezone(UTC), number) if at.tzinfo and number is not None else None
+    except (ValueError, OverflowError):  # in the year 1 in Kiribati it is no year in Greenwich
         return None
 
 

@@ -11,6 +11,8 @@ from newsletter.core.clock import now
 from newsletter.core.tables import Base, BigId, Json, UtcDateTime, text_enum
 
 MAX_NAME_CHARACTERS = 200
+ACTOR_CHARACTERS = 200
+"""What is kept of whoever did something; an address may be longer."""
 
 
 class AuditEvent(Base):
@@ -25,7 +27,7 @@ class AuditEvent(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
-    actor: Mapped[str] = mapped_column(String(200))
+    actor: Mapped[str] = mapped_column(String(ACTOR_CHARACTERS))
     """Who: a user of the desk, or `command` and the account of the operating system."""
     action: Mapped[str] = mapped_column(String(60))
     """What, as noun and verb: `subscriber.erased`, `suppression.added`."""

@@ -2,10 +2,12 @@
 
 import io
 import struct
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from math import ceil
 
 from PIL import Image as Picture
 from PIL import ImageCms, ImageOps
@@ -17,7 +19,10 @@ from newsletter.issues.markdown_writing import escaped
 from newsletter.issues.models import Image
 
 MAX_UPLOAD_BYTES = 10_000_000
-MAX_PIXELS = 40_000_000
+MAX_PIXELS = 24_000_000
+MAX_PHOTOGRAPH_PIXELS = 50_000_000
+"""Of a JPEG that is made smaller while it is read; a progressive one is held whole before."""
+
 MAX_WIDTH = 1_200
 """Twice the mail's column, for dense screens."""
 
@@ -28,6 +33,14 @@ _HASH_CHARACTERS = 16
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
 _EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png"}
 _JPEG_QUALITY = 85
+_REDUCING_GAP = 2.0
+"""So much larger than what is wanted a picture may stay before it is made smaller with care."""
+
+_MADE_SMALLER_AS_THEY_ARE = ("L", "RGB", "RGBA", "CMYK")
+_ORIENTATION = 0x0112
+_LYING = (5, 6, 7, 8)
+_ONE_AT_A_TIME = threading.Lock()
+"""A small file may hold a picture of a hundred megabytes: of these a process has one at a time."""
 _UNREADABLE = (
     OSError,
     SyntaxError,
@@ -67,8 +80,11 @@ def make(upload: bytes) -> Made:
     if len(upload) > MAX_UPLOAD_BYTES:
         raise InputError("image", f"expected at most {MAX_UPLOAD_BYTES // 1_000_000} MB")
     try:
-        with Picture.open(io.BytesIO(upload), formats=_FORMATS) as opened:
-            _refuse_huge(*opened.size)
+        with (
+            _ONE_AT_A_TIME,
+            Picture.open(io.BytesIO(upload), formats=_FORMATS) as opened,
+        ):
+            _refuse_huge(opened)
             kept_sharp = opened.format in ("PNG", "GIF")
             return _written(_clean(opened), kept_sharp=kept_sharp)
     except _UNREADABLE:
@@ -151,21 +167,21 @@ def markdown(image: Image, base_url: str) -> str:
     return f"![{escaped(image.alt)}]({url}{title})"
 
 
-def _refuse_huge(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
+def _refuse_huge(opened: Picture.Image) -> None:
+    is_read_smaller = opened.format in ("JPEG", "MPO") and not opened.info.get("progressive")
+    most = MAX_PHOTOGRAPH_PIXELS if is_read_smaller else MAX_PIXELS
+    width, height = opened.size
+    if width * height > most:
         raise InputError(
             "image",
-            f"expected at most {MAX_PIXELS // 1_000_000} million pixels, "
-            f"found {width:,} by {height:,}",
+            f"expected at most {most // 1_000_000} million pixels, found {width:,} by {height:,}",
         )
 
 
 def _clean(opened: Picture.Image) -> Picture.Image:
-    """The pixels alone, upright and in the colours of the web."""
-    opened.seek(0)
-    opened.draft("RGB", (2 * MAX_WIDTH, 2 * MAX_HEIGHT))
+    """The pixels alone, upright and in the colours of the web; made small before all else."""
     profile = opened.info.get("icc_profile")
-    picture = ImageOps.exif_transpose(opened)
+    picture = ImageOps.exif_transpose(_small(opened))
     see_through = picture.has_transparency_data
     picture = picture.convert("RGBA" if see_through else "RGB")
     if profile and not see_through:
@@ -173,10 +189,28 @@ def _clean(opened: Picture.Image) -> Picture.Image:
             given = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             made = ImageCms.profileToProfile(picture, given, ImageCms.createProfile("sRGB"))
             picture = made or picture
-    picture.thumbnail((MAX_WIDTH, MAX_HEIGHT), Picture.Resampling.LANCZOS)
     clean = Picture.new(picture.mode, picture.size)
     clean.paste(picture)
     return clean
+
+
+def _small(opened: Picture.Image) -> Picture.Image:
+    """Of a size that is served, still as the camera was held; a JPEG is not read in full."""
+    opened.seek(0)
+    lies = opened.getexif().get(_ORIENTATION) in _LYING
+    room = (MAX_HEIGHT, MAX_WIDTH) if lies else (MAX_WIDTH, MAX_HEIGHT)
+    _read_smaller(opened, room)
+    picture = opened
+    if opened.mode not in _MADE_SMALLER_AS_THEY_ARE or "transparency" in opened.info:
+        picture = opened.convert("RGBA" if opened.has_transparency_data else "RGB")
+    picture.thumbnail(room, Picture.Resampling.LANCZOS, reducing_gap=_REDUCING_GAP)
+    return picture
+
+
+def _read_smaller(opened: Picture.Image, room: tuple[int, int]) -> None:
+    """`thumbnail` asks for this too, but only of pictures that are larger both ways than `room`."""
+    share = _REDUCING_GAP * min(room[0] / opened.width, room[1] / opened.height)
+    opened.draft(None, (ceil(opened.width * share), ceil(opened.height * share)))
 
 
 def _written(picture: Picture.Image, *, kept_sharp: bool) -> Made:

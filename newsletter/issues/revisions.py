@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
 from newsletter.core.errors import NotFoundError
+from newsletter.core.numbers import MOST
 from newsletter.issues.models import Issue, IssueRevision
 
 AUTOSAVES_TOGETHER = timedelta(minutes=5)
@@ -74,6 +75,8 @@ def text_of(session: Session, issue_id: int, number: int) -> str:
     issue = session.get_one(Issue, issue_id)
     if number == issue.revision:
         return issue.source
+    if not 0 < number <= MOST:
+        raise NotFoundError("revision", number)
     found = session.scalar(
         select(IssueRevision.source).where(
             IssueRevision.issue_id == issue_id, IssueRevision.number == number

@@ -1,6 +1,6 @@
 """Pages for what goes wrong: a sentence a person understands, never a traceback."""
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from sqlalchemy.exc import DataError, OperationalError
@@ -9,6 +9,8 @@ from starlette.exceptions import HTTPException
 from newsletter.core import logs
 from newsletter.core.errors import BusyError
 from newsletter.web import headers
+from newsletter.web.desk.guard import not_so
+from newsletter.web.desk.routers import ROOMS
 from newsletter.web.pages import render
 
 log = logs.get(__name__)
@@ -30,7 +32,9 @@ def install(app: FastAPI) -> None:
     """Answer every error with a page."""
 
     @app.exception_handler(HTTPException)
-    async def _known(request: Request, error: HTTPException) -> HTMLResponse:
+    async def _known(request: Request, error: HTTPException) -> Response:
+        if _route(request) in ROOMS:
+            return await not_so(request, error.status_code)
         return page(request, error.status_code)
 
     @app.exception_handler(RequestValidationError)

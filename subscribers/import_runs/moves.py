@@ -70,21 +70,35 @@ def check(session: Session, run_id: int, wishes: Wishes) -> ImportRun:
     return run
 
 
-def start(session: Session, run_id: int) -> ImportRun:
+class CheckedAgainError(RefusedError):
+    """Somebody says yes to what is not what would happen any more."""
+
+
+def start(session: Session, run_id: int, seen: str | None = None) -> ImportRun:
     """Have the file imported in the background, as it was checked.
+
+    `seen` is the `rehearsal` that whoever says yes was shown; None: they see the latest.
 
     Raises:
         NotFoundError, RefusedError: there is no such import, it was not checked, or it would
             change nothing.
+        CheckedAgainError: it was checked with other columns or options since.
     """
     run = locked(session, run_id)
     if run.state is ImportState.CHECKED and not Counts.from_json(run.expected).changing:
         raise RefusedError("this file would change nothing")
+    if run.state is ImportState.CHECKED and seen not in (None, rehearsal(run)):
+        raise CheckedAgainError("it was checked again since")
     move(run, ImportState.IMPORTING)
     run.counts, run.rows_read, run.bytes_read = {}, 0, 0
     _forget_lines(session, run)
     ring_after_commit(session, IMPORTS)
     return run
+
+
+def rehearsal(run: ImportRun) -> str:
+    """Tells one rehearsal of the file from every other."""
+    return run.changed_at.isoformat()
 
 
 def cancel(session: Session, run_id: int) -> ImportRun:

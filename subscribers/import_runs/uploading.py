@@ -23,6 +23,7 @@ from subscribers.import_runs.moves import Wishes, locked, move
 
 _PART_BYTES = 2**20
 _FASTEST = 1
+_MOST_STEM, _MOST_SUFFIX = MAX_FILE_NAME_CHARACTERS // 2, 10
 _BREAKING = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"|?*\\/]+')
 
 
@@ -47,8 +48,14 @@ def plain_file_name(name: str) -> str:
     base = PurePosixPath(name.replace("\\", "/")).name
     plain = _BREAKING.sub(" ", base).strip(" .")
     stem, dot, suffix = plain.rpartition(".")
-    most = MAX_FILE_NAME_CHARACTERS // 2  # of two bytes each, and a folder takes it
-    return (stem[:most] + dot + suffix[:10] if dot else plain[:most]) or "file.csv"
+    if not dot:
+        return _cut(plain, _MOST_STEM) or "file.csv"
+    return _cut(stem, _MOST_STEM) + dot + _cut(suffix, _MOST_SUFFIX)
+
+
+def _cut(text: str, most: int) -> str:
+    """So many letters; fewer of those that take more than three bytes: folders count bytes."""
+    return text[:most].encode("utf-8", "ignore")[: 3 * most].decode("utf-8", "ignore")
 
 
 def upload(sessions: Sessions, sent: Upload) -> int:

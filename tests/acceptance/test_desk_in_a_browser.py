@@ -66,7 +66,11 @@ def test_what_is_typed_while_an_entry_is_added_stays(house: House, visitor: Visi
     page, issue = visitor.page, house.things["issue_id"][0]
     visitor.go(f"/issues/{issue}")
     held: list[Route] = []
-    page.route("**/entries", lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/entries", hold)
     page.locator("#entries > summary").click()
     page.get_by_label("Add a page from the web").fill("https://example.org/meanwhile")
     with page.expect_request("**/entries"):

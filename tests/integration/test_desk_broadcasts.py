@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup
 from httpx2 import Response
 from sqlalchemy import func, select
 
-from newsletter.accounts.models import AuditEvent
+from newsletter.accounts.models import AuditEvent, User
 from newsletter.accounts.permissions import Role
 from newsletter.broadcasts import control, freezing
 from newsletter.broadcasts.models import (
@@ -23,13 +23,14 @@ from newsletter.broadcasts.models import (
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.sections import TrackingMode
+from newsletter.core.tokens import TokenKeys
 from newsletter.issues import revisions
 from newsletter.issues.models import Issue, Newsletter
 from newsletter.sending.models import SystemMail
 from subscribers import segments, subscriptions
 from subscribers.models import Segment, SubscriberList
 from tests import factories
-from tests.desk import Seat, text_of
+from tests.desk import Seat, log_in, open_desk, text_of
 
 Seats = Callable[..., Seat]
 B = BroadcastState
@@ -70,6 +71,10 @@ class Ready:
 
 @pytest.fixture
 def ready(seat: Seat) -> Ready:
+    return ready_at(seat)
+
+
+def ready_at(seat: Seat) -> Ready:
     with seat.sessions.writing() as session:
         issue = factories.stored_issue(session)
         readers = factories.a_list(session, issue=issue)
@@ -321,6 +326,27 @@ def test_a_text_that_was_asked_for_after_somebody_looked_is_not_approved(
         assert "asked for anew since you looked" in text_of(answer.text)
     assert ready.state(broadcast_id) is B.AWAITING_APPROVAL
     assert "Approved." in second.done(f"{page}/approve", seen(second, page))
+
+
+def test_people_with_very_long_addresses_write_ask_and_approve(
+    postgresql: Sessions, keys: TokenKeys
+) -> None:
+    with open_desk(postgresql, keys) as seat, log_in(seat.runtime, Role.SENDER) as second:
+        with postgresql.writing() as session:
+            for one in (seat, second):
+                user = session.get_one(User, one.editor_id)
+                user.email = f"{one.editor_id}{'a' * 59}@{'b' * 60}.{'c' * 60}.{'d' * 60}.example"
+        ready = ready_at(seat)
+        wants(postgresql, wants_approval=True)
+        fields = {"text": factories.MARKDOWN + "\nMore.\n", "revision": 1}
+        assert "More." in seat.done(f"/issues/{ready.issue_id}/save", fields)
+        page = f"/broadcasts/{ready.ask()}"
+        assert "Approved." in second.done(f"{page}/approve", seen(second, page))
+        with postgresql.reading() as session:
+            broadcast = session.scalars(select(Broadcast)).one()
+            assert broadcast.issue.saved_by_name.startswith("1aaa")
+            assert broadcast.asked_by.startswith("user 1: 1aaa")
+            assert broadcast.approved_by.startswith("user 2: 2aaa")
 
 
 def test_the_page_shows_the_line_and_what_can_be_done(ready: Ready) -> None:

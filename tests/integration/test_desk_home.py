@@ -13,7 +13,7 @@ from newsletter.core.clock import now
 from newsletter.issues.models import Newsletter
 from newsletter.issues.newsletters import add_newsletter
 from tests import factories
-from tests.desk import Seat, log_in
+from tests.desk import Seat, log_in, stranger
 
 NOON = datetime.fromisoformat("2026-06-17T12:00:00+00:00")
 
@@ -124,3 +124,21 @@ def test_who_has_no_role_yet_is_told_so_and_has_an_account(seat: Seat) -> None:
         assert "no role in any newsletter yet" in newcomer.read("/")
         assert newcomer.get("/account").status_code == 200
         assert newcomer.get("/issues").status_code == 403
+
+
+def test_what_is_not_there_is_said_inside_the_desk(seat: Seat, seats: Callable[..., Seat]) -> None:
+    author = seats(Role.AUTHOR, seat.newsletter_id)
+    for path in ("/lists/99", "/settings/nothing", "/issues/abc", "/broadcasts/999"):
+        answer = seat.get(path)
+        assert answer.status_code in {404, 422}, path
+        assert "Field Notes" in answer.text, "the head of the desk"
+    assert "only takes what a form sends" in author.get("/newsletter").text
+    with stranger(seat.runtime) as client:
+        assert "Field Notes" not in client.get("/settings/nothing").text
+
+
+def test_todays_issue_is_begun_today(seat: Seat) -> None:
+    assert 'value="2026-06-17"' in seat.page("/issues/new")
+    with seat.sessions.writing() as session:
+        factories.stored_issue(session)
+    assert 'value="2026-06-18"' in seat.page("/issues/new")

@@ -13,7 +13,8 @@ from newsletter.issues.models import Newsletter
 from newsletter.issues.newsletters import add_newsletter
 from newsletter.jobs import imports
 from subscribers import lists, subscriptions, suppressions
-from subscribers.import_runs.models import ImportRun
+from subscribers.import_runs.models import MAX_FILE_NAME_CHARACTERS, ImportRun
+from subscribers.import_runs.uploading import plain_file_name
 from subscribers.models import (
     EVERYWHERE,
     Subscriber,
@@ -46,6 +47,11 @@ def send(
     return str(answer.headers["location"])
 
 
+def said_yes(seat: Seat, path: str) -> dict[str, str]:
+    """What the button sends: the rehearsal that its page shows."""
+    return {"seen": seat.page(path).partition('name="seen" value="')[2].partition('"')[0]}
+
+
 def refused(seat: Seat, list_id: int, content: bytes, name: str) -> str:
     answer = seat.post("/imports", {"list": str(list_id)}, files={"file": (name, BytesIO(content))})
     assert answer.status_code == 422
@@ -70,7 +76,7 @@ def test_a_file_is_checked_imported_and_its_bad_rows_are_fetched(seat: Seat, rea
     assert "people.csv:4 email: 'nope'" in said
     assert "Import 2 people" in said, "bad rows are no people"
     assert standing(seat) == {}
-    assert "The file is being imported." in seat.done(f"{path}/start")
+    assert "The file is being imported." in seat.done(f"{path}/start", said_yes(seat, path))
     imports.work(seat.runtime)
     said = seat.read(path)
     assert "2 people joined and get the next issue" in said
@@ -113,7 +119,7 @@ def test_columns_nobody_knows_are_named_once_and_then_it_is_checked(
     assert "Import 1 person" in seat.read(path)
     assert "Change columns or options" in seat.read(path)
     assert 'value="first_name" selected' in seat.page(f"{path}/columns")
-    seat.done(f"{path}/start")
+    seat.done(f"{path}/start", said_yes(seat, path))
     imports.work(seat.runtime)
     with seat.sessions.reading() as session:
         ada = session.scalars(select(Subscriber)).one()
@@ -140,7 +146,7 @@ def test_files_of_other_systems_are_recognised(seat: Seat, readers: int, system:
         path = send(seat, readers, (DATA / name).read_bytes(), name)
         imports.work(seat.runtime)
         assert f"an export of {system}" in seat.read(path).lower()
-        seat.done(f"{path}/start")
+        seat.done(f"{path}/start", said_yes(seat, path))
         imports.work(seat.runtime)
     with seat.sessions.reading() as session:
         emails = set(session.scalars(select(Subscriber.email)))
@@ -238,12 +244,12 @@ def test_twice_the_same_file_is_as_once(seat: Seat, readers: int) -> None:
         path = send(seat, readers, PEOPLE)
         imports.work(seat.runtime)
         if not _time:
-            seat.done(f"{path}/start")
+            seat.done(f"{path}/start", said_yes(seat, path))
             imports.work(seat.runtime)
     said = seat.read(path)
     assert "2 rows are about people who are here already" in said
     assert "Nothing would change" in said
-    assert "was not started" in seat.done(f"{path}/start")
+    assert "was not started" in seat.done(f"{path}/start", said_yes(seat, path))
 
 
 def test_cancelled_it_is_over_and_the_file_is_gone(seat: Seat, readers: int) -> None:
@@ -285,13 +291,13 @@ def test_an_admin_of_one_newsletter_suppresses_for_its_lists_alone(
     assert "suppressed everywhere" not in admin.page("/imports/new")
     path = send(admin, readers, text, everywhere="1")
     imports.work(seat.runtime)
-    admin.done(f"{path}/start")
+    admin.done(f"{path}/start", said_yes(admin, path))
     imports.work(seat.runtime)
     with seat.sessions.reading() as session:
         assert set(session.scalars(select(Suppression.list_id))) == {readers}
     path = send(seat, readers, text, everywhere="1")
     imports.work(seat.runtime)
-    seat.done(f"{path}/start")
+    seat.done(f"{path}/start", said_yes(seat, path))
     imports.work(seat.runtime)
     with seat.sessions.reading() as session:
         assert set(session.scalars(select(Suppression.list_id))) == {readers, EVERYWHERE}
@@ -320,3 +326,50 @@ def test_examples_hold_nothing_that_runs(seat: Seat, readers: int) -> None:
     path = send(seat, readers, 'Mail,x\n<script>alert(1)</script>,"""><img src=x>"\n')
     assert "<script>alert" not in seat.page(path)
     assert "<img src=x>" not in seat.page(path)
+
+
+def test_a_yes_is_to_the_rehearsal_that_was_shown(seat: Seat, readers: int) -> None:
+    """Not to what a colleague had checked since, with other options."""
+    path = send(seat, readers, PEOPLE, unconfirmed="1")
+    imports.work(seat.runtime)
+    shown = said_yes(seat, path)
+    seat.done(f"{path}/check", {"tags": "vip"})
+    imports.work(seat.runtime)
+    for stale in (shown, {}):
+        answer = seat.post(f"{path}/start", stale)
+        assert (answer.status_code, "was checked again" in answer.text) == (409, True)
+        assert "Import 2 people" in answer.text, "as it is now"
+    imports.work(seat.runtime)
+    assert standing(seat) == {}
+    seat.done(f"{path}/start", said_yes(seat, path))
+    imports.work(seat.runtime)
+    assert standing(seat) == {"ada@example.org": "active", "bob@example.org": "active"}
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("\N{GRINNING FACE}" * 60 + "." + "\N{GRINNING FACE}" * 10, None),
+        ("\N{GRINNING FACE}" * 60 + ".csv", "\N{GRINNING FACE}" * 45 + ".csv"),
+        ("\N{GRINNING FACE}" * 100, "\N{GRINNING FACE}" * 45),
+        ("ü" * 60 + ".csv", "ü" * 60 + ".csv"),
+        ("x" * 300 + ".jsonl", "x" * 60 + ".jsonl"),
+    ],
+)
+def test_the_name_of_a_sent_file_fits_into_a_folder(name: str, kept: str | None) -> None:
+    plain = plain_file_name(name)
+    assert kept in (None, plain)
+    assert len(plain.encode()) <= 255
+    assert len(plain) <= MAX_FILE_NAME_CHARACTERS
+
+
+def test_pages_of_imports_begin_at_numbers_alone(seat: Seat, readers: int) -> None:
+    path = send(seat, readers, PEOPLE)
+    assert path in seat.page("/imports")
+    for before in ("9" * 23, "9" * 19, "-1", "x", "%00", "²"):
+        for room in ("imports", "suppressions"):
+            assert seat.get(f"/{room}?before={before}").status_code == 404, before
+    assert seat.get("/imports?before=3000000000").status_code == 404
+    assert seat.get("/suppressions?before=3000000000").status_code == 200
+    assert path in seat.page("/imports?before=99")
+    assert path not in seat.page(f"/imports?before={path.rpartition('/')[2]}")

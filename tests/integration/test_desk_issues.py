@@ -65,7 +65,7 @@ def schedule(seat: Seat, issue_id: int) -> int:
 def test_the_first_issue_is_asked_for_and_begun(seat: Seat) -> None:
     assert "Write the first issue" in seat.read("/issues")
     with time_machine.travel(NOON, tick=False):
-        assert 'value="2026-06-17"' in seat.page("/issues/new")
+        assert 'value="2026-06-16"' in seat.page("/issues/new")
         page = seat.done("/issues/new", {"date": "2026-06-17", "text": ""})
     assert "2026-06-17: what this issue is about" in page
     assert "Ready to send" in seat.read("/issues")
@@ -190,7 +190,10 @@ def test_an_earlier_text_comes_back(seat: Seat, issue_id: int) -> None:
     page = seat.page(f"/issues/{issue_id}/history/1")
     assert "<del>First</del>" in page
     assert "<ins>Another</ins>" in page
-    assert seat.get(f"/issues/{issue_id}/history/7").status_code == 404
+    for none in ("7", "0", "-1", "3000000000", "-3000000000", "9" * 23):
+        assert seat.get(f"/issues/{issue_id}/history/{none}").status_code == 404, none
+        back = seat.post(f"/issues/{issue_id}/history/{none}/restore", {"revision": "2"})
+        assert back.status_code == 404, none
     restored = seat.done(f"/issues/{issue_id}/history/1/restore", {"revision": "2"})
     assert "First summary" in restored
     assert stored(seat, issue_id) == (MARKDOWN, 3)

@@ -152,7 +152,10 @@ def test_mails_and_consent_are_leafed_through(
     before = ours.page(f"{page_of(two, ADA)}?mails={second}")
     assert ("The second issue" in before, "The first issue" in before) == (False, True)
     assert f"?mails={first}" not in before
-    assert ours.get(f"{page_of(two, ADA)}?mails=x").status_code == 404
+    for odd in ("x", "9" * 18, "9" * 23, "3000000000"):
+        assert ours.get(f"{page_of(two, ADA)}?mails={odd}").status_code == 404, odd
+    assert ours.get(f"{page_of(two, ADA)}?consent={'9' * 23}").status_code == 404
+    assert ours.get(f"{page_of(two, ADA)}?consent={'9' * 18}").status_code == 200
 
 
 def test_what_is_kept_is_mended_and_noted(ours: Seat, two: Two) -> None:

@@ -201,6 +201,10 @@ def test_the_audit_trail_by_who_what_and_day(trail: Seat) -> None:
     assert [f"n{n}." in said for n in (117, 118, 119)] == [False, True, True]
     assert "Expected a day" in trail.read("/settings/audit?since=yesterday")
     assert "Nothing here" in trail.read("/settings/audit?action=nothing.done")
+    late, early = "2026-01-01T00:00:00%2B00:00", "0001-01-01T00:00:00%2B14:00"
+    assert trail.get(f"/settings/audit?after={late}~3000000000").status_code == 200
+    for odd in (f"after={late}~{'9' * 20}", f"after={late}~-1", f"after={early}~1", "actor=%00"):
+        assert "n119." in trail.read(f"/settings/audit?{odd}"), odd
     for odd in ("after=x~1", "after=2026-06-17T00:00:00", "since=9999-12-31&until=9999-12-31"):
         assert trail.get(f"/settings/audit?{odd}").status_code == 200
 

@@ -183,3 +183,12 @@ def test_a_blocklist_is_taken_for_ones_own_lists(
     assert ("eve@example.org", EVERYWHERE) in kept(seat)
     answer = seat.post("/suppressions/import", everywhere)
     assert (answer.status_code, "Choose the file" in answer.text) == (422, True)
+
+
+def test_no_file_says_that_somebody_was_erased_by_their_address(seat: Seat, readers: int) -> None:
+    """Nobody could lift that; erasing leaves a hash, and nothing else means it."""
+    text = f"address,reason\nada@example.org,erased\n@example.net,erased\n#{'0' * 64},erased\n"
+    files = {"file": ("theirs.csv", BytesIO(text.encode()))}
+    answer = seat.post("/suppressions/import", {"scope": "everywhere"}, files=files)
+    assert (answer.status_code, "theirs.csv:2: reason" in answer.text) == (200, True)
+    assert kept(seat) == {("#" + "0" * 64, EVERYWHERE)}

@@ -13,10 +13,11 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError
-from subscribers import importing, intake, repeats
+from subscribers import import_chunks, importing, intake, people_files, repeats
 from subscribers.bulk import Others
 from subscribers.fates import Fate
 from subscribers.import_options import ImportOptions
+from subscribers.import_runs.running import StoppedError
 from subscribers.importing import CHUNK_ROWS, import_file
 from subscribers.models import (
     ConsentEvent,
@@ -210,7 +211,7 @@ def test_rehearsed_in_pieces_rows_meet_those_before_them_and_nothing_stays_locke
     postgresql: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importing, "CHUNK_ROWS", 7)
-    monkeypatch.setattr(repeats, "_PEOPLE_A_READING", 3)
+    monkeypatch.setattr(repeats, "_PEOPLE_A_HEAP", 3)
     monkeypatch.setattr(repeats, "_PEOPLE_AT_ONCE", 2)
     desk = Desk(postgresql, tmp_path)
     with desk.sessions.writing() as session:
@@ -249,3 +250,40 @@ def test_rehearsed_in_pieces_rows_meet_those_before_them_and_nothing_stays_locke
     assert reports[1].counts == reports[0].counts
     assert Counter(reports[1].added_as) == Counter(reports[0].added_as)
     assert import_file(desk.sessions, file, desk.find_list).counts == reports[1].counts
+
+
+def test_a_rehearsal_in_pieces_reads_twice_however_many_repeat_and_ends_when_it_is_told(
+    postgresql: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 20)
+    monkeypatch.setattr(repeats, "_PEOPLE_A_HEAP", 10)
+    monkeypatch.setattr(repeats, "_PEOPLE_AT_ONCE", 4)
+    desk = Desk(postgresql, tmp_path)
+    people = "".join(f"p{n}@example.org\n" for n in range(100))
+    file = tmp_path / "people.csv"
+    file.write_text(f"email\n{people}{people}")
+    readings: list[str] = []
+
+    def reading(*what: Any) -> Any:
+        readings.append("again")
+        return people_files.opened(*what)
+
+    monkeypatch.setattr(import_chunks, "opened", reading)
+    looks: list[int] = []
+    options = ImportOptions(rehearse=True, in_company=True)
+    whole = import_file(desk.sessions, file, desk.find_list, options, looks.append)
+    assert readings == ["again"]
+    assert whole.counts[Fate.ADDED] == whole.counts.total() - 100 == 100
+
+    def stop(bytes_read: int) -> None:
+        seen.append(bytes_read)
+        if len(seen) == at:
+            raise StoppedError
+
+    # While it is read for the first time, for the second, and while people are counted anew.
+    for at in (3, 15, len(looks)):
+        seen: list[int] = []
+        with pytest.raises(StoppedError):
+            import_file(desk.sessions, file, desk.find_list, options, stop)
+        assert len(seen) == at
+    assert len(looks) > 10 + 10 + 100 // 4

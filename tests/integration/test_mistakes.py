@@ -87,7 +87,7 @@ def expect(desk: Path, said: str, expected: str) -> None:
         ("subscribers export --list readers --out folder", "1 error: .*folder: expected a file"),
         ("subscribers export --list readers --out no/x.csv", "1 error: no/x.csv: cannot be writ"),
         ("subscribers add a@example.org --list readers --name LONG", "1 error: name: expected"),
-        ("lists create LONG", "1 error: name: expected at most 200"),
+        ("lists create LONG", "1 error: name: expected one line of at most 200"),
         ("send LONG", "1 error: x+…: no such file: File name too long"),
         ("send nofile.md", "1 error: nofile.md: no such file"),
         ("send two-lines.txt --dry-run", "1 .*followed by an empty line"),

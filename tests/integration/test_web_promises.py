@@ -147,6 +147,14 @@ def test_the_archive_has_only_what_somebody_got(sessions: Sessions, keys: TokenK
         index = client.get("/archive/field-notes").text
         assert client.get("/archive/field-notes/2026-06-17").status_code == 200
         assert client.get("/archive/field-notes/2026-06-24").status_code == 404
+        for none in (
+            "/archive/%00",
+            "/archive/%00/2026-06-17",
+            "/archive/%00/colours.css",
+            "/s/%00",
+            "/i/%00",
+        ):
+            assert client.get(none).status_code == 404, none
     assert ("Measured twice" in index, "Cut once" in index) == (True, False)
 
 

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from typing import Any
 
 import pytest
 from PIL import Image, PngImagePlugin
@@ -88,6 +89,7 @@ def bomb(width: int, height: int) -> bytes:
         b"",
         b"not a picture",
         b"<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>",
+        bomb(8_000, 5_000),
         bomb(7_000, 7_000),
         bomb(10_000, 10_000),
         bomb(60_000, 60_000),
@@ -102,3 +104,80 @@ def bomb(width: int, height: int) -> bytes:
 def test_what_is_no_picture_or_a_bomb_is_refused_in_a_sentence(upload: bytes) -> None:
     with pytest.raises(InputError, match="expected"):
         images.make(upload)
+
+
+def test_a_small_file_of_many_pixels_is_refused_before_it_is_read() -> None:
+    with pytest.raises(InputError, match="at most 24 million pixels, found 8,000 by 5,000"):
+        images.make(bomb(8_000, 5_000))
+
+
+def test_a_photograph_may_have_more_pixels_unless_it_is_held_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(images, "MAX_PIXELS", 300)
+    monkeypatch.setattr(images, "MAX_PHOTOGRAPH_PIXELS", 500)
+    picture = Image.new("RGB", (20, 20), COLOUR)
+    assert images.make(written(picture, "JPEG")).width == 20
+    for upload in (
+        written(picture, "JPEG", progressive=True),
+        written(picture, "PNG"),
+        written(picture.resize((30, 20)), "JPEG"),
+    ):
+        with pytest.raises(InputError, match="million pixels"):
+            images.make(upload)
+
+
+@pytest.mark.parametrize(("orientation", "size"), [(1, (1200, 600)), (6, (1200, 2400))])
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_picture_is_made_small_before_anything_else(
+    monkeypatch: pytest.MonkeyPatch, kind: str, orientation: int, size: tuple[int, int]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    upload = written(Image.new("RGB", (4800, 2400), COLOUR), kind, exif=exif)
+    seen = []
+    convert = Image.Image.convert
+
+    def watched(self: Image.Image, *arguments: Any, **options: Any) -> Image.Image:
+        seen.append(self.width * self.height)
+        return convert(self, *arguments, **options)
+
+    monkeypatch.setattr(Image.Image, "convert", watched)
+    read_as = []
+    resize = Image.Image.resize
+
+    def resized(self: Image.Image, *arguments: Any, **options: Any) -> Image.Image:
+        read_as.append(self.width * self.height)
+        return resize(self, *arguments, **options)
+
+    monkeypatch.setattr(Image.Image, "resize", resized)
+    made = images.make(upload)
+    assert (made.width, made.height) == size
+    assert seen
+    assert max(seen) <= size[0] * size[1]
+    assert kind == "PNG" or max(read_as) <= 4 * size[0] * size[1]
+
+
+def test_a_palette_with_a_transparent_colour_is_made_small_without_edges() -> None:
+    picture = Image.new("P", (2400, 20), 0)
+    picture.putpalette([0, 0, 0, *COLOUR])
+    picture.paste(1, (1200, 0, 2400, 20))
+    made = read(images.make(written(picture, "PNG", transparency=0)).data)
+    assert made.size == (1200, 10)
+    assert made.getpixel((100, 5))[3] == 0
+    assert made.getpixel((1100, 5)) == (*COLOUR, 255)
+
+
+def test_of_all_pictures_one_is_made_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    clean, held = images._clean, []
+
+    def watched(opened: Image.Image) -> Image.Image:
+        held.append(images._ONE_AT_A_TIME.locked())
+        return clean(opened)
+
+    monkeypatch.setattr(images, "_clean", watched)
+    images.make(with_place())
+    assert held == [True]
+    with pytest.raises(InputError):
+        images.make(b"not a picture")
+    assert not images._ONE_AT_A_TIME.locked()

@@ -99,7 +99,7 @@ class DeskRoute(APIRoute):
                 turned_away = await _turned_away(request, rule)
                 response = turned_away or await answer(request)
             except HTTPException as error:
-                return problems.of_status(request, error.status_code)
+                return await not_so(request, error.status_code)
             except NewsletterError as error:
                 return problems.of_error(request, error)
             finally:
@@ -171,6 +171,20 @@ async def still_allowed(request: Request, permission: Permission) -> bool:
     except HTTPException:
         return False
     return True
+
+
+async def not_so(request: Request, status: int) -> Response:
+    """The page for an HTTP status, with the head of the desk for whoever is logged in."""
+    if getattr(request.state, "editor", None) is None or request.state.editor.newsletter_id is None:
+        request.state.editor = await run_in_threadpool(_anywhere, request)
+    return problems.of_status(request, status)
+
+
+def _anywhere(request: Request) -> Editor | None:
+    """Who sits there, whatever the path is about: what it names may not be there."""
+    runtime: Runtime = request.app.state.runtime
+    with runtime.sessions.reading() as session:
+        return editor_of(session, cookies.read(request, cookies.SEAT))
 
 
 def _id(value: str) -> int:

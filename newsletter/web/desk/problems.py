@@ -25,6 +25,7 @@ def of_status(request: Request, status: int) -> HTMLResponse:
             "page again and try once more. If not, ask an admin for the role it needs."
         ),
         404: _("This page is not there. What it showed may be gone."),
+        405: _("That page only takes what a form sends. Go back to the form, or begin anew."),
         409: _(
             "This form was opened for another newsletter than the one that is chosen now, perhaps "
             "in another window. Choose that one in the head of the page, and try once more."

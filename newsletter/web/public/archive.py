@@ -1,8 +1,9 @@
 """The web versions of issues that were sent."""
 
 from datetime import date
+from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse
 from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
@@ -18,8 +19,19 @@ from newsletter.web.pages import render
 router = APIRouter()
 
 
+def _named(slug: str) -> str:
+    """What PostgreSQL cannot even be asked for is nobody's name."""
+    if "\0" in slug:
+        raise HTTPException(404)
+    return slug
+
+
+Named = Annotated[str, Depends(_named)]
+"""The newsletter in the address of a page."""
+
+
 @router.api_route("/archive/{slug}", methods=["GET", "HEAD"])
-def index(slug: str, request: Request, runtime: Running) -> Response:
+def index(slug: Named, request: Request, runtime: Running) -> Response:
     """Every issue of a newsletter that somebody got, the newest first."""
     with runtime.sessions.reading() as session:
         newsletter = session.scalar(select(Newsletter).where(Newsletter.slug == slug))
@@ -30,7 +42,7 @@ def index(slug: str, request: Request, runtime: Running) -> Response:
 
 
 @router.api_route("/archive/{slug}/colours.css", methods=["GET", "HEAD"])
-def colours(slug: str, runtime: Running) -> Response:
+def colours(slug: Named, runtime: Running) -> Response:
     """The newsletter's colours of today, for the web versions of its issues."""
     with runtime.sessions.reading() as session:
         own = session.scalar(select(Newsletter.palette).where(Newsletter.slug == slug))
@@ -40,7 +52,7 @@ def colours(slug: str, runtime: Running) -> Response:
 
 
 @router.api_route("/archive/{slug}/{day}", methods=["GET", "HEAD"])
-def issue(slug: str, day: date, runtime: Running) -> Response:
+def issue(slug: Named, day: date, runtime: Running) -> Response:
     """One issue as it was frozen when somebody got it last; no pixel, nobody's data."""
     with runtime.sessions.reading() as session:
         compiled = session.scalars(

@@ -1,6 +1,6 @@
 """`/issues/new`: an issue from a skeleton, or from a text that is there already."""
 
-from datetime import date, timedelta
+from datetime import date
 
 from fastapi import Request, Response
 
@@ -22,10 +22,9 @@ router = desk_router()
 @router.get("/issues/new")
 @needs(Permission.WRITE)
 def form(request: Request, runtime: Running, editor: Seated) -> Response:
-    """Asks for a date, which is the next one without an issue, and for a text, which may wait."""
+    """Asks for a date, at first the next one without an issue, and for a text, which may wait."""
     with runtime.sessions.reading() as session:
-        since = today(editor) + timedelta(days=1)
-        day = next_free_day(session, editor.newsletter_id or 0, since)
+        day = next_free_day(session, editor.newsletter_id or 0, today(editor))
     return page(request, "issues/new.html", date=day.isoformat(), text="", problems={})
 
 
@@ -48,7 +47,9 @@ def begin(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Res
             text=text,
             problems={field: _sentence(error, is_pasted=bool(text.strip()))},
         )
-    return go(request, f"/issues/{issue.id}", said=_("The issue is there. Now write it."))
+    pasted = _("The text is taken over. What preflight finds stands beside its lines.")
+    said = pasted if text.strip() else _("The issue is there. Now write it.")
+    return go(request, f"/issues/{issue.id}", said=said)
 
 
 def _text(sent: Form) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import Request, Response
 from sqlalchemy.orm import Session, joinedload
 
+from newsletter.accounts.models import MAX_NAME_CHARACTERS
 from newsletter.accounts.permissions import Permission
 from newsletter.broadcasts import checking, issue_states, planning
 from newsletter.broadcasts.checking import CLIPPED_BYTES, Checked
@@ -48,7 +49,8 @@ def today(editor: Editor) -> date:
 
 
 def writer(editor: Editor) -> Writer:
-    return Writer(editor.user_id, editor.name or editor.email)
+    """An address may be longer than a name that is kept beside a text."""
+    return Writer(editor.user_id, (editor.name or editor.email)[:MAX_NAME_CHARACTERS])
 
 
 def edit_page(  # noqa: PLR0913 - named one by one

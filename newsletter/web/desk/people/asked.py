@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.accounts.permissions import Permission
 from newsletter.core.errors import InputError, NewsletterError
+from newsletter.core.numbers import MOST, MOST_BIG, read_number
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
@@ -20,7 +21,6 @@ from subscribers.models import SubscriberList, SubscriptionStatus
 from subscribers.segment_tokens import SegmentError
 
 _ON_NONE = "none"
-_MOST_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def read(part: str, list_id: str, status: str, segment: str) -> Asked:
 
 def place(request: Request) -> Place:
     """Which page of them."""
-    older, newer = (number(request, name) for name in ("older", "newer"))
+    older, newer = (number(request, name, MOST_BIG) for name in ("older", "newer"))
     return Place(older_than=older) if newer is None else Place(newer_than=newer)
 
 
@@ -94,8 +94,8 @@ def here(editor: Editor) -> int:
     return editor.newsletter_id
 
 
-def number(request: Request, name: str) -> int | None:
-    """An id in the address of a page; None: there is none.
+def number(request: Request, name: str, most: int = MOST) -> int | None:
+    """An id in the address of a page, up to the largest of its kind; None: there is none.
 
     Raises:
         HTTPException: 404, what no id can be finds nothing.
@@ -103,9 +103,10 @@ def number(request: Request, name: str) -> int | None:
     text = request.query_params.get(name, "")
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS):
+    found = read_number(text, most)
+    if found is None:
         raise HTTPException(404)
-    return int(text)
+    return found
 
 
 def understood(session: Session, editor: Editor, wanted: Asked) -> Understood:

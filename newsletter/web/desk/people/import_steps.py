@@ -62,12 +62,21 @@ class Seen:
 def show(request: Request, import_id: int, runtime: Running, editor: Seated) -> Response:
     """Where it stands, and what is to be done next."""
     del editor
+    return _shown(request, runtime, import_id)
+
+
+def _shown(
+    request: Request, runtime: Runtime, import_id: int, problem: str = "", status: int = 200
+) -> Response:
     seen = _seen(runtime, import_id)
     if seen.run.state is ImportState.UPLOADED:
         return _columns(request, seen)
     return page(
         request,
         "people/import.html",
+        status=status,
+        problem=problem,
+        rehearsal=moves.rehearsal(seen.run),
         seen=seen,
         run=seen.run,
         words=words,
@@ -117,13 +126,21 @@ def check(
 
 @router.post("/imports/{import_id}/start")
 @needs(Permission.PEOPLE)
-def start(request: Request, import_id: int, runtime: Running, editor: Seated) -> Response:
-    """Yes: import it."""
+def start(
+    request: Request, import_id: int, runtime: Running, editor: Seated, sent: Sent
+) -> Response:
+    """Yes: import it, as the page has shown that it would go."""
     try:
         with runtime.sessions.writing() as session:
-            run = moves.start(session, import_id)
+            run = moves.start(session, import_id, sent.one("seen"))
             run.actor = editor.actor
             audit.record(session, editor.actor, "import.started", None, **_named(run))
+    except moves.CheckedAgainError:
+        problem = _(
+            "Nothing was started: the file was checked again since you opened this page. This is "
+            "what would happen now."
+        )
+        return _shown(request, runtime, import_id, problem, status=409)
     except RefusedError:
         return go(request, f"/imports/{import_id}", said=_("It was not started again."))
     return go(request, f"/imports/{import_id}")

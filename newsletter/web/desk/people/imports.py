@@ -20,6 +20,7 @@ from newsletter.web.desk.forms import Form, Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page
 from newsletter.web.desk.people import import_words as words
+from newsletter.web.desk.people.asked import number
 from newsletter.web.desk.text import _
 from subscribers.import_runs import moves
 from subscribers.import_runs.counts import Counts
@@ -39,12 +40,13 @@ router = desk_router()
 
 @router.get("/imports")
 @needs(Permission.PEOPLE)
-def index(request: Request, runtime: Running, editor: Seated, before: int = 0) -> Response:
+def index(request: Request, runtime: Running, editor: Seated) -> Response:
     """The newsletter's imports, the latest first."""
     if editor.newsletter_id is None:
         return page(request, "people/no_newsletter.html")
+    before = number(request, "before")
     with runtime.sessions.reading() as session:
-        found = runs_of(session, editor.newsletter, before=before or None, most=_PAGE_ROWS + 1)
+        found = runs_of(session, editor.newsletter, before=before, most=_PAGE_ROWS + 1)
     runs = found[:_PAGE_ROWS]
     older = f"/imports?before={runs[-1].id}" if len(found) > len(runs) else ""
     counts = {run.id: Counts.from_json(run.counts) for run in runs}

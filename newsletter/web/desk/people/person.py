@@ -11,6 +11,7 @@ from newsletter.accounts import audit
 from newsletter.accounts.permissions import Permission
 from newsletter.broadcasts.models import OPEN_STATES
 from newsletter.core.errors import InputError, RefusedError
+from newsletter.core.numbers import MOST_BIG
 from newsletter.core.runtime import Runtime
 from newsletter.mail.address import Address
 from newsletter.privacy import history
@@ -170,7 +171,8 @@ def _shown(
     kept: by_hand.Kept | None = None,
     problems: dict[str, str] | None = None,
 ) -> Response:
-    consent_before, mails_before = number(request, "consent"), number(request, "mails")
+    consent_before = number(request, "consent", MOST_BIG)
+    mails_before = number(request, "mails")
     with runtime.sessions.reading() as session:
         person = _found(session, subscriber_id)
         standing = history.subscriptions_of(session, person.id, here(editor))

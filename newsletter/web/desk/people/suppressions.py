@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from newsletter.accounts import audit
 from newsletter.accounts.permissions import Permission
 from newsletter.core.errors import InputError, RefusedError
+from newsletter.core.numbers import MOST_BIG
 from newsletter.core.runtime import Runtime
 from newsletter.web.deps import Running
 from newsletter.web.desk.editor import Editor
@@ -17,6 +18,7 @@ from newsletter.web.desk.forms import Form, Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page
 from newsletter.web.desk.people import import_words as words
+from newsletter.web.desk.people.asked import number
 from newsletter.web.desk.people.suppression_reach import (
     Asked,
     Reach,
@@ -38,17 +40,17 @@ router = desk_router()
 
 @router.get("/suppressions")
 @needs(Permission.PEOPLE)
-def index(request: Request, runtime: Running, editor: Seated, before: int = 0) -> Response:
+def index(request: Request, runtime: Running, editor: Seated) -> Response:
     """Search them, the latest first."""
     if editor.newsletter_id is None:
         return page(request, "people/no_newsletter.html")
-    asked = Asked.of(request.query_params)
+    asked, before = Asked.of(request.query_params), number(request, "before", MOST_BIG)
     with runtime.sessions.reading() as session:
         reach = reach_of(session, editor)
         found = by_hand.latest(
             session,
             _wanted(runtime, reach, asked),
-            before=before or None,
+            before=before,
             most=_PAGE_ROWS + 1,
         )
     shown = found[:_PAGE_ROWS]

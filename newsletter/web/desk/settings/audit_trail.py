@@ -23,9 +23,10 @@ _ROWS = 50
 @needs(Permission.INSTALLATION)
 def index(request: Request, runtime: Running, editor: Seated) -> Response:
     """What was done, the latest first; by whom, what, on which days."""
-    asked = {name: request.query_params.get(name, "").strip() for name in _FILTERS}
+    query = request.query_params
+    asked = {name: query.get(name, "").replace("\0", "").strip() for name in _FILTERS}
     wanted, problems = _wanted(asked, editor)
-    behind = audit.parse_place(request.query_params.get("after", ""))
+    behind = audit.parse_place(query.get("after", ""))
     with runtime.sessions.reading() as session:
         found = audit.page(session, wanted, behind=behind, most=_ROWS)
         actors, actions = audit.known(session)
