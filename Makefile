@@ -31,7 +31,7 @@ run: setup ## Serve pages and send what is due, in one process
 	@$(BIN)/newsletter serve
 
 test: setup ## Run every test; starts its own PostgreSQL, Redis and SMTP servers
-	@$(BIN)/pytest --numprocesses 2 --dist worksteal
+	@$(BIN)/pytest --numprocesses 3 --dist worksteal
 
 lint: types ## Check style, types and who imports whom
 	@$(BIN)/ruff check
