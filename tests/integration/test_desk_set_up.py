@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from newsletter.accounts import first_run, users
 from newsletter.accounts.models import User
 from newsletter.accounts.permissions import Role
+from newsletter.cli.serve import _say_how_to_begin
 from newsletter.core.db import Sessions
 from newsletter.core.runtime import Runtime
 from newsletter.core.sections import RelaySettings, SiteSettings
@@ -68,6 +69,15 @@ def on_the_web(sqlite_sessions: Sessions, keys: TokenKeys) -> Runtime:
 def everybody(runtime: Runtime) -> list[str]:
     with runtime.sessions.reading() as session:
         return list(session.scalars(select(User.email)))
+
+
+def test_serve_says_where_it_listens_or_what_readers_use(
+    runtime: Runtime, on_the_web: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _say_how_to_begin(runtime, "http://127.0.0.1:8123")
+    assert "begin at http://127.0.0.1:8123/set-up ·" in capsys.readouterr().out
+    _say_how_to_begin(on_the_web, "http://127.0.0.1:8123")
+    assert f"begin at {HTTPS}/set-up ·" in capsys.readouterr().out
 
 
 def test_from_nothing_to_a_desk_in_one_form(runtime: Runtime) -> None:
