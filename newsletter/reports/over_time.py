@@ -101,7 +101,7 @@ def how_many(session: Session, newsletter_id: int | None = None) -> int:
 
 
 def earlier(session: Session, broadcast: Broadcast, newsletter_id: int) -> list[Line]:
-    """The last COMPARED broadcasts of the newsletter before this one that are over and somebody got."""
+    """The last COMPARED broadcasts before this one that are over and that somebody got."""
     before = (
         _of(newsletter_id)
         .where(Broadcast.start_at < broadcast.start_at, Broadcast.id != broadcast.id)

@@ -266,6 +266,17 @@ def test_growth_shows_who_came_and_left(seat: Seat, of: Reported) -> None:
     assert seat.get("/reports/growth?list=nonsense").status_code == 404
 
 
+def test_growth_opens_on_the_largest_list(
+    seat: Seat, of: Reported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with seat.sessions.writing() as session:
+        lists.create_list(session, "A list that is first by name", of.newsletter_id)
+    assert "Growth of Mornings" in seat.read("/reports/growth")
+    monkeypatch.setattr(growth, "SMALL_ROWS", 3)
+    seat.page("/reports/growth")
+    assert "Growth of Mornings" in seat.read("/reports/growth")
+
+
 def test_another_newsletters_figures_are_not_there(
     seat: Seat, of: Reported, seats: Callable[..., Seat]
 ) -> None:
