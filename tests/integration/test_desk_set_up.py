@@ -87,7 +87,8 @@ def test_from_nothing_to_a_desk_in_one_form(runtime: Runtime) -> None:
         assert 'value="editor@example.org"' in page, "as newsletter.toml says"
         assert "[[relays]]" in page
         assert "NEWSLETTER_RELAYS=" in page
-        answer = send(client, **FIRST)
+        assert "?tls=none" in page
+        answer = send(client, **FIRST, time_zone="Europe/Vienna")
         assert answer.status_code == 303
         assert "Field Notes" in client.get("/").text, "logged in at once"
         assert client.get("/set-up").headers["location"] == "/login"
@@ -98,6 +99,7 @@ def test_from_nothing_to_a_desk_in_one_form(runtime: Runtime) -> None:
         first = session.scalars(select(User)).one()
         made = session.scalars(select(Newsletter)).one()
     assert (first.role, first.email) == (Role.ADMIN, "ada@example.org")
+    assert first.time_zone == "Europe/Vienna"
     assert (made.slug, made.sender_address) == ("field-notes", "editor@example.org")
 
 

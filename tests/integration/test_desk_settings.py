@@ -208,7 +208,8 @@ def test_the_audit_trail_by_who_what_and_day(trail: Seat) -> None:
 @pytest.mark.parametrize(
     ("scheme", "said"),
     [
-        ("smtp://ada:wrong@127.0.0.1:{port}", "It does not let us in."),
+        ("smtp://ada:wrong@127.0.0.1:{port}", "Put ?tls=none behind the URL"),
+        ("smtp://ada:wrong@127.0.0.1:{port}?tls=none", "It does not let us in."),
         ("smtps://127.0.0.1:1", "No"),
     ],
 )

@@ -141,6 +141,11 @@ def tried_out(runtime: Runtime, name: str) -> Tried:
 
 def _advice(fault: SmtpFault) -> str:
     """What to look at, by what kind of fault it is."""
+    if fault.lacks_tls:
+        return _(
+            "It offers no encryption, so nothing was said to it. Put ?tls=none behind the URL for a "
+            "relay on this machine; for any other compare host and port with what the provider says."
+        )
     if fault.is_configuration:
         return _(
             "It does not let us in. Compare user name, password and the kind of encryption with "
