@@ -13,6 +13,7 @@ from newsletter.accounts.models import AuditEvent, User
 from newsletter.core.tables import BigId, UtcDateTime
 
 _MOST_KNOWN = 200
+_LAST_FEW = 50
 _BETWEEN = "~"
 
 
@@ -91,6 +92,15 @@ def parse_place(text: str) -> tuple[datetime, int] | None:
         return (at, int(number)) if at.tzinfo else None
     except ValueError:
         return None
+
+
+def last(session: Session, action: str, **details: Any) -> AuditEvent | None:
+    """The latest act of this kind with these details, among the last few of its kind."""
+    events = select(AuditEvent).where(AuditEvent.action == action)
+    for event in session.scalars(events.order_by(AuditEvent.id.desc()).limit(_LAST_FEW)):
+        if details.items() <= event.details.items():
+            return event
+    return None
 
 
 def known(session: Session) -> tuple[list[str], list[str]]:
