@@ -88,6 +88,8 @@ def test_from_nothing_to_a_desk_in_one_form(runtime: Runtime) -> None:
         assert "[[relays]]" in page
         assert "NEWSLETTER_RELAYS=" in page
         assert "?tls=none" in page
+        assert 'data-here="1"' in page
+        assert "desk/time_zone.js" in page
         answer = send(client, **FIRST, time_zone="Europe/Vienna")
         assert answer.status_code == 303
         assert "Field Notes" in client.get("/").text, "logged in at once"
