@@ -14,6 +14,7 @@ from newsletter.core.numbers import MOST_BIG, read_number
 from newsletter.core.tables import BigId, UtcDateTime
 
 _MOST_KNOWN = 200
+_LAST_FEW = 50
 _BETWEEN = "~"
 
 
@@ -108,6 +109,15 @@ def parse_place(text: str) -> tuple[datetime, int] | None:
         return (at.astimezone(UTC), number) if at.tzinfo and number is not None else None
     except (ValueError, OverflowError):  # in the year 1 in Kiribati it is no year in Greenwich
         return None
+
+
+def last(session: Session, action: str, **details: Any) -> AuditEvent | None:
+    """The latest act of this kind with these details, among the last few of its kind."""
+    events = select(AuditEvent).where(AuditEvent.action == action)
+    for event in session.scalars(events.order_by(AuditEvent.id.desc()).limit(_LAST_FEW)):
+        if details.items() <= event.details.items():
+            return event
+    return None
 
 
 def known(session: Session) -> tuple[list[str], list[str]]:

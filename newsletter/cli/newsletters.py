@@ -25,6 +25,14 @@ _SenderAddress = Annotated[str | None, typer.Option(help="The address it is from
 _ReplyTo = Annotated[str | None, typer.Option(help="Where answers go; empty: to the sender.")]
 _Postal = Annotated[str | None, typer.Option(help="At the foot of every mail: the law wants it.")]
 _Tracking = Annotated[str | None, typer.Option(help="off, aggregate or individual.")]
+_Approval = Annotated[
+    bool | None,
+    typer.Option("--approval/--no-approval", help="A second person approves each broadcast."),
+]
+_Hold = Annotated[
+    int | None,
+    typer.Option(metavar="MINUTES", help="How long what was sent off can still be taken back."),
+]
 
 
 @app.command()
@@ -36,10 +44,13 @@ def create(
     reply_to: _ReplyTo = None,
     postal_address: _Postal = None,
     tracking: _Tracking = None,
+    approval: _Approval = None,
+    hold: _Hold = None,
     dry_run: output.DryRun = False,
 ) -> None:
     """Make a newsletter. Its short name is made of its name and stays."""
     typed = _typed(name, sender_name, sender_address, reply_to, postal_address, tracking)
+    typed |= _before_sending(approval, hold)
     runtime = state.runtime()
     with runtime.sessions.writing(rehearse=dry_run) as session:
         made = identity.create(session, typed, runtime.settings)
@@ -71,7 +82,7 @@ def show(name: _Name, *, as_json: output.AsJson = False) -> None:
         return
     colours = facts.pop("palette")
     for key, value in facts.items():
-        output.say(f"{key.replace('_', ' '):16} {'none' if value in (None, '') else value}")
+        output.say(f"{key.replace('_', ' '):16} {_said(value)}")
     for scheme, chosen in colours.items():
         for role, colour in chosen.items():
             output.say(f"{f'{scheme}.{role}':16} {colour}")
@@ -88,6 +99,8 @@ def set_(
     reply_to: _ReplyTo = None,
     postal_address: _Postal = None,
     tracking: _Tracking = None,
+    approval: _Approval = None,
+    hold: _Hold = None,
     template: Annotated[
         str | None, typer.Option(help="Which template its issues are set in, such as `letter`.")
     ] = None,
@@ -103,6 +116,7 @@ def set_(
 ) -> None:
     """Change a newsletter's identity or look. Mail on its way stays as it was frozen."""
     typed = _typed(name, sender_name, sender_address, reply_to, postal_address, tracking)
+    typed |= _before_sending(approval, hold)
     runtime = state.runtime()
     if template is not None:
         _check_template(template, TemplateFolders.of(runtime.settings.templates.dir))
@@ -143,6 +157,11 @@ def _typed(
     return {field: text for field, text in given.items() if text is not None}
 
 
+def _before_sending(approval: bool | None, hold: int | None) -> dict[str, str]:
+    typed = {} if approval is None else {"wants_approval": "yes" if approval else "no"}
+    return typed if hold is None else {**typed, "hold_minutes": str(hold)}
+
+
 def _check_template(template: str, folders: TemplateFolders) -> None:
     known = folders.of_issues()
     if template not in known:
@@ -175,6 +194,12 @@ def _warn(found: Newsletter) -> None:
             f"{weak.scheme}.{weak.name} is hard to read: contrast {weak.contrast} of "
             f"{palette.LEAST_CONTRAST}" + (f"; {mend} is the nearest that is not" if mend else "")
         )
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value in {None, ""} else str(value)
 
 
 def _facts(found: Newsletter) -> dict[str, Any]:

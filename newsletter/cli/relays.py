@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from newsletter.accounts import audit
 from newsletter.cli import output, state
 from newsletter.core.clock import now
 from newsletter.core.config import Settings
@@ -72,6 +73,7 @@ def pause(
     relays.find_relay(runtime.settings.relays, name)
     with runtime.sessions.writing(rehearse=dry_run) as session:
         relays.pause(session, name, reason, now())
+        audit.record(session, audit.at_the_command_line(), "relay.paused", relay=name)
     output.say(f"Relay {name} {'would be' if dry_run else 'is'} paused.")
 
 
@@ -82,6 +84,7 @@ def resume(name: Name, *, dry_run: output.DryRun = False) -> None:
     relays.find_relay(runtime.settings.relays, name)
     with runtime.sessions.writing(rehearse=dry_run) as session:
         relays.resume(session, name, now())
+        audit.record(session, audit.at_the_command_line(), "relay.resumed", relay=name)
     output.say(f"Relay {name} {'would be' if dry_run else 'is'} in use.")
 
 

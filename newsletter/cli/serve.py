@@ -60,18 +60,28 @@ def serve(
     for number in SIGNALS:
         signal.signal(number, server.handle_exit)
     with background(runtime), _mailbox(runtime), _imports(runtime):
-        output.say(f"Serving on http://{host}:{port} · Ctrl-C ends it")
-        _say_how_to_begin(runtime)
+        bound = f"http://{_in_url(host)}:{port}"
+        output.say(f"Serving on {bound} · Ctrl-C ends it")
+        _say_how_to_begin(runtime, bound)
         server.run()
 
 
-def _say_how_to_begin(runtime: Runtime) -> None:
-    """Before there is a user: where the first one is made, and by which code from elsewhere."""
+def _in_url(host: str) -> str:
+    """Colons of an IPv6 address stand in brackets there."""
+    return f"[{host}]" if ":" in host else host
+
+
+def _say_how_to_begin(runtime: Runtime, bound: str) -> None:
+    """Before there is a user: where the first one is made, and by which code from elsewhere.
+
+    That is where we listen, as `--port` may differ from the settings, unless readers have a URL.
+    """
     with runtime.sessions.reading() as session:
         if users.anybody(session):
             return
     code = first_run.set_up_code(runtime.keys)
-    url = f"{runtime.settings.site.public_url}/set-up"
+    site = runtime.settings.site
+    url = f"{site.public_url if site.base_url else bound}/set-up"
     output.say(f"Nobody works here yet: begin at {url} · set-up code {code}")
 
 

@@ -15,6 +15,7 @@ class SmtpFault(NewsletterError):  # noqa: N818 - the word of the reply table: a
     Attributes:
         reply: what the server said, if it said anything.
         is_configuration: login, identity or TLS trust is refused: trying on is useless.
+        lacks_tls: it was to secure the connection and does not offer to.
         pipelining_broken: the server offers PIPELINING and breaks it; connect without.
     """
 
@@ -24,11 +25,13 @@ class SmtpFault(NewsletterError):  # noqa: N818 - the word of the reply table: a
         *,
         reply: Reply | None = None,
         is_configuration: bool = False,
+        lacks_tls: bool = False,
         pipelining_broken: bool = False,
     ) -> None:
         super().__init__(problem)
         self.reply = reply
         self.is_configuration = is_configuration
+        self.lacks_tls = lacks_tls
         self.pipelining_broken = pipelining_broken
 
     @classmethod

@@ -121,7 +121,7 @@ async def _introduced(wire: Wire, server: Server, timeouts: Timeouts) -> Extensi
     if server.context is None or server.implicit_tls:
         return extensions
     if "STARTTLS" not in extensions:
-        raise SmtpFault("offers no STARTTLS", is_configuration=True)
+        raise SmtpFault("offers no STARTTLS", is_configuration=True, lacks_tls=True)
     answer = await _said(wire, b"STARTTLS", timeouts.command)
     if answer[0] != _READY:
         raise SmtpFault.said("refuses STARTTLS", parse_reply(*answer))

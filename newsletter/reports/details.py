@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from newsletter.tracking.classification import Reader
@@ -60,6 +60,13 @@ class Details:
     domains: tuple[DomainFigures, ...]
     link_readers: Mapping[int, ByReader]
     reasons: Mapping[str, int]
+
+    def hours_until(self, at: datetime) -> tuple[Hour, ...]:
+        """Those that have begun by then: what is still to come is not a zero."""
+        if self.first_at is None:
+            return ()
+        begun = (at - self.first_at) // timedelta(hours=1) + 1
+        return self.hours[: max(begun, 0)]
 
     def to_json(self) -> dict[str, Any]:
         return {

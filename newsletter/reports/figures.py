@@ -62,6 +62,13 @@ class Report:
     is_pruned: bool = field(default=False, compare=False)
     is_due: bool = field(default=False, compare=False)
 
+    @property
+    def hours(self) -> Hours:
+        """The first hours, up to the one in which they were counted; none when not known."""
+        if self.details is None or self.counted_at is None:
+            return ()
+        return self.details.hours_until(self.counted_at)
+
     def clicks_by(self, reader: Reader) -> int:
         """Clicks of that class."""
         return self.clicks.hits.get(reader, 0)

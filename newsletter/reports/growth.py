@@ -6,7 +6,7 @@ from which list, the audit trail knows.
 
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -127,6 +127,17 @@ class Growth:
         for _, step in self.steps:
             total.add(step)
         return total
+
+
+def largest(session: Session, lists: Sequence[SubscriberList]) -> SubscriberList | None:
+    """The list with the most people, as `growth` counts them; of several the first."""
+    ids = [found.id for found in lists]
+    if _is_small(session):
+        people = _active(session, Subscription.list_id.in_(ids))
+    else:
+        kept = session.scalars(select(ListCounts).where(ListCounts.list_id.in_(ids)))
+        people = {counts.list_id: counts.active for counts in kept}
+    return max(lists, key=lambda found: people.get(found.id, 0), default=None)
 
 
 def growth(session: Session, list_id: int, span: Span) -> Growth:

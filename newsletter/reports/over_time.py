@@ -10,7 +10,13 @@ from typing import Any
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts.models import OVER, Broadcast, BroadcastTotals, DeliveryState
+from newsletter.broadcasts.models import (
+    OVER,
+    Broadcast,
+    BroadcastState,
+    BroadcastTotals,
+    DeliveryState,
+)
 from newsletter.broadcasts.planning import counts_as_sent
 from newsletter.core.clock import now
 from newsletter.issues.models import Issue
@@ -22,6 +28,8 @@ from newsletter.tracking.readership import Readership
 
 COMPARED = 10
 """With how many earlier ones a broadcast is compared."""
+OVER = (BroadcastState.DONE, BroadcastState.CANCELLED)
+"""Until then its shares are those of a part."""
 _AT_ONCE = 5
 _NEW = timedelta(hours=48)
 
@@ -43,6 +51,11 @@ class Line:
     readership: Readership | None
     counted_at: datetime | None
     is_pruned: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        """Its figures may be set beside others': nothing more is sent."""
+        return self.state in OVER
 
     @property
     def accepted(self) -> int:
@@ -102,10 +115,11 @@ def how_many(session: Session, newsletter_id: int | None = None) -> int:
 
 
 def earlier(session: Session, broadcast: Broadcast, newsletter_id: int) -> list[Line]:
-    """The last COMPARED broadcasts of the newsletter before this one that somebody got."""
+    """The last COMPARED broadcasts before this one that are over and that somebody got."""
     before = (
         _of(newsletter_id)
         .where(Broadcast.start_at < broadcast.start_at, Broadcast.id != broadcast.id)
+        .where(Broadcast.state.in_(OVER))
         .order_by(Broadcast.start_at.desc(), Broadcast.id.desc())
         .limit(COMPARED)
     )

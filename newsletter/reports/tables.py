@@ -78,7 +78,7 @@ def hours(report: Report) -> Table:
                     for reader in _READERS
                 ),
             )
-            for number, hour in enumerate(details.hours)
+            for number, hour in enumerate(report.hours)
         ]
         if details
         else []

@@ -111,6 +111,16 @@ def test_newsletters_are_made_and_changed(here: Installation) -> None:
     assert (shown["template"], shown["tracking_mode"]) == ("letter", "off")
     assert shown["palette"] == {"light": {"accent": "#ffcc00"}}
     assert "#ffcc00" in here.run("newsletters", "show", "field-notes")
+    assert "wants approval, hold minutes" in here.run(*change, "--approval", "--hold", "15")
+    said = here.run("newsletters", "show", "field-notes").splitlines()
+    assert [line.split()[-1] for line in said if "approval" in line or "hold" in line] == [
+        "yes",
+        "15",
+    ]
+    assert "at most 1440 minutes" in here.run(*change, "--hold", "9000", expect=1)
+    here.run(*change, "--no-approval", "--hold", "0")
+    shown = here.json("newsletters", "show", "field-notes")
+    assert (shown["wants_approval"], shown["hold_minutes"]) == (False, 0)
     here.run(*change, "--colour", "light.accent=")
     assert here.json("newsletters", "show", "field-notes")["palette"] == {}
 

@@ -25,7 +25,17 @@ from newsletter.reports import growth, snapshots
 from subscribers import lists
 from subscribers.models import LeaveReason
 from tests.desk import Seat, open_desk, stranger
-from tests.reported import NOW, PRIVACY_PROXY, SCANNER, Reported, clicked, left, opened, sent
+from tests.reported import (
+    NOW,
+    PRIVACY_PROXY,
+    SCANNER,
+    STARTED,
+    Reported,
+    clicked,
+    left,
+    opened,
+    sent,
+)
 
 READERS = [f"r{n}@large.example" for n in range(8)] + ["one@tiny.example"]
 
@@ -95,7 +105,7 @@ def test_a_report_leads_with_what_can_be_known(seat: Seat, of: Reported) -> None
         "In doubt": "0",
     }
     accounting = soup.select_one("p.accounting").get_text()
-    assert accounting.startswith("candidates 9 = accepted 8 + failed 1 (1 mailbox full)")
+    assert accounting.startswith("9 candidates = 8 accepted + 1 failed + 0 skipped")
     assert "Not collected until a mailbox or webhook is configured." in page
     assert cells(page, "People and machines") == [
         ["Clicks", "3 3 known", "1 1 known", "0"],
@@ -145,6 +155,33 @@ def test_issues_stand_beside_each_other(seat: Seat, of: Reported) -> None:
     for asked in ("0", "-1", "x", "99999", "²"):
         assert seat.get(f"/reports?page={asked}").status_code == 200
     assert "No issue is this old" in seat.read("/reports?page=7")
+
+
+def test_hours_that_are_still_to_come_are_no_zeros(
+    seat: Seat, of: Reported, clock: time_machine.Traveller
+) -> None:
+    clock.move_to(STARTED + timedelta(hours=3, minutes=30))
+    path = f"/reports/{of.broadcast_id}"
+    assert [row[0] for row in cells(seat.page(path), "The first 48 hours")] == ["0", "1", "2", "3"]
+    assert len(file(seat, f"{path}/hours.csv")) == 4
+    assert seat.get(f"{path}/hours.svg").text.count("<circle") == 2 * 4
+
+
+def test_what_is_not_over_is_compared_with_nothing(seat: Seat, of: Reported) -> None:
+    still = sent(seat.sessions, READERS, day="2026-06-18", started=STARTED, name="Evenings")
+    newer = sent(seat.sessions, READERS, day="2026-06-19", started=NOW, name="Nights")
+    before = seat.get("/reports/clicks.svg").text.count("<circle")
+    with seat.sessions.writing() as session:
+        session.execute(
+            update(Broadcast)
+            .where(Broadcast.id == still.broadcast_id)
+            .values(state=BroadcastState.SENDING, finished_at=None)
+        )
+    page = seat.page(f"/reports/{newer.broadcast_id}")
+    assert cells(page, "Comparison")[0] == ["Clicks by people", "0.0 %", "37.5 %"]
+    assert "Comparison" not in seat.page(f"/reports/{still.broadcast_id}")
+    assert (before, seat.get("/reports/clicks.svg").text.count("<circle")) == (2 * 3, 2 * 2)
+    assert "sending" in " ".join(row[0] for row in cells(seat.page("/reports"), "Issues")).lower()
 
 
 def test_a_broadcast_that_has_not_begun_has_no_report(seat: Seat, of: Reported) -> None:
@@ -227,6 +264,17 @@ def test_growth_shows_who_came_and_left(seat: Seat, of: Reported) -> None:
     assert cells(page, "Came and left")[0][1:] == ["9", "0", "0", "9", "0", "1", "0"]
     assert seat.get("/reports/growth?span=nonsense").status_code == 200
     assert seat.get("/reports/growth?list=nonsense").status_code == 404
+
+
+def test_growth_opens_on_the_largest_list(
+    seat: Seat, of: Reported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with seat.sessions.writing() as session:
+        lists.create_list(session, "A list that is first by name", of.newsletter_id)
+    assert "Growth of Mornings" in seat.read("/reports/growth")
+    monkeypatch.setattr(growth, "SMALL_ROWS", 3)
+    seat.page("/reports/growth")
+    assert "Growth of Mornings" in seat.read("/reports/growth")
 
 
 def test_another_newsletters_figures_are_not_there(

@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from newsletter.accounts import first_run, users
 from newsletter.accounts.models import User
 from newsletter.accounts.permissions import Role
+from newsletter.cli.serve import _say_how_to_begin
 from newsletter.core.db import Sessions
 from newsletter.core.runtime import Runtime
 from newsletter.core.sections import RelaySettings, SiteSettings
@@ -70,6 +71,15 @@ def everybody(runtime: Runtime) -> list[str]:
         return list(session.scalars(select(User.email)))
 
 
+def test_serve_says_where_it_listens_or_what_readers_use(
+    runtime: Runtime, on_the_web: Runtime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _say_how_to_begin(runtime, "http://127.0.0.1:8123")
+    assert "begin at http://127.0.0.1:8123/set-up ·" in capsys.readouterr().out
+    _say_how_to_begin(on_the_web, "http://127.0.0.1:8123")
+    assert f"begin at {HTTPS}/set-up ·" in capsys.readouterr().out
+
+
 def test_from_nothing_to_a_desk_in_one_form(runtime: Runtime) -> None:
     with browser(runtime) as client:
         assert client.get("/login").headers["location"] == "/set-up"
@@ -77,7 +87,10 @@ def test_from_nothing_to_a_desk_in_one_form(runtime: Runtime) -> None:
         assert 'value="editor@example.org"' in page, "as newsletter.toml says"
         assert "[[relays]]" in page
         assert "NEWSLETTER_RELAYS=" in page
-        answer = send(client, **FIRST)
+        assert "?tls=none" in page
+        assert 'data-here="1"' in page
+        assert "desk/time_zone.js" in page
+        answer = send(client, **FIRST, time_zone="Europe/Vienna")
         assert answer.status_code == 303
         assert "Field Notes" in client.get("/").text, "logged in at once"
         assert client.get("/set-up").headers["location"] == "/login"
@@ -88,6 +101,7 @@ def test_from_nothing_to_a_desk_in_one_form(runtime: Runtime) -> None:
         first = session.scalars(select(User)).one()
         made = session.scalars(select(Newsletter)).one()
     assert (first.role, first.email) == (Role.ADMIN, "ada@example.org")
+    assert first.time_zone == "Europe/Vienna"
     assert (made.slug, made.sender_address) == ("field-notes", "editor@example.org")
 
 

@@ -141,7 +141,9 @@ def test_relays_are_shown_without_secrets_and_tried_out(relayed: tuple[Seat, Smt
 def test_a_relay_is_paused_and_used_again(relayed: tuple[Seat, SmtpServer]) -> None:
     seat, _ = relayed
     assert "main is paused." in seat.done("/settings/relays/main/pause")
-    assert "paused" in seat.read("/settings/relays/state")
+    said = " ".join(seat.read("/settings/relays/state").split())
+    assert f"Paused by {seat.email}, " in said
+    assert f"paused by {seat.email}" not in said
     with seat.sessions.writing() as session:
         usable = relays.choose(session, seat.runtime.settings.relays, now())
     assert [choice.relay.name for choice in usable] == ["gone"]
@@ -192,6 +194,22 @@ def test_the_audit_trail_is_read_page_by_page(trail: Seat) -> None:
     assert "<i>ada</i>" not in page
 
 
+def test_the_audit_trail_speaks_in_sentences(seat: Seat) -> None:
+    with seat.sessions.writing() as session:
+        ada = "user 1: ada@x.example"
+        audit.record(session, ada, "broadcast.planned", broadcast=3, again=False)
+        audit.record(session, "command: root", "subscriber.added", 4, list="mornings")
+        audit.record(session, "command: root", "odd.done", again=False)
+    page = seat.page("/settings/audit")
+    said = " ".join(text_of(page).split()).replace(" ,", ",")
+    assert "ada@x.example Sent off a broadcast broadcast 3" in said
+    assert "user 1: ada" not in said
+    assert "root, on the command line Added a person person 4, list: mornings" in said
+    assert "odd.done again: no" in said
+    for href in ("/broadcasts/3", "/subscribers/4", "/settings/users/1"):
+        assert f'<a href="{href}">' in page
+
+
 def test_the_audit_trail_by_who_what_and_day(trail: Seat) -> None:
     said = trail.read("/settings/audit?actor=user+7%3A+%3Ci%3Eada%3C%2Fi%3E&action=list.changed")
     assert "n117." in said
@@ -212,7 +230,8 @@ def test_the_audit_trail_by_who_what_and_day(trail: Seat) -> None:
 @pytest.mark.parametrize(
     ("scheme", "said"),
     [
-        ("smtp://ada:wrong@127.0.0.1:{port}", "It does not let us in."),
+        ("smtp://ada:wrong@127.0.0.1:{port}", "Put ?tls=none behind the URL"),
+        ("smtp://ada:wrong@127.0.0.1:{port}?tls=none", "It does not let us in."),
         ("smtps://127.0.0.1:1", "No"),
     ],
 )

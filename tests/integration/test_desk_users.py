@@ -24,9 +24,12 @@ def link_in(answer: Response) -> str:
     return str(path)
 
 
+ZONE = "Europe/Vienna"
+
+
 def follow(client: TestClient, link: str, password: str = ANOTHER, name: str = "Dan") -> Response:
     token = form_token(client.get("/login").text)
-    fields = {"form_token": token, "password": password, "name": name}
+    fields = {"form_token": token, "password": password, "name": name, "time_zone": ZONE}
     return client.post(link, data=fields, headers={"Origin": ORIGIN})
 
 
@@ -47,13 +50,14 @@ def test_somebody_is_invited_and_comes_in_once(seat: Seat) -> None:
         assert "no-store" in asked.headers["cache-control"]
         short = follow(client, link, "short")
         assert short.status_code == 422
+        assert '<option value="Europe/Vienna" selected>' in short.text
         assert "at least 12 characters" in text_of(short.text)
         assert client.get(link).status_code == 200, "looking and failing take nothing"
         assert follow(client, link).headers["location"] == "/login"
         assert client.get(link).status_code == 410
         assert follow(client, link).status_code == 410
     dan = user_of(seat, "dan@example.org")
-    assert (dan.name, dan.role) == ("Dan", None)
+    assert (dan.name, dan.role, dan.time_zone) == ("Dan", None, ZONE)
     assert [held.role for held in dan.memberships] == [Role.AUTHOR]
     with seat.sessions.reading() as session:
         events = [(e.action, e.details) for e in session.scalars(select(AuditEvent))]

@@ -2,7 +2,7 @@
 
 from fastapi import Request, Response
 
-from newsletter.accounts import audit, invitations, logins, passwords
+from newsletter.accounts import audit, invitations, logins, passwords, time_zones
 from newsletter.accounts.models import Invitation
 from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.runtime import Runtime
@@ -38,21 +38,24 @@ def take(request: Request, runtime: Running, token: str, sent: Sent) -> Response
     found = _found(runtime, token)
     if found is None:
         return _ended(request)
-    name, password = sent.one("name"), sent.text("password")
+    name, zone, password = sent.one("name"), sent.one("time_zone"), sent.text("password")
+    typed = {"name": name, "time_zone": zone}
     try:
         passwords.check(password, found.email)
         password_hash = passwords.hashed(password)
         with runtime.sessions.writing() as session:
             user = invitations.take(session, token, password_hash, name)
+            if found.user_id is None:
+                user.time_zone = time_zones.known(zone)
             logins.forget_failures(session, runtime.keys, user)
             action = "user.joined" if found.user_id is None else "user.password_changed"
             audit.record(session, audit.actor_of(user), action, user=user.id)
     except InputError as error:
-        return _form(request, token, found, name, {error.place: capitalised(error.problem)})
+        return _form(request, token, found, typed, {error.place: capitalised(error.problem)})
     except invitations.EndedLinkError:
         return _ended(request)
     except RefusedError as error:
-        return _form(request, token, found, name, {"": capitalised(str(error))})
+        return _form(request, token, found, typed, {"": capitalised(str(error))})
     response = go(request, "/login", said=_("Your password is set. Please log in with it."))
     cookies.take_away(request, response, cookies.SEAT)
     return response
@@ -71,7 +74,7 @@ def _form(
     request: Request,
     token: str,
     found: Invitation,
-    name: str = "",
+    typed: dict[str, str] | None = None,
     problems: dict[str, str] | None = None,
 ) -> Response:
     return page(
@@ -81,7 +84,8 @@ def _form(
         token=token,
         email=found.email,
         is_new=found.user_id is None,
-        typed_name=name,
+        typed=typed or {"name": "", "time_zone": ""},
+        zones=time_zones.choices(),
         problems=problems or {},
         fewest=passwords.FEWEST_CHARACTERS,
     )

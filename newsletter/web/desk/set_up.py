@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from fastapi import Request, Response
 from sqlalchemy import exists, select
 
-from newsletter.accounts import audit, first_run, passwords, users
+from newsletter.accounts import audit, first_run, passwords, time_zones, users
 from newsletter.core.errors import InputError
 from newsletter.core.runtime import Runtime
 from newsletter.issues import identity
@@ -75,7 +75,7 @@ def finish(request: Request, runtime: Running, visit: Visiting, sent: Sent) -> R
     turned_away = _elsewhere(request, runtime) or _without_code(request, runtime, visit, sent)
     if turned_away is not None:
         return turned_away
-    typed = {name: sent.one(name) for name in ("code", "email", *_OF_NEWSLETTER)}
+    typed = {name: sent.one(name) for name in ("code", "email", "time_zone", *_OF_NEWSLETTER)}
     wants_newsletter = not _has_newsletter(runtime)
     problems = _problems(typed, sent.text("password"), wants_newsletter=wants_newsletter)
     if problems:
@@ -85,6 +85,7 @@ def finish(request: Request, runtime: Running, visit: Visiting, sent: Sent) -> R
         with runtime.sessions.writing() as session:
             to = Address.parse(typed["email"])
             user = first_run.add_first_admin(session, to, password_hash)
+            user.time_zone = time_zones.known(typed["time_zone"])
             audit.record(session, audit.actor_of(user), "user.added", user=user.id)
             if wants_newsletter:
                 about = {name: typed[name] for name in _OF_NEWSLETTER}
@@ -138,6 +139,7 @@ def _defaults(runtime: Runtime) -> dict[str, str]:
     return {
         "code": "",
         "email": "",
+        "time_zone": "",
         "name": sender.name,
         "sender_address": sender.address,
         "postal_address": sender.postal_address,
@@ -180,5 +182,6 @@ def _form(
         tried=tried or {},
         relays=[relay.name for relay in runtime.settings.relays],
         wants_newsletter=not _has_newsletter(runtime),
+        zones=time_zones.choices(),
         fewest=passwords.FEWEST_CHARACTERS,
     )

@@ -1,11 +1,17 @@
 """`/account`: one's own name, time zone and password, and the browsers one is logged in with."""
 
-from functools import cache
-from zoneinfo import available_timezones
-
 from fastapi import Request, Response
 
-from newsletter.accounts import audit, invitations, logins, passwords, seats, second_factor, users
+from newsletter.accounts import (
+    audit,
+    invitations,
+    logins,
+    passwords,
+    seats,
+    second_factor,
+    time_zones,
+    users,
+)
 from newsletter.accounts.models import User
 from newsletter.accounts.permissions import Permission
 from newsletter.core.errors import InputError
@@ -41,7 +47,7 @@ def change(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Re
         return _show(request, runtime, editor, {"name": capitalised(error.problem)})
     with runtime.sessions.writing() as session:
         user = session.get_one(User, editor.user_id)
-        if zone in _zones() or zone == user.time_zone:
+        if zone in time_zones.offered() or zone == user.time_zone:
             user.name, user.time_zone = name, zone
             return go(request, _HERE, said=_("Saved."))
     return _show(request, runtime, editor, {"time_zone": _("Please choose one of these.")})
@@ -97,24 +103,17 @@ def _show(
         user = session.get_one(User, editor.user_id)
         browsers = seats.all_of(session, editor.user_id)
         codes_left = second_factor.recovery_codes_left(session, editor.user_id)
-    zones = _zones() if user.time_zone in _zones() else (user.time_zone, *_zones())
+    own = user.time_zone
+    others = [(own, own)] if own not in time_zones.offered() else []
     return page(
         request,
         "account/account.html",
         status=422 if problems else 200,
         user=user,
-        zones=[(zone, zone.replace("_", " ")) for zone in zones],
+        zones=[*others, *time_zones.choices()],
         browsers=browsers,
         has_second_factor=second_factor.is_on(user),
         codes_left=codes_left,
         problems=problems or {},
         fewest=passwords.FEWEST_CHARACTERS,
     )
-
-
-@cache
-def _zones() -> tuple[str, ...]:
-    """Those that are named after places, and UTC."""
-    other = ("Etc/", "SystemV/", "US/")
-    named = (z for z in available_timezones() if "/" in z and not z.startswith(other))
-    return ("UTC", *sorted(named))

@@ -57,8 +57,8 @@ def show(broadcast_id: int, request: Request, runtime: Running, editor: Seated) 
 
 
 def _comparison(report: Report, usual: Comparison) -> list[tuple[str, float | None, float]]:
-    """(figure, of this broadcast, usually); shares of what was accepted."""
-    if not usual.broadcasts or report.counted_at is None:
+    """(figure, of this broadcast, usually); shares of what was accepted, once it is over."""
+    if not usual.broadcasts or report.counted_at is None or report.state not in over_time.OVER:
         return []
     counts = {
         "clicks": (_("Clicks by people"), report.clicks_by(Reader.HUMAN)),
@@ -121,8 +121,7 @@ def accepted_picture(broadcast_id: int, request: Request, runtime: Running) -> R
 
 
 def _hours(runtime: Runtime, broadcast_id: int) -> figures.Hours:
-    details = _report(runtime, broadcast_id).details
-    return details.hours if details else ()
+    return _report(runtime, broadcast_id).hours
 
 
 def _labels(hours: int) -> list[str]:

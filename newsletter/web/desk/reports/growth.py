@@ -85,17 +85,18 @@ def _there(runtime: Running, request: Request, editor: Editor) -> _Asked:
 
 
 def _asked(session: Session, request: Request, editor: Editor) -> _Asked | None:
-    """The list asked for, else the first; None when the newsletter has none.
+    """The list asked for, else the largest; None when the newsletter has none.
 
     Raises:
         HTTPException: 404: it has no such list.
     """
     lists = growth.lists_of(session, editor.newsletter_id or 0)
     slug = request.query_params.get("list", "")
-    chosen = next((found for found in lists if slug in ("", found.slug)), None)
+    asked_for = [found for found in lists if found.slug == slug]
+    if slug and not asked_for:
+        raise HTTPException(404)
+    chosen = asked_for[0] if asked_for else growth.largest(session, lists)
     if chosen is None:
-        if slug:
-            raise HTTPException(404)
         return None
     span = request.query_params.get("span", "")
     span = span if span in SPANS else _FIRST_SPAN

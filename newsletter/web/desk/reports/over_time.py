@@ -59,7 +59,7 @@ def picture(request: Request, runtime: Running, editor: Seated) -> Response:
     first = (_page_number(request) - 1) * PAGE_ROWS
     with runtime.sessions.reading() as session:
         lines = over_time.lines(session, editor.newsletter_id or 0, most=PAGE_ROWS, after=first)
-    lines.reverse()
+    lines = [line for line in reversed(lines) if line.is_over]
     series = {
         _("Clicks by people"): [_of_hundred(line, line.clicks(Reader.HUMAN)) for line in lines],
         _("Unsubscribes"): [_of_hundred(line, line.unsubscribed) for line in lines],

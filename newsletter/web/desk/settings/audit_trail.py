@@ -12,6 +12,7 @@ from newsletter.web.deps import Running
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import page
+from newsletter.web.desk.settings import audit_words
 from newsletter.web.desk.text import _
 
 router = desk_router()
@@ -30,17 +31,19 @@ def index(request: Request, runtime: Running, editor: Seated) -> Response:
     with runtime.sessions.reading() as session:
         found = audit.page(session, wanted, behind=behind, most=_ROWS)
         actors, actions = audit.known(session)
+    said = audit_words.sentences()
     given = {name: value for name, value in asked.items() if value}
     after = f"?{urlencode({**given, 'after': found.next})}" if found.next else ""
     first = f"?{urlencode(given)}" if behind and given else "/settings/audit" if behind else ""
     return page(
         request,
         "settings/audit.html",
-        events=found.events,
+        events=[(event, audit_words.told(event)) for event in found.events],
+        who=audit_words.who,
         asked=asked,
         problems=problems,
-        actors=[(actor, actor) for actor in actors],
-        actions=[(action, action) for action in actions],
+        actors=[(actor, audit_words.who(actor).text) for actor in actors],
+        actions=[(action, said.get(action, action)) for action in actions],
         after=after,
         first=first,
     )

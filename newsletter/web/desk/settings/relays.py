@@ -7,6 +7,7 @@ from datetime import datetime
 from fastapi import Request, Response
 
 from newsletter.accounts import audit
+from newsletter.accounts.models import AuditEvent
 from newsletter.accounts.permissions import Permission
 from newsletter.core.clock import now
 from newsletter.core.errors import ConfigurationError, NewsletterError
@@ -24,11 +25,13 @@ from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page, part
 from newsletter.web.desk.problems import capitalised
+from newsletter.web.desk.settings import audit_words
 from newsletter.web.desk.text import _
 
 router = desk_router()
 
 _LONGEST_REASON = 200
+_PAUSED = "paused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,7 @@ class RelayView:
         rate_now: messages per second that it is held back to; None: not held back, or not known
             outside of the sender.
         tone: of its state.
+        paused_by: who paused it, as the audit trail knows, and when.
     """
 
     name: str
@@ -55,6 +59,8 @@ class RelayView:
     state: str
     is_paused: bool
     tone: str
+    paused_by: str
+    paused_at: datetime | None
     reason: str
     until: datetime | None
 
@@ -86,7 +92,7 @@ def try_out(request: Request, runtime: Running, relay: str) -> Response:
 def pause(request: Request, runtime: Running, editor: Seated, relay: str, sent: Sent) -> Response:
     """Offer it nothing until it is resumed."""
     relays.find_relay(runtime.settings.relays, relay)
-    reason = sent.one("reason")[:_LONGEST_REASON] or editor.name or editor.email
+    reason = sent.one("reason")[:_LONGEST_REASON] or _unsaid(editor.email)
     with runtime.sessions.writing() as session:
         relays.pause(session, relay, reason, now())
         audit.record(session, editor.actor, "relay.paused", relay=relay)
@@ -141,6 +147,12 @@ def tried_out(runtime: Runtime, name: str) -> Tried:
 
 def _advice(fault: SmtpFault) -> str:
     """What to look at, by what kind of fault it is."""
+    if fault.lacks_tls:
+        return _(
+            "It offers no encryption, so nothing was said to it. Put ?tls=none behind the URL for "
+            "a relay on this machine; for any other compare host and port with what the provider "
+            "says."
+        )
     if fault.is_configuration:
         return _(
             "It does not let us in. Compare user name, password and the kind of encryption with "
@@ -160,14 +172,28 @@ def _views(runtime: Runtime) -> list[RelayView]:
     rates = asyncio.run(throttled_rates(runtime.settings))
     with runtime.sessions.reading() as session:
         found = relays.list_relays(session, runtime.settings.relays, now())
-    return [_view(status, rates.get(status.relay.name)) for status in found]
+        pauses = {
+            status.relay.name: audit.last(session, "relay.paused", relay=status.relay.name)
+            for status in found
+            if status.state == _PAUSED
+        }
+    return [
+        _view(status, rates.get(status.relay.name), pauses.get(status.relay.name))
+        for status in found
+    ]
 
 
-def _view(status: RelayStatus, rate_now: float | None) -> RelayView:
+def _unsaid(who: str) -> str:
+    """The reason of a pause for which nobody gave one."""
+    return f"paused by {who}"
+
+
+def _view(status: RelayStatus, rate_now: float | None, pause: AuditEvent | None) -> RelayView:
     relay, limits = status.relay, status.limits
     server, security, has_login = _way(relay)
+    paused_by = audit_words.who(pause.actor).text if pause else ""
     states = {
-        "paused": (_("paused"), "busy"),
+        _PAUSED: (_("paused"), "busy"),
         BreakerState.CLOSED: (_("in use"), "good"),
         BreakerState.OPEN: (_("left alone for a while"), "wrong"),
         BreakerState.HALF_OPEN: (_("to be tried again"), "busy"),
@@ -187,9 +213,11 @@ def _view(status: RelayStatus, rate_now: float | None) -> RelayView:
         rate=relay.rate,
         rate_now=rate_now,
         state=said,
-        is_paused=status.state == "paused",
+        is_paused=status.state == _PAUSED,
         tone=tone,
-        reason=status.reason,
+        paused_by=paused_by,
+        paused_at=pause.at if pause else None,
+        reason="" if paused_by and status.reason == _unsaid(paused_by) else status.reason,
         until=status.until,
     )
 
