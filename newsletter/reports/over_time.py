@@ -10,13 +10,7 @@ from typing import Any
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts.models import (
-    OVER,
-    Broadcast,
-    BroadcastState,
-    BroadcastTotals,
-    DeliveryState,
-)
+from newsletter.broadcasts.models import OVER, Broadcast, BroadcastTotals, DeliveryState
 from newsletter.broadcasts.planning import counts_as_sent
 from newsletter.core.clock import now
 from newsletter.issues.models import Issue
@@ -28,8 +22,6 @@ from newsletter.tracking.readership import Readership
 
 COMPARED = 10
 """With how many earlier ones a broadcast is compared."""
-OVER = (BroadcastState.DONE, BroadcastState.CANCELLED)
-"""Until then its shares are those of a part."""
 _AT_ONCE = 5
 _NEW = timedelta(hours=48)
 

@@ -7,7 +7,7 @@ from starlette.background import BackgroundTask
 
 from newsletter.accounts.permissions import Permission
 from newsletter.broadcasts import control, planning
-from newsletter.broadcasts.models import DeliveryState
+from newsletter.broadcasts.models import OVER, DeliveryState
 from newsletter.core.errors import NotFoundError
 from newsletter.core.runtime import Runtime
 from newsletter.reports import charts, click_map, figures, over_time, snapshots, tables
@@ -58,7 +58,7 @@ def show(broadcast_id: int, request: Request, runtime: Running, editor: Seated) 
 
 def _comparison(report: Report, usual: Comparison) -> list[tuple[str, float | None, float]]:
     """(figure, of this broadcast, usually); shares of what was accepted, once it is over."""
-    if not usual.broadcasts or report.counted_at is None or report.state not in over_time.OVER:
+    if not usual.broadcasts or report.counted_at is None or report.state not in OVER:
         return []
     counts = {
         "clicks": (_("Clicks by people"), report.clicks_by(Reader.HUMAN)),
