@@ -31,6 +31,7 @@ from subscribers.models import ConsentEvent, Subscription
 from subscribers.recipient import Recipient
 from tests import factories
 from tests.desk import Seat, log_in, open_desk
+from tests.ready_to_send import Ready, ready_at
 from tests.smtp_talk import Run, T
 
 BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}
@@ -90,6 +91,11 @@ def seats(seat: Seat) -> Iterator[Callable[..., Seat]]:
             return open_ones.enter_context(log_in(seat.runtime, role, newsletter_id))
 
         yield others
+
+
+@pytest.fixture
+def ready(seat: Seat) -> Ready:
+    return ready_at(seat)
 
 
 @pytest.fixture
