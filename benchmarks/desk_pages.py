@@ -156,8 +156,14 @@ def _narrower(past: History, people: int) -> Iterator[Question]:
 
 
 def _counts(past: History, people: int) -> Iterator[Question]:
-    """Numbers that pages ask for once they are there."""
+    """What pages ask for once they are there: numbers, and searches that read everybody."""
     weekly, monthly = past.things["list_id"]
+    for asked in (
+        {"q": f"-{people - 7}@"},
+        {"q": "nobody.here"},
+        {"list": weekly, "segment": "attributes.score > 998"},
+    ):
+        yield _with("/subscribers", {**asked, "patiently": 1})
     for asked in (
         {"list": weekly, "status": "active"},
         {"q": f"-{people - 7}@"},

@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from psycopg.errors import QueryCanceled
 from sqlalchemy import ColumnElement, Select, func, select, union_all
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from subscribers.directory import Search, matching
@@ -63,6 +65,27 @@ def sheet(session: Session, search: Search, place: Place, *, limit: int = 50) ->
     ).all()
     older, newer = _beside(place, shown, has_more=has_more)
     return Sheet(people, _standings(session, search, shown), older, newer)
+
+
+def sheet_in_time(
+    session: Session, search: Search, place: Place, *, limit: int, within_ms: int
+) -> Sheet | None:
+    """As `sheet`; None when a statement for it would take longer than that.
+
+    Some searches have to read everybody. SQLite, which serves few and small lists, is not stopped.
+    """
+    if session.get_bind().dialect.name != "postgresql":
+        return sheet(session, search, place, limit=limit)
+    try:
+        with session.begin_nested():
+            session.execute(select(func.set_config("statement_timeout", f"{within_ms}ms", True)))
+            found = sheet(session, search, place, limit=limit)
+            session.execute(select(func.set_config("statement_timeout", "0", True)))
+    except OperationalError as error:
+        if not isinstance(error.orig, QueryCanceled):
+            raise
+        return None
+    return found
 
 
 def _beside(

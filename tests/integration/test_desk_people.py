@@ -3,11 +3,15 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
+from html import unescape
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
 
 from newsletter.accounts.permissions import Role
 from newsletter.core.db import Sessions
@@ -20,7 +24,7 @@ from subscribers.directory import Search, narrowed
 from subscribers.models import SubscriptionStatus, SuppressionReason
 from subscribers.segment_language import parse
 from tests import factories
-from tests.desk import ERASURE_KEY, Seat, log_in, text_of
+from tests.desk import ERASURE_KEY, Seat, log_in, open_desk, text_of
 from tests.two_newsletters import ADA, BOB, CYD, DEE, SECRET, Two, two_newsletters
 
 
@@ -347,3 +351,23 @@ def test_before_the_first_newsletter_there_is_nobody(
         for path in ("/subscribers/new", "/subscribers/export", "/lists/new", "/segments/new"):
             answer = seat.post(path, {"name": "A", "form": "csv", "address": "a@example.org"})
             assert answer.status_code == 404, path
+
+
+def test_a_search_that_takes_long_follows_the_page(
+    postgresql: Sessions, keys: TokenKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(session: Session, *asked: Any, **how: Any) -> browsing.Sheet:
+        session.execute(text("SELECT pg_sleep(0.3)"))
+        return quick(session, *asked, **how)
+
+    quick = browsing.sheet
+    monkeypatch.setattr(browsing, "sheet", slow)
+    with open_desk(postgresql, keys) as seat:
+        with seat.sessions.writing() as session:
+            readers = lists.create_list(session, "Mornings", seat.newsletter_id)
+            factories.subscribed(session, readers, ["ada@example.org"])
+        page = seat.page("/subscribers?q=ada&older=99")
+        assert "Looking through everybody" in text_of(page)
+        assert "ada@example.org" not in page
+        (then,) = set(re.findall(r'(?:hx-get|href)="(/subscribers\?[^"]*patiently[^"]*)"', page))
+        assert "ada@example.org" in seat.read(unescape(then))
