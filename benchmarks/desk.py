@@ -57,7 +57,8 @@ it, and the audit trail has {200 * 365 * scale.million // _MILLION:,} rows. An a
 page in turn, over HTTP; times are medians of {scale.rounds} rounds until the whole page is there,
 ratios are to the login page. SQLite's are for information. Where a statement takes more than
 {SHOWN_SECONDS * 1e3:.0f} ms, its plan stands beside it. A search that has to read
-everybody is a page at once, and asks for whom it finds: that part says `patiently=1`.{_without(asked)}"""
+everybody is a page at once, and asks for whom it finds: that part says
+`patiently=1`.{_without(asked)}"""
     lines = [
         *table(_HEAD, _rows(asked.pages, found, shown)),
         "",
