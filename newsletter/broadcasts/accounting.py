@@ -35,21 +35,11 @@ from newsletter.broadcasts.models import (
 from newsletter.core.clock import now
 
 
-@dataclass(frozen=True, slots=True)
-class Accounting:
-    """One broadcast's recipients, counted.
+class CountedByState:
+    """Deliveries by their state, and what came of them."""
 
-    Attributes:
-        candidates: distinct addresses with any subscription on the broadcast's lists.
-        excluded: candidates that got no delivery, by `Exclusion`.
-        states: deliveries by DeliveryState.
-        reasons: deliveries by (state, reason); the accepted and the waiting have none here.
-    """
-
-    candidates: int
-    excluded: Mapping[str, int]
+    __slots__ = ()
     states: Mapping[DeliveryState, int]
-    reasons: Mapping[tuple[DeliveryState, str], int] = field(default_factory=dict)
 
     @property
     def accepted(self) -> int:
@@ -66,6 +56,23 @@ class Accounting:
     @property
     def in_doubt(self) -> int:
         return self.states.get(DeliveryState.IN_DOUBT, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Accounting(CountedByState):
+    """One broadcast's recipients, counted.
+
+    Attributes:
+        candidates: distinct addresses with any subscription on the broadcast's lists.
+        excluded: candidates that got no delivery, by `Exclusion`.
+        states: deliveries by DeliveryState.
+        reasons: deliveries by (state, reason); the accepted and the waiting have none here.
+    """
+
+    candidates: int
+    excluded: Mapping[str, int]
+    states: Mapping[DeliveryState, int]
+    reasons: Mapping[tuple[DeliveryState, str], int] = field(default_factory=dict)
 
     @property
     def open(self) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.orm import Session
 
+from newsletter.broadcasts.accounting import CountedByState
 from newsletter.broadcasts.models import OVER, Broadcast, BroadcastTotals, DeliveryState
 from newsletter.broadcasts.planning import counts_as_sent
 from newsletter.core.clock import now
@@ -27,7 +28,7 @@ _NEW = timedelta(hours=48)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class Line(CountedByState):
     """One broadcast among others.
 
     Attributes:
@@ -48,22 +49,6 @@ class Line:
     def is_over(self) -> bool:
         """Its figures may be set beside others': nothing more is sent."""
         return self.state in OVER
-
-    @property
-    def accepted(self) -> int:
-        return self.states.get(DeliveryState.ACCEPTED, 0)
-
-    @property
-    def failed(self) -> int:
-        return self.states.get(DeliveryState.FAILED, 0)
-
-    @property
-    def skipped(self) -> int:
-        return self.states.get(DeliveryState.SKIPPED, 0)
-
-    @property
-    def in_doubt(self) -> int:
-        return self.states.get(DeliveryState.IN_DOUBT, 0)
 
     def clicks(self, reader: Reader) -> int | None:
         """None: not counted yet."""

@@ -66,7 +66,10 @@ def _route(path: str, text: str, kind: str) -> Route:
 
 def test_a_page_in_order_is_visited_in_peace(browser: Browser, base: str) -> None:
     with visiting(browser, base) as visitor:
-        visitor.go("/")
+        answer = visitor.go("/")
+        assert answer is not None
+        assert answer.status == 200
+        assert visitor.complaints == []
 
 
 @pytest.mark.parametrize(("number", "complaint"), list(enumerate(BAD)))
