@@ -18,7 +18,7 @@ from newsletter.issues.models import Newsletter
 from newsletter.mail.address import Address
 from newsletter.web.deps import Running
 from newsletter.web.desk import cookies
-from newsletter.web.desk.forms import Form, Sent
+from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import desk_router, for_strangers
 from newsletter.web.desk.login import let_in
 from newsletter.web.desk.pages import go, page
