@@ -29,7 +29,7 @@ from tests.furnished import broadcasts, drafts, imports, issues, people, workers
 from tests.furnished.people import TODAY, days_ago
 from tests.servers.web import address_of, serving_app
 
-_RELAY = RelaySettings(name="main", url=SecretStr("smtp://relay.example:25?tls=none"))
+RELAY = RelaySettings(name="main", url=SecretStr("smtp://relay.example:25?tls=none"))
 _KEYS = TokenKeys.from_secrets("a secret of the tests, long enough to be one", [])
 _PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 
@@ -136,7 +136,7 @@ def furnished(url: str) -> Iterator[House]:
     with time_machine.travel(TODAY):
         sessions, listening = connect(url), listen_locally()
         site = SiteSettings(base_url=HttpUrl(address_of(listening)))
-        settings = factories.settings(relays=(_RELAY,), site=site)
+        settings = factories.settings(relays=(RELAY,), site=site)
         runtime = Runtime(settings, sessions, _KEYS, ERASURE_KEY)
         things, secret = _furnish(sessions, address_of(listening))
         with serving_app(create_app(runtime), listening) as base:
