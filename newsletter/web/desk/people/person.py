@@ -8,6 +8,7 @@ from fastapi import HTTPException, Request, Response
 from sqlalchemy.orm import Session
 
 from newsletter.accounts import audit
+from newsletter.accounts.models import AuditEvent
 from newsletter.accounts.permissions import Permission
 from newsletter.broadcasts.models import OPEN_STATES
 from newsletter.core.errors import InputError, RefusedError
@@ -17,6 +18,7 @@ from newsletter.mail.address import Address
 from newsletter.privacy import history
 from newsletter.privacy import person as personal_data
 from newsletter.web.deps import Running
+from newsletter.web.desk import audit_words
 from newsletter.web.desk.broadcasts.words import reason_text
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.forms import Sent
@@ -213,8 +215,17 @@ def _past(
         "earlier_mails": mails[_LINES - 1].broadcast.id if len(mails) > _LINES else None,
         "consent_before": consent_before,
         "mails_before": mails_before,
-        "audit": history.audit_of(session, person.id, told_to(editor), editor.newsletter_slug),
+        "audit": _done_to(session, editor, person),
     }
+
+
+def _done_to(
+    session: Session, editor: Editor, person: Subscriber
+) -> list[tuple[AuditEvent, str, audit_words.Named]]:
+    """Each act, what it is called, and by whom."""
+    said = audit_words.sentences()
+    found = history.audit_of(session, person.id, told_to(editor), editor.newsletter_slug)
+    return [(act, said.get(act.action, ""), audit_words.who(act.actor)) for act in found]
 
 
 def _undoable(
