@@ -19,7 +19,7 @@ from newsletter.privacy import history
 from newsletter.privacy import person as personal_data
 from newsletter.web.deps import Running
 from newsletter.web.desk import audit_words
-from newsletter.web.desk.broadcasts.words import reason_text
+from newsletter.web.desk.broadcasts import words as sending_words
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
@@ -267,10 +267,10 @@ def _words() -> dict[str, Any]:
         "consents": words.consents(),
         "changes": words.changes(),
         "methods": words.methods(),
-        "reason_text": reason_text,
+        "reason_text": sending_words.reason_text,
         "open_states": OPEN_STATES,
-        "delivery_states": words.delivery_states(),
-        "delivery_tones": words.DELIVERY_TONES,
+        "delivery_states": sending_words.delivery_states(),
+        "delivery_tones": sending_words.DELIVERY_TONES,
         "events": words.events(),
         "readers": words.readers(),
     }
