@@ -124,8 +124,7 @@ def test_what_was_to_go_out_now_is_not_held_or_approved_instead_unsaid(ready: Re
         assert answer.status_code == 409
         assert "how long it is held, was changed since you looked" in text_of(answer.text)
         assert broadcasts(ready.seat.sessions) == 0
-    at = {"when": "at", "at": f"{now() + timedelta(days=3):%Y-%m-%dT08:00}"}
-    looked = ready.look(**at)
+    looked = ready.look(when="at", at=f"{now() + timedelta(days=3):%Y-%m-%dT08:00}")
     wants(ready.seat.sessions, hold_minutes=0)
     assert ready.send(looked).status_code == 303, "what has its own time is not held"
 
