@@ -56,6 +56,17 @@ def uploads(sessions: Sessions, tmp_path: Path) -> Uploads:
     return Uploads(sessions, tmp_path, list_id, KEY)
 
 
+@pytest.fixture
+def begun(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> int:
+    """An import of many in small chunks: somebody said yes, and nobody works on it yet."""
+    monkeypatch.setattr(importing, "CHUNK_ROWS", PIECE)
+    run_id = uploads.send(MANY)
+    uploads.check(run_id)
+    with uploads.sessions.writing() as session:
+        moves.start(session, run_id)
+    return run_id
+
+
 def _standing(sessions: Sessions) -> dict[str, str]:
     with sessions.reading() as session:
         found = select(Subscriber.address_key, Subscription.status).join(Subscription)
@@ -93,37 +104,27 @@ def test_a_checked_file_says_what_would_be_and_changes_nothing(uploads: Uploads)
 
 
 def test_an_import_that_was_cut_off_goes_on_behind_its_last_row(
-    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+    uploads: Uploads, begun: int
 ) -> None:
     """Whatever was cut off, no row is counted twice and no bad row is kept twice."""
-    monkeypatch.setattr(importing, "CHUNK_ROWS", PIECE)
-    run_id = uploads.send(MANY)
-    uploads.check(run_id)
-    with uploads.sessions.writing() as session:
-        moves.start(session, run_id)
     asked = iter([False, False, False, True])
     shop = running.Workshop(uploads.sessions, KEY, uploads._record, lambda: next(asked, True))
-    running.work_on(shop, run_id)
-    assert uploads.run(run_id).rows_read == 3 * PIECE
-    assert uploads.run(run_id).state is ImportState.IMPORTING
+    running.work_on(shop, begun)
+    assert uploads.run(begun).rows_read == 3 * PIECE
+    assert uploads.run(begun).state is ImportState.IMPORTING
     uploads.work()
-    assert uploads.run(run_id).state is ImportState.DONE
-    assert uploads.counts(run_id).fates == {Fate.ADDED: 300, Fate.BAD: 1}
-    assert uploads.counts(run_id).added_as == {"active": 300}
+    assert uploads.run(begun).state is ImportState.DONE
+    assert uploads.counts(begun).fates == {Fate.ADDED: 300, Fate.BAD: 1}
+    assert uploads.counts(begun).added_as == {"active": 300}
     with uploads.sessions.reading() as session:
-        assert len(lines.lines_of(session, run_id, Fate.BAD)) == 1
+        assert len(lines.lines_of(session, begun, Fate.BAD)) == 1
     assert uploads.parts() == 0
 
 
 def test_of_two_who_work_on_one_import_one_stores_each_row(
-    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+    uploads: Uploads, begun: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should a lease ever fail: whoever finds that the run has come on without them stops."""
-    monkeypatch.setattr(importing, "CHUNK_ROWS", PIECE)
-    run_id = uploads.send(MANY)
-    uploads.check(run_id)
-    with uploads.sessions.writing() as session:
-        moves.start(session, run_id)
     note = running._Ledger.note
 
     def overtaken(ledger: running._Ledger, session: object, step: object) -> None:
@@ -132,33 +133,28 @@ def test_of_two_who_work_on_one_import_one_stores_each_row(
         note(ledger, session, step)  # type: ignore[arg-type]
 
     monkeypatch.setattr(running._Ledger, "note", overtaken)
-    running.work_on(uploads.shop(), run_id)
-    assert uploads.run(run_id).state is ImportState.IMPORTING
-    assert uploads.run(run_id).rows_read == PIECE, "what was stored with it is rolled back"
+    running.work_on(uploads.shop(), begun)
+    assert uploads.run(begun).state is ImportState.IMPORTING
+    assert uploads.run(begun).rows_read == PIECE, "what was stored with it is rolled back"
     assert len(_standing(uploads.sessions)) == PIECE
 
 
 @ON_ONE
 def test_cancelled_in_the_middle_what_is_in_stays_and_the_file_goes(
-    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+    uploads: Uploads, begun: int
 ) -> None:
-    monkeypatch.setattr(importing, "CHUNK_ROWS", PIECE)
-    run_id = uploads.send(MANY)
-    uploads.check(run_id)
-    with uploads.sessions.writing() as session:
-        moves.start(session, run_id)
     asked: list[int] = []
 
     def cancel_then() -> bool:
         asked.append(1)
         return len(asked) == 3
 
-    running.work_on(running.Workshop(uploads.sessions, KEY, uploads._record, cancel_then), run_id)
+    running.work_on(running.Workshop(uploads.sessions, KEY, uploads._record, cancel_then), begun)
     with uploads.sessions.writing() as session:
-        moves.cancel(session, run_id)
+        moves.cancel(session, begun)
     uploads.work()
-    assert uploads.run(run_id).state is ImportState.CANCELLED
-    assert len(_standing(uploads.sessions)) == uploads.run(run_id).rows_read == 2 * PIECE
+    assert uploads.run(begun).state is ImportState.CANCELLED
+    assert len(_standing(uploads.sessions)) == uploads.run(begun).rows_read == 2 * PIECE
     assert uploads.parts() == 0
 
 
