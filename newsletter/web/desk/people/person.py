@@ -28,6 +28,7 @@ from newsletter.web.desk.people import words
 from newsletter.web.desk.people.apart import private, told_to
 from newsletter.web.desk.people.asked import here, number
 from newsletter.web.desk.problems import capitalised
+from newsletter.web.desk.reports.words import leave_reasons
 from newsletter.web.desk.text import _
 from subscribers import by_hand, details
 from subscribers.lists import slugs_of_lists
@@ -267,6 +268,7 @@ def _words() -> dict[str, Any]:
         "consents": words.consents(),
         "changes": words.changes(),
         "methods": words.methods(),
+        "leave_reasons": leave_reasons(),
         "reason_text": sending_words.reason_text,
         "open_states": OPEN_STATES,
         "delivery_states": sending_words.delivery_states(),
