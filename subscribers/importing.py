@@ -72,7 +72,7 @@ def import_file(
 def _job(sessions: Sessions, file: Path, options: ImportOptions) -> Job:
     folder = str(file).removesuffix(file.name)
     making = Making(options.reading, sessions.dialect, folder, options.unconfirmed, options.tags)
-    return Job(file, making, options.already)
+    return Job(file, making, options.already, CHUNK_ROWS)
 
 
 def _in_pieces(sessions: Sessions, options: ImportOptions) -> bool:

@@ -20,8 +20,6 @@ from subscribers.people_files import PeopleFile, opened
 
 _ROWS = 100
 """Of a block that is read here: `bytes_read` is as exact."""
-ROWS_BESIDE = 5_000
-"""A whole chunk, which is there when the one before it is stored."""
 _WORTH_A_PROCESS_BYTES = 4_000_000
 """Reading so much takes longer than a process takes to start."""
 
@@ -31,11 +29,15 @@ Block = tuple[int, list[Row]]
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is to be read: rows of the file behind the first `already`, made ready."""
+    """What is to be read: rows of the file behind the first `already`, made ready.
+
+    `rows_ahead` are there, read beside, while those before them are stored.
+    """
 
     path: Path
     making: Making
-    already: int = 0
+    already: int
+    rows_ahead: int
 
     def blocks(self, people: PeopleFile, rows: int) -> Iterator[Block]:
         """So many rows in each."""

@@ -11,7 +11,7 @@ import sys
 from newsletter.core.errors import InputError
 from subscribers.garbage import seldom_collected
 from subscribers.people_files import opened
-from subscribers.reading import ROWS_BESIDE, Job
+from subscribers.reading import Job
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
 def _read(job: Job) -> None:
     try:
         with opened(job.path, job.making.reading) as people:
-            for block in job.blocks(people, ROWS_BESIDE):
+            for block in job.blocks(people, job.rows_ahead):
                 _say(block)
     except InputError as problem:
         _say(problem)

@@ -49,15 +49,13 @@ def test_beside_as_here(
     started: list[Any],
 ) -> None:
     results = []
+    desk = Desk(sqlite_sessions, tmp_path)
     for worth in (0, 1_000_000):
         monkeypatch.setattr(reading, "_WORTH_A_PROCESS_BYTES", worth)
-        folder = tmp_path / str(worth)
-        folder.mkdir()
-        desk = Desk(sqlite_sessions, folder)
-        told: dict[str, Any] = {"bad_rows": folder / "bad.csv", "tags": ("moved",)}
-        report = desk.run(MIXED, **told)
+        bad = tmp_path / f"{worth}.csv"
+        report = desk.run(MIXED, bad_rows=bad, tags=("moved",))
         counts = report.counts, report.added_as, report.first_problems[0].rpartition("/")[2]
-        results.append((counts, (folder / "bad.csv").read_text(), _stored(desk)))
+        results.append((counts, bad.read_text(), _stored(desk)))
     assert results[0] == results[1]
     assert len(started) == 1
     assert started[0].returncode is not None
@@ -95,7 +93,6 @@ def test_an_end_in_the_middle_leaves_nobody_behind_and_goes_on_when_run_again(
     how: str,
 ) -> None:
     monkeypatch.setattr(importing, "CHUNK_ROWS", 50)
-    monkeypatch.setattr(reading, "ROWS_BESIDE", 50)
     desk = Desk(sqlite_sessions, tmp_path)
     file = tmp_path / "people.csv"
     # More than fits into a pipe: the process is in the middle of the file when it ends.
