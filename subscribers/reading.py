@@ -113,7 +113,7 @@ def _received(process: "subprocess.Popen[bytes]", job: Job) -> Iterator[Block]:
             if isinstance(said, InputError):
                 raise said
             yield said
-    except EOFError:
+    except (EOFError, pickle.UnpicklingError):
         raise NewsletterError(
             f"the process that reads {job.path} ended with status {process.wait()}; "
             "import the file again, what is in stays in"
