@@ -88,6 +88,17 @@ def test_what_is_typed_while_an_entry_is_added_stays(house: House, visitor: Visi
     expect(page.locator("#text")).to_have_value(re.compile("Typed meanwhile."))
 
 
+def test_a_picture_from_elsewhere_is_asked_for_by_us_and_missed_beside_its_line(
+    house: House, visitor: Visitor
+) -> None:
+    page = visitor.page
+    visitor.go(f"/issues/{house.things['issue_id'][0]}")
+    write_at_the_end(page, "\n\n![A sundial](https://example.org/sundial.png)")
+    expect(page.locator("#findings")).to_contain_text("sundial.png: there is no such server")
+    shown = page.frame_locator("#frame iframe").get_by_alt_text("A sundial")
+    expect(shown).to_have_js_property("naturalWidth", 320)
+
+
 def test_whoever_watches_a_sending_sees_the_truth_again_once_the_connection_is_back(
     house: House, browser: Browser
 ) -> None:

@@ -55,7 +55,11 @@ async function check() {
   if (!response.ok || number !== checks) return false;
   const made = document.createElement("template");
   made.innerHTML = await response.text();
-  for (const fresh of [...made.content.children]) document.getElementById(fresh.id)?.replaceWith(fresh);
+  for (const fresh of [...made.content.children]) {
+    const shown = document.getElementById(fresh.id);
+    // What is the same stays, and with it whoever stands in it by keyboard.
+    if (shown && !shown.isEqualNode(fresh)) shown.replaceWith(fresh);
+  }
   mark();
   return true;
 }
@@ -63,6 +67,12 @@ async function check() {
 async function look() {
   // Who is logged out meanwhile, or without a connection, keeps what is shown.
   if (await check()) preview();
+}
+
+// Once a preview has asked for its pictures, the server knows which are not to be had.
+
+function checkPictures() {
+  if (document.getElementById("findings").dataset.outside) check();
 }
 
 function mark() {
@@ -113,6 +123,7 @@ function preview() {
     if (!next.isConnected) return;
     next.classList.remove("coming");
     current.remove();
+    checkPictures();
   });
   post.submit();
   post.remove();
@@ -301,3 +312,5 @@ editor = edit(field, { onChange: changed, label: says.label });
 editor.dom.querySelector(".cm-content").tabIndex = 0;
 mark();
 if (stored === null) changed();
+else if (document.readyState === "complete") checkPictures();
+else window.addEventListener("load", checkPictures);
