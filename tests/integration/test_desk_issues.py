@@ -163,9 +163,26 @@ def test_a_half_written_text_is_kept_and_says_what_is_wrong(seat: Seat, issue_id
     assert str(said["problem"]).startswith("Line 4: ")
     assert stored(seat, issue_id)[0] == broken
     page = seat.page(f"/issues/{issue_id}")
-    assert 'data-line="4"' in page
+    assert 'data-lines="4"' in page
     assert "Draft" in text_of(page)
     assert "nothing to show yet" in seat.read(f"/issues/{issue_id}/preview")
+
+
+def test_what_is_found_in_many_lines_is_said_once_with_all_of_them(
+    seat: Seat, issue_id: int
+) -> None:
+    text = MARKDOWN + "".join(f"\n### Unlinked {n}\nx\n" for n in range(3))
+    lines = [text[: text.index(f"### Unlinked {n}")].count("\n") + 1 for n in range(3)]
+    answer = seat.post(f"/issues/{issue_id}/check", {"text": text}).text
+    (found,) = BeautifulSoup(answer, "html.parser").select("[data-text='an entry has no link']")
+    assert found["data-lines"] == " ".join(map(str, lines))
+    assert [link["data-goto"] for link in found.select("a")] == [str(line) for line in lines]
+    assert "3 times" in found.get_text()
+    assert found.get_text().count("An entry has no link") == 1
+    with seat.sessions.writing() as session:
+        session.get_one(Issue, issue_id).source = text
+    named = ", ".join(map(str, lines))
+    assert f"Lines {named}: an entry has no link" in seat.read(f"/broadcasts/new/{issue_id}")
 
 
 def test_what_was_sent_is_read_only(seat: Seat, issue_id: int) -> None:
@@ -273,7 +290,7 @@ def test_a_check_finds_without_keeping(seat: Seat, issue_id: int) -> None:
     text = MARKDOWN.replace("https://example.org/one", "javascript:alert(1)")
     answer = seat.post(f"/issues/{issue_id}/check", {"text": text})
     assert answer.status_code == 200
-    assert 'data-severity="error" data-line="12"' in answer.text
+    assert 'data-severity="error" data-lines="12"' in answer.text
     assert "<html" not in answer.text
     assert stored(seat, issue_id) == (MARKDOWN, 1)
 

@@ -85,7 +85,7 @@ def test_a_preview_loads_pictures_from_us_alone(
         assert "sandbox" in each.headers["content-security-policy"]
 
     found = seat.post(f"/issues/{issue_id}/check", {"text": text}).text
-    told = re.findall(r'data-line="(\d+)" data-text="a picture is not shown[^"]*', found)
+    told = re.findall(r'data-lines="(\d+)" data-text="a picture is not shown[^"]*', found)
     assert told == [str(text[: text.index(name)].count("\n") + 1) for name in names[1:]]
     assert "no JPEG, PNG, GIF or WebP" in text_of(found)
     assert "more than 100,000 bytes" in text_of(found)

@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from newsletter.accounts.permissions import Permission
 from newsletter.rendering import pictures
+from newsletter.rendering.findings import alike
 from newsletter.web.desk import cookies, text
 from newsletter.web.desk.editor import Editor
 from newsletter.web.outside_pictures import OutsidePictures
@@ -165,7 +166,7 @@ def _made() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(_=text.in_page, n_=text.in_page_n, static=_version)
-    environment.globals["Permission"] = Permission
+    environment.globals.update(Permission=Permission, alike=alike)
     environment.filters.update(
         when=_when, clock=_clock, day=_day, count=_count, share=_share, bytes=_bytes, who=_who
     )

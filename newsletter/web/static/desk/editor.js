@@ -76,11 +76,12 @@ function checkPictures() {
 }
 
 function mark() {
-  const found = [...document.querySelectorAll("#findings [data-line]")].map((item) => ({
-    line: Number(item.dataset.line),
-    severity: item.dataset.severity,
-    text: item.dataset.text,
-  }));
+  const found = [...document.querySelectorAll("#findings [data-lines]")].flatMap((item) =>
+    item.dataset.lines.split(" ").map((line) => ({
+      line: Number(line),
+      severity: item.dataset.severity,
+      text: item.dataset.text,
+    })));
   editor.setFindings(found);
 }
 
