@@ -88,7 +88,7 @@ def test_what_is_typed_while_an_entry_is_added_stays(house: House, visitor: Visi
     expect(page.locator("#text")).to_have_value(re.compile("Typed meanwhile."))
 
 
-def test_a_picture_from_elsewhere_is_asked_for_by_us_and_missed_beside_its_line(
+def test_the_preview_asks_us_for_pictures_says_what_is_missing_and_stays_in_sight(
     house: House, visitor: Visitor
 ) -> None:
     page = visitor.page
@@ -97,6 +97,11 @@ def test_a_picture_from_elsewhere_is_asked_for_by_us_and_missed_beside_its_line(
     expect(page.locator("#findings")).to_contain_text("sundial.png: there is no such server")
     shown = page.frame_locator("#frame iframe").get_by_alt_text("A sundial")
     expect(shown).to_have_js_property("naturalWidth", 320)
+    for summary in page.locator(".panel > summary").all():
+        summary.click()
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    expect(page.locator("#findings")).not_to_be_in_viewport()
+    expect(page.locator("#frame"), "the mail stays in sight").to_be_in_viewport(ratio=1)
 
 
 def test_whoever_watches_a_sending_sees_the_truth_again_once_the_connection_is_back(
