@@ -169,6 +169,7 @@ def _furnish(sessions: Sessions, base: str) -> tuple[Things, str]:
         **{name: [thing] for name, thing in here.items()},
         "issue_id": [draft, _issue_of(sessions, others[0])],
         "number": [2, 1],
+        "/issues/{issue_id}/images/{number} number": [1],
         "broadcast_id": [*others[:1], sent[-1], *others[1:]],
         "newsletter_id": [ours],
         "user_id": [users["author"]],

@@ -98,7 +98,9 @@ def looked_at(request: Request, text: str, issue: Issue, editor: Editor) -> Chec
     """The text checked, with what the preview found out about its pictures."""
     runtime: Runtime = request.app.state.runtime
     checked = checking.check(text, issue, runtime.settings, today=today(editor))
-    return with_unseen(checked, text, request.app.state.outside_pictures)
+    with runtime.sessions.reading() as session:
+        gone = images.gone(session, text, runtime.settings.site.public_url)
+    return with_unseen(checked, text, request.app.state.outside_pictures, gone)
 
 
 def state_of(sending: Sending, checked: Checked) -> IssueState:
