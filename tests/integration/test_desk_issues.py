@@ -235,6 +235,29 @@ def test_entries_move_with_the_text_that_is_in_the_field(seat: Seat, issue_id: i
     assert in_field(refused) == text
 
 
+def test_an_entry_goes_to_another_section_without_script(seat: Seat, issue_id: int) -> None:
+    text = f"{MARKDOWN}\n## Later\n### [Three](https://example.org/three)\nx\n"
+    seat.post(f"/issues/{issue_id}/save", {"text": text, "revision": "1"})
+    page = BeautifulSoup(seat.page(f"/issues/{issue_id}"), "html.parser")
+    offered = {
+        name: {option.get_text(): str(option["value"]) for option in page.select(f"#{name} option")}
+        for name in ("moved", "target")
+    }
+    assert list(offered["moved"]) == ["One", "Two", "Three"]
+    asked = {"moved": offered["moved"]["One"], "target": offered["target"]["Later"]}
+    fields = {"text": text, "revision": "2", "do": "section", **asked}
+    assert "Moved to the end" in seat.done(f"/issues/{issue_id}/entries", fields)
+    moved = stored(seat, issue_id)[0]
+    assert re.findall(r"^##+ (.*)", moved, re.MULTILINE)[1:] == [
+        *("Deep Reads", "[Two](https://example.org/two)"),
+        *("Later", "[Three](https://example.org/three)", "[One](https://example.org/one)"),
+    ]
+    again = {**fields, "text": moved, "revision": "4", "moved": "3"}
+    refused = seat.post(f"/issues/{issue_id}/entries", again)
+    assert refused.status_code == 422
+    assert "The entry is in this section" in text_of(refused.text)
+
+
 @pytest.mark.parametrize("is_saved", [True, False])
 @pytest.mark.parametrize("act", ["remove 1", "markdown"])
 def test_the_text_before_a_change_is_in_the_history(

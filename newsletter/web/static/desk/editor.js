@@ -241,6 +241,7 @@ async function arrange(button) {
   const moved = Number(number) + { up: -1, down: 1 }[verb];
   const again = [`${verb} ${moved}`, `${verb === "up" ? "down" : "up"} ${moved}`];
   const next = again.map((value) => document.querySelector(`#places [value="${value}"]:enabled`));
+  if (verb === "section") next.unshift(document.getElementById("moved"));
   (next.find(Boolean) ?? document.querySelector("#entries summary")).focus();
 }
 
