@@ -159,6 +159,29 @@ def test_the_desk_is_used_without_a_mouse(house: House, browser: Browser) -> Non
         keys.press("g")
         keys.press("b")
         expect(page.get_by_role("heading", level=1)).to_have_text("Broadcasts")
+        _turn_shortcuts_off(visitor)
+
+
+def _turn_shortcuts_off(visitor: Visitor) -> None:
+    """In a field they did nothing before."""
+    page, keys = visitor.page, visitor.page.keyboard
+    visitor.go("/account")
+    page.get_by_label("Name", exact=True).focus()
+    keys.type("?gi")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.get_by_label("Shortcuts of single keys").uncheck()
+    page.locator("form[action='/account']").get_by_role("button").click()
+    expect(page.locator("#said")).to_have_text("Saved.")
+    keys.type("?gi")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your account")
+    page.get_by_role("button", name="Keyboard shortcuts").click()
+    expect(page.get_by_role("dialog")).to_contain_text("You have turned them off")
+    page.get_by_role("link", name="Turn them on").click()
+    page.get_by_label("Shortcuts of single keys").check()
+    page.locator("form[action='/account']").get_by_role("button").click()
+    expect(page.locator("#said")).to_have_text("Saved.")
+    keys.type("gi")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Issues")
 
 
 def _tab_to(page: Page, name: str) -> None:
