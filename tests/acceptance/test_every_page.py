@@ -14,6 +14,31 @@ _TOO_WIDE = """() => [...document.body.querySelectorAll("*")]
     && !it.parentElement.closest("[tabindex='0'], .scroll, .cm-editor, .unseen, dialog"))
   .map((it) => it.outerHTML.slice(0, 120)).slice(0, 2)"""
 
+_TOO_SMALL = """() => {
+  for (const it of document.querySelectorAll("details")) it.open = true;
+  for (const it of document.querySelectorAll("[data-side]")) it.removeAttribute("data-side");
+  const isInText = (it) => {
+    if (it.localName !== "a" || getComputedStyle(it).display !== "inline") return false;
+    let block = it.parentElement;
+    while (getComputedStyle(block).display === "inline") block = block.parentElement;
+    const rest = block.cloneNode(true);
+    rest.querySelectorAll("a, button, label, .unseen").forEach((each) => each.remove());
+    return rest.textContent.trim() !== "";
+  };
+  const found = [];
+  for (const it of document.querySelectorAll("a[href], button, summary, input, select, textarea")) {
+    const isHidden = !it.checkVisibility() || it.closest(".unseen, .skip, [aria-hidden]");
+    if (isHidden || isInText(it)) continue;
+    const { width, height } = (it.closest("label") ?? it).getBoundingClientRect();
+    const isMain = it.matches("button, .button") && !it.matches(".quiet, .danger, .link, [role]");
+    if (Math.min(width, height) >= 24 && (!isMain || height >= 44)) continue;
+    found.push(`${width}x${height} px: ${it.outerHTML.slice(0, 120)}`);
+  }
+  return found.slice(0, 3);
+}"""
+"""WCAG 2.2, 2.5.8: what is pressed is 24 px each way, links in text excepted; what a page is for
+has 44 px on a telephone. Whatever is folded up or on the other side is looked at too."""
+
 
 @pytest.fixture(scope="module")
 def pages(house: House) -> Pages:
@@ -73,7 +98,8 @@ def _wrong_with(visitor: Visitor, path: str) -> list[str]:
     width = page.evaluate("document.documentElement.scrollWidth")
     if width > PHONE.width:
         said.append(f"{width} px wide: {page.evaluate(_TOO_WIDE)}")
-    return [*said, *_findings(page), *visitor.complaints[before:]]
+    said += _findings(page)
+    return [*said, *page.evaluate(_TOO_SMALL), *visitor.complaints[before:]]
 
 
 def _findings(page: Page) -> list[str]:
