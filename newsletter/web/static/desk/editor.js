@@ -22,6 +22,7 @@ let blocked = false;
 let checkTimer;
 let saveTimer;
 let checks = 0;
+let looking = 0;
 let at = 0;
 let before = field.value;
 
@@ -65,14 +66,20 @@ async function check() {
 }
 
 async function look() {
-  // Who is logged out meanwhile, or without a connection, keeps what is shown.
-  if (await check()) preview();
+  looking += 1;
+  try {
+    // Who is logged out meanwhile, or without a connection, keeps what is shown.
+    if (await check()) preview();
+  } finally {
+    looking -= 1;
+  }
 }
 
-// Once a preview has asked for its pictures, the server knows which are not to be had.
+// Once a preview has asked for its pictures, the server knows which are not to be had. A look that
+// is under way is not overtaken: its own preview comes and asks.
 
 function checkPictures() {
-  if (document.getElementById("findings").dataset.outside) check();
+  if (!looking && document.getElementById("findings").dataset.outside) check();
 }
 
 function mark() {
