@@ -1,13 +1,13 @@
 """API tokens: they let a program into one newsletter, as far as its maker may go there.
 
 A token is worth nothing from the moment that its maker's account is switched off or lacks one of
-its scopes: nobody leaves a door behind.
+its scopes: nobody leaves a door behind. Nothing takes tokens yet: they are for the API to come.
 """
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
 from newsletter.accounts.models import MAX_NAME_CHARACTERS, ApiToken, User
@@ -23,7 +23,6 @@ SCOPES = tuple(scope for scope in Permission if scope not in _NO_PROGRAMS)
 """What a token can be for: it is one newsletter's."""
 LONGEST_DAYS = 3650
 _HINT_CHARACTERS = 8
-_USE_NOTED_EVERY = timedelta(minutes=1)
 
 
 def make(
@@ -58,42 +57,6 @@ def make(
     session.add(made)
     session.flush()
     return made, text
-
-
-def whose(session: Session, text: str) -> ApiToken | None:
-    """The token with this text, if it may be used now; reads only."""
-    if not text.startswith(PREFIX):
-        return None
-    found = session.execute(
-        select(ApiToken, User)
-        .join(User, User.id == ApiToken.user_id)
-        .options(selectinload(User.memberships))
-        .where(
-            ApiToken.key == key_of(text),
-            ApiToken.revoked_at.is_(None),
-            or_(ApiToken.expires_at.is_(None), ApiToken.expires_at > now()),
-            User.is_active,
-        )
-    ).first()
-    if found is None:
-        return None
-    token, maker = found
-    return token if set(token.scopes) <= _held(maker, token.newsletter_id) else None
-
-
-def is_use_noted(token: ApiToken) -> bool:
-    """Its use within this minute is known: `note_use` would write the same again."""
-    return token.used_at is not None and now() - token.used_at < _USE_NOTED_EVERY
-
-
-def note_use(session: Session, token_id: int) -> None:
-    """It was used just now; to the minute."""
-    lately = now() - _USE_NOTED_EVERY
-    session.execute(
-        update(ApiToken)
-        .where(ApiToken.id == token_id, or_(ApiToken.used_at.is_(None), ApiToken.used_at <= lately))
-        .values(used_at=now())
-    )
 
 
 def revoke(session: Session, token_id: int) -> ApiToken:

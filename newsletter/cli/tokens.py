@@ -1,4 +1,4 @@
-"""`newsletter tokens`: what lets programs in."""
+"""`newsletter tokens`: what will let programs in; nothing takes them yet."""
 
 from datetime import timedelta
 from typing import Annotated, Any
@@ -17,7 +17,9 @@ from newsletter.issues.newsletters import (
     slugs_of_newsletters,
 )
 
-app = typer.Typer(help="API tokens: what lets programs in.", no_args_is_help=True)
+app = typer.Typer(
+    help="API tokens, for the API to come: nothing takes them yet.", no_args_is_help=True
+)
 
 _SCOPES = ", ".join(api_tokens.SCOPES)
 _DEFAULT_DAYS = 365

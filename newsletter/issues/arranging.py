@@ -147,11 +147,6 @@ def add(text: str, entry: Entry, section: str = "") -> str:
     return _checked(_put(text, written.replace("\n", _line_end(text)), min(to, last)), wanted)
 
 
-def sections_with_entries(source: IssueSource) -> list[str]:
-    """Titles of the sections that an entry may be added to."""
-    return [section.title for section in source.sections if section.entries]
-
-
 def _put(text: str, written: str, section: int) -> str:
     """The text with these lines at the end of that section, after an empty one."""
     lines: list[str] = _LINES.findall(text)
