@@ -4,12 +4,11 @@ Once a day people, evidence and counts whose time is over go; every hour what re
 counted.
 """
 
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
-from newsletter.core import logs
 from newsletter.core.runtime import Runtime
+from newsletter.jobs.repeating import repeating
 from newsletter.privacy import upkeep
 from newsletter.privacy.unconfirmed import forget_unconfirmed
 from newsletter.reports import growth, snapshots
@@ -21,8 +20,6 @@ _FIRST_SECONDS = 60
 """A command that sends and ends has other things to do."""
 _DAY_SECONDS = 86_400
 _LEASE = "housekeeping"
-
-log = logs.get(__name__)
 
 
 def keep_house(runtime: Runtime, stop: Callable[[], bool] = lambda: False) -> bool:
@@ -52,26 +49,11 @@ def count_reports(runtime: Runtime, stop: Callable[[], bool] = lambda: False) ->
         growth.refresh(runtime.sessions)
 
 
-@contextmanager
-def keeping_house(runtime: Runtime) -> Iterator[None]:
-    """Ask every hour while the block runs, in a thread of its own: nobody waits for it."""
-    stopping = threading.Event()
-    thread = threading.Thread(target=_every_hour, args=(runtime, stopping), name="house")
-    thread.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        thread.join()
+def keeping_house(runtime: Runtime) -> AbstractContextManager[None]:
+    """Ask every hour while the block runs."""
 
+    def ask(stop: Callable[[], bool]) -> None:
+        keep_house(runtime, stop)
+        count_reports(runtime, stop)
 
-def _every_hour(runtime: Runtime, stopping: threading.Event) -> None:
-    seconds = _FIRST_SECONDS
-    while not stopping.wait(seconds):
-        seconds = PERIOD_SECONDS
-        try:
-            keep_house(runtime, stopping.is_set)
-            count_reports(runtime, stopping.is_set)
-        except Exception:
-            # The edge of the thread: what was not done is found the next time.
-            log.exception("house.failed")
+    return repeating("house", ask, seconds=PERIOD_SECONDS, first_seconds=_FIRST_SECONDS)

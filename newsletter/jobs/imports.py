@@ -1,8 +1,8 @@
 """Files of people from the desk are checked and imported, by one process at a time."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from sqlalchemy.orm import Session
 
@@ -10,6 +10,7 @@ from newsletter.accounts import audit
 from newsletter.core import logs
 from newsletter.core.db import DATABASE_AWAY
 from newsletter.core.runtime import Runtime
+from newsletter.jobs.repeating import repeating
 from newsletter.sending import leases
 from subscribers.import_runs import forgetting, running
 from subscribers.import_runs.counts import Counts
@@ -58,25 +59,13 @@ def _record(session: Session, run: ImportRun) -> None:
     audit.record(session, run.actor, f"import.{run.state}", None, **where, **counts)
 
 
-@contextmanager
-def importing(runtime: Runtime) -> Iterator[None]:
+def importing(runtime: Runtime) -> AbstractContextManager[None]:
     """Work in the background while the block runs; what is cut off by its end goes on later."""
-    stopping = threading.Event()
-    thread = threading.Thread(target=_every_second, args=(runtime, stopping), name="imports")
-    thread.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        thread.join()
 
-
-def _every_second(runtime: Runtime, stopping: threading.Event) -> None:
-    while not stopping.wait(PERIOD_SECONDS):
+    def look(stop: Callable[[], bool]) -> None:
         try:
-            work(runtime, stopping.is_set)
+            work(runtime, stop)
         except DATABASE_AWAY as error:
             log.warning("imports.away", error=type(error).__name__)
-        except Exception:
-            # The edge of the thread: the run is still there, and has an attempt less.
-            log.exception("imports.failed")
+
+    return repeating("imports", look, seconds=PERIOD_SECONDS)

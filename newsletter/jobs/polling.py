@@ -1,13 +1,12 @@
 """The mailbox is looked through every few minutes, in both modes."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 
 from newsletter.bounces import leaving_by_mail
 from newsletter.core import logs
 from newsletter.core.errors import NewsletterError
 from newsletter.core.runtime import Runtime
+from newsletter.jobs.repeating import repeating
 
 PERIOD_SECONDS = 300
 
@@ -25,30 +24,17 @@ def poll(runtime: Runtime) -> None:
         log.info("mailbox.unsubscribed", mails=found.understood)
 
 
-@contextmanager
-def polling(runtime: Runtime) -> Iterator[None]:
+def polling(runtime: Runtime) -> AbstractContextManager[None]:
     """Poll in the background while the block runs, if a mailbox is configured.
 
     Two processes that do so get in nobody's way: each mail is one process's.
     """
     if runtime.settings.bounces.around_a_token is None:
-        yield
-        return
-    ending = threading.Event()
-    thread = threading.Thread(target=_run, args=(runtime, ending), name="mailbox", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        ending.set()
-        thread.join(timeout=1)  # a server that does not answer keeps nobody from ending
-
-
-def _run(runtime: Runtime, ending: threading.Event) -> None:
-    while not ending.is_set():
-        try:
-            poll(runtime)
-        except Exception:
-            # The edge of the thread: whatever went wrong once, the mails are still there.
-            log.exception("mailbox.failed")
-        ending.wait(PERIOD_SECONDS)
+        return nullcontext()
+    return repeating(
+        "mailbox",
+        lambda _: poll(runtime),
+        seconds=PERIOD_SECONDS,
+        first_seconds=0,
+        patience_seconds=1,  # a server that does not answer keeps nobody from ending
+    )

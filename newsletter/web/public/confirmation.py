@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.rendering.mail_tokens import ConfirmToken
 from newsletter.sending import confirmation
+from newsletter.tracking.recording import Visit
 from newsletter.web.deps import Running, Visiting
 from newsletter.web.pages import render
 from subscribers.models import SubscriberList, Subscription, SubscriptionStatus
@@ -35,13 +36,8 @@ def confirm(token: str, request: Request, runtime: Running, visit: Visiting) -> 
     read = _read(token, runtime)
     with runtime.sessions.writing() as session:
         about = _About.of(session, read)
-        evidence = Evidence(
-            "confirmation",
-            ip=visit.ip,
-            user_agent=visit.user_agent,
-            wording=f"Please confirm that you want to get {about.list_name} by e-mail.",
-        )
-        found = confirmation.confirm(session, runtime, read, evidence)
+        wording = f"Please confirm that you want to get {about.list_name} by e-mail."
+        found = confirmation.confirm(session, runtime, read, _evidence(visit, wording))
     shown = _page(request, token, read, about, found)
     assert shown, "a link that is not over has confirmed"
     return shown
@@ -53,13 +49,8 @@ def again(token: str, request: Request, runtime: Running, visit: Visiting) -> Re
     read = _read(token, runtime)
     with runtime.sessions.writing() as session:
         about = _About.of(session, read)
-        evidence = Evidence(
-            "confirmation",
-            ip=visit.ip,
-            user_agent=visit.user_agent,
-            wording=f"Send me a new link to confirm {about.list_name}.",
-        )
-        confirmation.ask_again(session, runtime, read, evidence)
+        wording = f"Send me a new link to confirm {about.list_name}."
+        confirmation.ask_again(session, runtime, read, _evidence(visit, wording))
     return about.show(request, "asked_again.html")
 
 
@@ -94,6 +85,10 @@ def _page(
     if confirmation.is_over(read, found):
         return about.show(request, "confirm_too_late.html", status=410, token=token)
     return None
+
+
+def _evidence(visit: Visit, wording: str) -> Evidence:
+    return Evidence("confirmation", ip=visit.ip, user_agent=visit.user_agent, wording=wording)
 
 
 def _read(token: str, runtime: Running) -> ConfirmToken:

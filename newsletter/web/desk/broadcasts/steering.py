@@ -4,6 +4,7 @@ A page may be a minute old: what does not fit any more is not done, and the page
 """
 
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from fastapi import Request, Response
 from sqlalchemy.orm import Session
@@ -30,52 +31,54 @@ from newsletter.web.desk.text import _, n_
 router = desk_router()
 
 
-@router.post("/broadcasts/{broadcast_id}/pause")
-@needs(Permission.SEND)
-def pause(request: Request, broadcast_id: int, runtime: Running, editor: Seated) -> Response:
-    """Offer nobody else the mail for now."""
+@dataclass(frozen=True, slots=True)
+class _Act:
+    """One that needs no more than the broadcast.
 
-    def act(session: Session) -> str:
-        control.pause(session, broadcast_id, PauseReason.OPERATOR)
-        return _("Paused.")
+    Attributes:
+        done: how the audit trail calls it.
+        said: to who did it, in their language.
+    """
 
-    return _steered(request, runtime, editor, broadcast_id, "paused", act)
-
-
-@router.post("/broadcasts/{broadcast_id}/resume")
-@needs(Permission.SEND)
-def resume(request: Request, broadcast_id: int, runtime: Running, editor: Seated) -> Response:
-    """Go on where it stopped."""
-
-    def act(session: Session) -> str:
-        control.resume(session, broadcast_id)
-        return _("It goes on.")
-
-    return _steered(request, runtime, editor, broadcast_id, "resumed", act)
+    act: Callable[[Session, int], object]
+    done: str
+    said: Callable[[], str]
 
 
-@router.post("/broadcasts/{broadcast_id}/undo")
-@needs(Permission.SEND)
-def undo(request: Request, broadcast_id: int, runtime: Running, editor: Seated) -> Response:
-    """Take back what has not begun."""
+_ACTS = {
+    "pause": _Act(
+        lambda session, broadcast_id: control.pause(session, broadcast_id, PauseReason.OPERATOR),
+        "paused",
+        lambda: _("Paused."),
+    ),
+    "resume": _Act(control.resume, "resumed", lambda: _("It goes on.")),
+    "undo": _Act(
+        control.undo,
+        "undone",
+        lambda: _("Taken back. Nobody got it, and the issue can be edited again."),
+    ),
+    "cancel": _Act(
+        control.cancel,
+        "cancelled",
+        lambda: _("Cancelled. The line below says who got it and who did not."),
+    ),
+}
+"""By the last part of the path."""
 
-    def act(session: Session) -> str:
-        control.undo(session, broadcast_id)
-        return _("Taken back. Nobody got it, and the issue can be edited again.")
 
-    return _steered(request, runtime, editor, broadcast_id, "undone", act)
+def _add_route(verb: str, chosen: _Act) -> None:
+    @router.post(f"/broadcasts/{{broadcast_id}}/{verb}", name=verb)
+    @needs(Permission.SEND)
+    def steer(request: Request, broadcast_id: int, runtime: Running, editor: Seated) -> Response:
+        def act(session: Session) -> str:
+            chosen.act(session, broadcast_id)
+            return chosen.said()
+
+        return _steered(request, runtime, editor, broadcast_id, chosen.done, act)
 
 
-@router.post("/broadcasts/{broadcast_id}/cancel")
-@needs(Permission.SEND)
-def cancel(request: Request, broadcast_id: int, runtime: Running, editor: Seated) -> Response:
-    """End it: whoever was not offered the mail yet does not get it."""
-
-    def act(session: Session) -> str:
-        control.cancel(session, broadcast_id)
-        return _("Cancelled. The line below says who got it and who did not.")
-
-    return _steered(request, runtime, editor, broadcast_id, "cancelled", act)
+for _verb, _chosen in _ACTS.items():
+    _add_route(_verb, _chosen)
 
 
 @router.post("/broadcasts/{broadcast_id}/retry-failed")
