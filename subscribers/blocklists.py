@@ -141,15 +141,15 @@ def _store(
     report.counts[Fate.ERASED] += len(chunk) - len(rows)
 
 
-def export_blocklist(session: Session, file: Path) -> int:
-    """Write every suppression to a CSV file that imports again; returns how many.
+def export_blocklist(session: Session, file: Path, list_id: int | None = None) -> int:
+    """Write all suppressions, or one list's, to a CSV file that imports again; returns how many.
 
     Raises:
         InputError: no file can be written there; one that was there before is untouched.
     """
     slugs, count = slugs_of_lists(session), 0
     with CsvWriter(file, COLUMNS) as writer:
-        for count, row in enumerate(each_suppression(session), 1):  # noqa: B007 - the count
+        for count, row in enumerate(each_suppression(session, list_id), 1):  # noqa: B007 - the count
             place = slugs.get(row.list_id, "")
             created_at = row.created_at.isoformat()
             writer.write([row.key, place, row.reason, row.source, created_at])

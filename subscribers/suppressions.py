@@ -223,6 +223,14 @@ def each_suppression(session: Session, list_id: int | None = None) -> Iterator[S
         after = page[-1].id
 
 
+def count(session: Session, list_id: int | None = None) -> int:
+    """How many `each_suppression` gives."""
+    wanted = select(func.count()).select_from(Suppression)
+    if list_id is not None:
+        wanted = wanted.where(Suppression.list_id == list_id)
+    return session.scalar(wanted) or 0
+
+
 def _page(session: Session, list_id: int | None, after: int) -> Sequence[Suppression]:
     wanted = select(Suppression).where(Suppression.id > after)
     if list_id is not None:

@@ -15,9 +15,11 @@ def list_(
     *,
     subscriber: Annotated[
         int | None,
-        typer.Option(min=1, max=output.HIGHEST_ID, metavar="ID", help="To this person alone."),
+        typer.Option(
+            min=1, max=output.HIGHEST_ID, metavar="SUBSCRIBER", help="To this person alone."
+        ),
     ] = None,
-    most: Annotated[
+    limit: Annotated[
         int, typer.Option(min=1, max=100_000, help="How many, the latest first.")
     ] = 100,
     as_json: output.AsJson = False,
@@ -32,6 +34,6 @@ def list_(
                 "subscriber": event.subscriber_id,
                 "details": event.details,
             }
-            for event in audit.trail(session, subscriber_id=subscriber, most=most)
+            for event in audit.trail(session, subscriber_id=subscriber, most=limit)
         ]
     output.print_table(rows, as_json=as_json, empty="Nothing was done to anybody.")

@@ -24,8 +24,8 @@ from newsletter.mail.address import Address
 
 app = typer.Typer(help="Watch a sending and steer it.", no_args_is_help=True)
 
-Id = Annotated[
-    int, typer.Argument(metavar="ID", max=output.HIGHEST_ID, help="The broadcast's number.")
+Number = Annotated[
+    int, typer.Argument(metavar="BROADCAST", max=output.HIGHEST_ID, help="Its number.")
 ]
 
 _NAMED_ROWS = 50
@@ -40,7 +40,7 @@ def list_(*, as_json: output.AsJson = False) -> None:
 
 
 @app.command()
-def show(broadcast_id: Id, *, as_json: output.AsJson = False) -> None:
+def show(broadcast_id: Number, *, as_json: output.AsJson = False) -> None:
     """One broadcast with its accounting line, and the recipients that need a look."""
     with state.runtime().sessions.reading() as session:
         details = _details(session, broadcast_id)
@@ -65,7 +65,7 @@ def show(broadcast_id: Id, *, as_json: output.AsJson = False) -> None:
 
 
 @app.command()
-def watch(broadcast_id: Id, *, as_json: output.AsJson = False) -> None:
+def watch(broadcast_id: Number, *, as_json: output.AsJson = False) -> None:
     """Follow a broadcast until it is done; Ctrl-C stops watching, not sending."""
     runtime = state.runtime()
     following.follow(runtime, broadcast_id)
@@ -77,7 +77,7 @@ def watch(broadcast_id: Id, *, as_json: output.AsJson = False) -> None:
 
 
 @app.command()
-def approve(broadcast_id: Id, *, dry_run: output.DryRun = False) -> None:
+def approve(broadcast_id: Number, *, dry_run: output.DryRun = False) -> None:
     """Approve what somebody else asked to send, as it was when they asked."""
     runtime = _with_bell()
     with runtime.sessions.reading() as session:
@@ -96,26 +96,26 @@ def approve(broadcast_id: Id, *, dry_run: output.DryRun = False) -> None:
 
 
 @app.command()
-def pause(broadcast_id: Id, *, dry_run: output.DryRun = False) -> None:
+def pause(broadcast_id: Number, *, dry_run: output.DryRun = False) -> None:
     """Stop offering mail; `resume` goes on."""
     _steer(broadcast_id, "paused", control.pause, PauseReason.OPERATOR, dry_run=dry_run)
 
 
 @app.command()
-def resume(broadcast_id: Id, *, dry_run: output.DryRun = False) -> None:
+def resume(broadcast_id: Number, *, dry_run: output.DryRun = False) -> None:
     """Go on with a paused broadcast."""
     _steer(broadcast_id, "resumed", control.resume, dry_run=dry_run)
 
 
 @app.command()
-def cancel(broadcast_id: Id, *, dry_run: output.DryRun = False) -> None:
+def cancel(broadcast_id: Number, *, dry_run: output.DryRun = False) -> None:
     """End a broadcast: whoever was not yet offered the mail will not get it."""
     _steer(broadcast_id, "cancelled", control.cancel, dry_run=dry_run)
 
 
 @app.command("retry-failed")
 def retry_failed(
-    broadcast_id: Id,
+    broadcast_id: Number,
     *,
     force: Annotated[
         bool, typer.Option("--force", help="Also when the issue has gone stale.")
@@ -134,7 +134,7 @@ def retry_failed(
 
 @app.command()
 def resolve(
-    broadcast_id: Id,
+    broadcast_id: Number,
     *,
     accept: Annotated[
         bool, typer.Option("--accept", help="The relay took the mail, or it does not matter.")

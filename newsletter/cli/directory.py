@@ -16,7 +16,9 @@ from subscribers.models import Subscriber, SubscriptionStatus
 
 def list_(
     *,
-    list_name: Annotated[str | None, typer.Option("--list", help="Only those on it.")] = None,
+    list_name: Annotated[
+        str | None, typer.Option("--list", metavar="LIST", help="Only those on it.")
+    ] = None,
     status: Annotated[
         SubscriptionStatus | None, typer.Option(help="Only with a subscription of this status.")
     ] = None,

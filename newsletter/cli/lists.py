@@ -26,7 +26,8 @@ def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Such as `Readers`.")],
     *,
     newsletter: Annotated[
-        str | None, typer.Option(help="Whose list it is. Default: the only newsletter.")
+        str | None,
+        typer.Option(metavar="NEWSLETTER", help="Whose list it is. Default: the only newsletter."),
     ] = None,
     dry_run: output.DryRun = False,
 ) -> None:

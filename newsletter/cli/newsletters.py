@@ -8,6 +8,7 @@ from sqlalchemy import select
 from newsletter.accounts import audit
 from newsletter.cli import output, state
 from newsletter.core.errors import InputError
+from newsletter.core.sections import TrackingMode
 from newsletter.issues import identity
 from newsletter.issues.models import Newsletter
 from newsletter.issues.newsletters import find_newsletter
@@ -24,7 +25,10 @@ _SenderName = Annotated[
 _SenderAddress = Annotated[str | None, typer.Option(help="The address it is from.")]
 _ReplyTo = Annotated[str | None, typer.Option(help="Where answers go; empty: to the sender.")]
 _Postal = Annotated[str | None, typer.Option(help="At the foot of every mail: the law wants it.")]
-_Tracking = Annotated[str | None, typer.Option(help="off, aggregate or individual.")]
+_Tracking = Annotated[
+    TrackingMode | None,
+    typer.Option(help="Whether opens and clicks are measured, and whether by person."),
+]
 _Approval = Annotated[
     bool | None,
     typer.Option("--approval/--no-approval", help="A second person approves each broadcast."),
@@ -144,7 +148,7 @@ def _typed(
     sender_address: str | None,
     reply_to: str | None,
     postal_address: str | None,
-    tracking: str | None,
+    tracking: TrackingMode | None,
 ) -> dict[str, str]:
     given = {
         "name": name,

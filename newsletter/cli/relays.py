@@ -23,7 +23,7 @@ from newsletter.sending.relays import RelayStatus
 
 app = typer.Typer(help="The SMTP providers: limits, health, pause.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="The relay's name in the settings.")]
+Name = Annotated[str, typer.Argument(metavar="RELAY", help="Its name in the settings.")]
 
 
 @app.command("list")

@@ -17,8 +17,8 @@ app = typer.Typer(
     help="Filters over a list, such as 'status = active and tag = \"vip\"'.", no_args_is_help=True
 )
 
-ListName = Annotated[str, typer.Option("--list", help="The list.")]
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name.")]
+ListName = Annotated[str, typer.Option("--list", metavar="LIST", help="The list.")]
+Name = Annotated[str, typer.Argument(metavar="SEGMENT", help="Its name.")]
 NameOrFilter = Annotated[
     str, typer.Argument(metavar="NAME_OR_FILTER", help="A saved segment's name, or a filter.")
 ]
@@ -52,7 +52,7 @@ def create(
 def list_(
     *,
     list_name: Annotated[
-        str | None, typer.Option("--list", help="Only those of this list.")
+        str | None, typer.Option("--list", metavar="LIST", help="Only those of this list.")
     ] = None,
     as_json: output.AsJson = False,
 ) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from sqlalchemy import select
@@ -25,7 +25,6 @@ from subscribers.lists import find_list
 from subscribers.models import SubscriberList
 from subscribers.people_files import Reading
 from subscribers.presets.mapping import parse_map
-from subscribers.presets.recognise import PRESET_NAMES
 
 _File = Annotated[
     Path,
@@ -38,13 +37,17 @@ _OwnList = Annotated[
     str,
     typer.Option(
         "--list",
+        metavar="LIST",
         help="The list; made if it is new. For rows that name none; "
         "an empty cell `list` without a status means no list at all.",
     ),
 ]
-_PresetName = Annotated[
-    str,
-    typer.Option(help=f"Whose export it is: {PRESET_NAMES}. Default: as its header tells."),
+PresetName = Literal[
+    "buttondown", "ghost", "keila", "kit", "listmonk", "mailchimp", "own", "substack"
+]
+_Preset = Annotated[
+    PresetName | None,
+    typer.Option(case_sensitive=False, help="Whose export it is. Default: as its header tells."),
 ]
 _Columns = Annotated[
     list[str] | None,
@@ -68,7 +71,7 @@ def import_(
     file: _File,
     *,
     list_name: _OwnList = "",
-    preset: _PresetName = "",
+    preset: _Preset = None,
     columns: _Columns = None,
     unconfirmed: _Unconfirmed = False,
     bad_rows: _BadRows = None,
@@ -82,7 +85,7 @@ def import_(
         unconfirmed=unconfirmed,
         rehearse=dry_run,
         bad_rows=bad_rows or _beside(file),
-        reading=Reading(preset, parse_map(columns or [])),
+        reading=Reading(preset or "", parse_map(columns or [])),
         erased=runtime.erasure_key,
     )
     size = file.stat().st_size if file.is_file() else None
@@ -104,7 +107,7 @@ def import_(
 
 def export(
     *,
-    list_name: Annotated[str, typer.Option("--list", help="The list.")] = "",
+    list_name: Annotated[str, typer.Option("--list", metavar="LIST", help="The list.")] = "",
     everybody: Annotated[
         bool, typer.Option("--all", help="Everybody, with the names of their lists.")
     ] = False,

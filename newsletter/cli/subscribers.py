@@ -21,7 +21,7 @@ from subscribers.subscriptions import Evidence
 
 app = typer.Typer(help="The people on the lists.", no_args_is_help=True)
 
-ListName = Annotated[str, typer.Option("--list", help="The list.")]
+ListName = Annotated[str, typer.Option("--list", metavar="LIST", help="The list.")]
 
 
 app.command("import")(subscriber_files.import_)

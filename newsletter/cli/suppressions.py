@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.accounts import audit
 from newsletter.cli import output, state
 from newsletter.core.erasure_key import ErasureKey
-from newsletter.core.errors import InputError, NotFoundError, RefusedError
+from newsletter.core.errors import NotFoundError, RefusedError
 from subscribers import suppressions
 from subscribers.blocklists import Fate, export_blocklist, import_blocklist
 from subscribers.bulk import take_turns
@@ -33,9 +33,13 @@ _Key = Annotated[
     ),
 ]
 _ListName = Annotated[
-    str | None, typer.Option("--list", help="For this list alone. Default: for all, for ever.")
+    str | None,
+    typer.Option("--list", metavar="LIST", help="For this list alone. Default: for all, for ever."),
 ]
-_GIVEN = (SuppressionReason.MANUAL, SuppressionReason.GONE, SuppressionReason.COMPLAINT)
+_OfList = Annotated[
+    str | None, typer.Option("--list", metavar="LIST", help="Only those for this list alone.")
+]
+_Given = Literal["manual", "gone", "complaint"]
 
 
 @app.command()
@@ -43,13 +47,11 @@ def add(
     address: _Key,
     *,
     list_name: _ListName = None,
-    reason: Annotated[
-        str, typer.Option(help="Why: manual, gone or complaint.")
-    ] = SuppressionReason.MANUAL.value,
+    reason: Annotated[_Given, typer.Option(help="Why.")] = "manual",
     dry_run: output.DryRun = False,
 ) -> None:
     """Never mail this address or domain again, whatever its subscriptions say."""
-    key, why = suppressions.parse_key(address), _parsed_reason(reason)
+    key, why = suppressions.parse_key(address), SuppressionReason(reason)
     runtime = state.runtime()
     with runtime.sessions.writing(rehearse=dry_run) as session:
         _check_not_erased(session, key, runtime.erasure_key)
@@ -98,7 +100,7 @@ def lift(
 
 
 @app.command("list")
-def list_(*, list_name: _ListName = None, as_json: output.AsJson = False) -> None:
+def list_(*, list_name: _OfList = None, as_json: output.AsJson = False) -> None:
     """All suppressions with their reasons, in the order they came."""
     with state.runtime().sessions.reading() as session:
         place = _list_id(session, list_name) if list_name else None
@@ -145,28 +147,30 @@ def import_(
 @app.command()
 def export(
     *,
+    list_name: _OfList = None,
     out: Annotated[Path, typer.Option(help="The CSV file to write.")],
     dry_run: output.DryRun = False,
 ) -> None:
-    """Write all suppressions, erased people as hashes, to a CSV file that imports again."""
+    """Write suppressions, erased people as hashes, to a CSV file that imports again."""
     sessions = state.runtime().sessions
     with sessions.reading() as session:
+        place = _list_id(session, list_name) if list_name else None
         if dry_run:
-            count = session.scalar(select(func.count()).select_from(Suppression)) or 0
+            count = suppressions.count(session, place)
             output.say(f"Would write {count:,} rows to {out}.")
             return
-        count = export_blocklist(session, out)
+        count = export_blocklist(session, out, place)
+    details = {"list": list_name} if list_name else {}
     with sessions.writing() as session:
-        audit.record(session, audit.at_the_command_line(), "suppression.exported", None, rows=count)
+        audit.record(
+            session,
+            audit.at_the_command_line(),
+            "suppression.exported",
+            None,
+            rows=count,
+            **details,
+        )
     output.say(f"Wrote {count:,} rows to {out}.")
-
-
-def _parsed_reason(text: str) -> SuppressionReason:
-    for reason in _GIVEN:
-        if text == reason.value:
-            return reason
-    expected = ", ".join(reason.value for reason in _GIVEN)
-    raise InputError("--reason", f"expected one of {expected}, found {text!r}")
 
 
 def _list_id(session: Session, name: str | None) -> int:

@@ -1,6 +1,7 @@
 """`newsletter tokens`: what will let programs in; nothing takes them yet."""
 
 from datetime import timedelta
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -10,19 +11,25 @@ from newsletter.accounts.models import ApiToken, User
 from newsletter.accounts.permissions import Permission
 from newsletter.cli import output, state
 from newsletter.core.clock import now
-from newsletter.core.errors import InputError
 from newsletter.issues.newsletters import (
     find_newsletter,
     named_or_only_newsletter,
     slugs_of_newsletters,
 )
 
-app = typer.Typer(
-    help="API tokens, for the API to come: nothing takes them yet.", no_args_is_help=True
-)
+app = typer.Typer(help="API tokens; nothing takes them yet.", no_args_is_help=True)
 
-_SCOPES = ", ".join(api_tokens.SCOPES)
 _DEFAULT_DAYS = 365
+
+
+class Scope(StrEnum):
+    """What a token can be for."""
+
+    READ = Permission.READ
+    WRITE = Permission.WRITE
+    SEND = Permission.SEND
+    PEOPLE = Permission.PEOPLE
+    SETTINGS = Permission.SETTINGS
 
 
 @app.command()
@@ -32,11 +39,9 @@ def create(
     user: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Whose token it is: it ends with their account.")
     ],
-    scope: Annotated[
-        list[str], typer.Option(help=f"What it is for: {_SCOPES}. Repeat for several.")
-    ],
+    scope: Annotated[list[Scope], typer.Option(help="What it is for. Repeat for several.")],
     newsletter: Annotated[
-        str | None, typer.Option(help="Where. Default: the only newsletter.")
+        str | None, typer.Option(metavar="NEWSLETTER", help="Where. Default: the only newsletter.")
     ] = None,
     days: Annotated[
         int, typer.Option(min=1, max=api_tokens.LONGEST_DAYS, help="How long it is good.")
@@ -44,7 +49,7 @@ def create(
     dry_run: output.DryRun = False,
 ) -> None:
     """Make a token and print it, once: what is kept is a hash."""
-    scopes = {_scope(text) for text in scope}
+    scopes = {Permission(word) for word in scope}
     with state.runtime().sessions.writing(rehearse=dry_run) as session:
         made, text = api_tokens.make(
             session,
@@ -72,7 +77,9 @@ def create(
 @app.command("list")
 def list_(
     *,
-    newsletter: Annotated[str | None, typer.Option(help="Of this newsletter alone.")] = None,
+    newsletter: Annotated[
+        str | None, typer.Option(metavar="NEWSLETTER", help="Of this newsletter alone.")
+    ] = None,
     as_json: output.AsJson = False,
 ) -> None:
     """All tokens, the latest first: whose, what for, until when."""
@@ -89,7 +96,7 @@ def revoke(
     number: Annotated[
         int,
         typer.Argument(
-            metavar="NUMBER", min=1, max=output.HIGHEST_ID, help="As `tokens list` shows it."
+            metavar="TOKEN", min=1, max=output.HIGHEST_ID, help="As `tokens list` shows it."
         ),
     ],
     *,
@@ -100,12 +107,6 @@ def revoke(
         token = api_tokens.revoke(session, number)
         audit.record(session, audit.at_the_command_line(), "token.revoked", token=token.id)
     output.say(f"Token {token.name!r} {'would be' if dry_run else 'is'} revoked.")
-
-
-def _scope(text: str) -> Permission:
-    if text not in api_tokens.SCOPES:
-        raise InputError("--scope", f"expected one of {_SCOPES}")
-    return Permission(text)
 
 
 def _facts(token: ApiToken, maker: User, slugs: dict[int, str]) -> dict[str, Any]:

@@ -33,7 +33,9 @@ def ingest(*, dry_run: output.DryRun = False) -> None:
 @app.command("reasons")
 def show_reasons(
     *,
-    most: Annotated[int, typer.Option(min=1, max=10_000, help="How many, the latest first.")] = 100,
+    limit: Annotated[
+        int, typer.Option(min=1, max=10_000, help="How many, the latest first.")
+    ] = 100,
     as_json: output.AsJson = False,
 ) -> None:
     """Why people left, of those who said so; nobody is named."""
@@ -45,7 +47,7 @@ def show_reasons(
                 "reason": leaving.reason.value if leaving.reason else "",
                 "remark": leaving.remark,
             }
-            for leaving, slug in reasons.said(session, most)
+            for leaving, slug in reasons.said(session, limit)
         ]
     output.print_table(rows, as_json=as_json, empty="Nobody has said why they left.")
 

@@ -1,6 +1,6 @@
 """`newsletter users`: who works here, and how they come in."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from sqlalchemy.orm import Session
@@ -18,13 +18,17 @@ from newsletter.sending.invitation_letters import invitation_url, mail_invitatio
 
 app = typer.Typer(help="Who works here, and how they come in.", no_args_is_help=True)
 
-_ROLES = ", ".join(Role)
 _NONE = "none"
+RoleOrNone = Literal["author", "sender", "admin", "none"]
 
 _Who = Annotated[str, typer.Argument(metavar="ADDRESS", help="By their e-mail address.")]
 _Where = Annotated[
     str | None,
-    typer.Option("--newsletter", help="In this newsletter alone. Default: in every one."),
+    typer.Option(
+        "--newsletter",
+        metavar="NEWSLETTER",
+        help="In this newsletter alone. Default: in every one.",
+    ),
 ]
 
 
@@ -33,7 +37,7 @@ def add(
     address: _Who,
     *,
     admin: Annotated[bool, typer.Option("--admin", help="The same as --role admin.")] = False,
-    role: Annotated[str | None, typer.Option(help=f"One of {_ROLES}.")] = None,
+    role: Annotated[Role | None, typer.Option(help="What they may do.")] = None,
     newsletter: _Where = None,
     name: Annotated[str, typer.Option(help="As others here see it.")] = "",
     dry_run: output.DryRun = False,
@@ -66,25 +70,25 @@ def list_(*, as_json: output.AsJson = False) -> None:
 def invite(
     address: _Who,
     *,
-    role: Annotated[str, typer.Option(help=f"One of {_ROLES}.")],
+    role: Annotated[Role, typer.Option(help="What they may do.")],
     newsletter: _Where = None,
     dry_run: output.DryRun = False,
 ) -> None:
     """Print a link by which somebody new chooses a password; mailed too where that is possible."""
-    given, to, runtime = _given_role(role), Address.parse(address), state.runtime()
+    to, runtime = Address.parse(address), state.runtime()
     with runtime.sessions.writing(rehearse=dry_run) as session:
         place = _place(session, newsletter)
-        secret = invitations.invite(session, to, given, place)
+        secret = invitations.invite(session, to, role, place)
         mailed = mail_invitation(session, runtime, to, secret, newsletter_id=place)
         audit.record(
             session,
             audit.at_the_command_line(),
             "user.invited",
-            role=given.value,
+            role=role.value,
             newsletter=newsletter,
         )
     if dry_run:
-        output.say(f"Would invite {to.typed} as {given}{_in(newsletter)}.")
+        output.say(f"Would invite {to.typed} as {role}{_in(newsletter)}.")
         return
     _show_link(to.typed, invitation_url(runtime, secret), mailed=mailed)
 
@@ -132,14 +136,14 @@ def password(
 def role(
     address: _Who,
     role: Annotated[
-        str, typer.Argument(metavar="ROLE", help=f"One of {_ROLES}; or none, to take it away.")
+        RoleOrNone, typer.Argument(metavar="ROLE", help="What they may do; none takes it away.")
     ],
     *,
     newsletter: _Where = None,
     dry_run: output.DryRun = False,
 ) -> None:
     """Change what somebody may do. Every browser of theirs is logged out."""
-    given = None if role == _NONE else _given_role(role)
+    given = None if role == _NONE else Role(role)
     with state.runtime().sessions.writing(rehearse=dry_run) as session:
         user = users.find(session, address)
         place = _place(session, newsletter)
@@ -205,14 +209,11 @@ def _show_link(address: str, url: str, *, mailed: bool) -> None:
         output.say("It is in the outbox too.")
 
 
-def _given_role(text: str | None, *, admin: bool = False) -> Role:
-    wanted = Role.ADMIN.value if admin and text is None else text
-    if wanted is None or (admin and wanted != Role.ADMIN):
-        raise InputError("--role", f"expected one of {_ROLES}")
-    try:
-        return Role(wanted)
-    except ValueError:
-        raise InputError("--role", f"expected one of {_ROLES}") from None
+def _given_role(role: Role | None, *, admin: bool) -> Role:
+    given = Role.ADMIN if admin and role is None else role
+    if given is None or (admin and given is not Role.ADMIN):
+        raise InputError("--role", f"expected one of {', '.join(Role)}")
+    return given
 
 
 def _place(session: Session, newsletter: str | None) -> int | None:

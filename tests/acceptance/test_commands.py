@@ -274,7 +274,7 @@ def test_a_rehearsed_import_says_what_would_happen_by_count_and_example(
     assert "added, such as:\n  p.csv:2 ada@example.org\n  p.csv:3 bob@example.org\n" in said
     assert here.json("lists", "list") == []
     assert "expected COLUMN=FIELD, found 'x'" in here.run(*import_, "--map", "x", expect=1)
-    assert "--preset: expected one of" in here.run(*import_, "--preset", "x", expect=1)
+    assert "'buttondown'" in here.run(*import_, "--preset", "x", expect=2)
     here.run(*mapped)
     ada = here.json("subscribers", "show", "ada@example.org")
     assert (ada["name"], ada["attributes"]) == ("Ada", {})
