@@ -101,6 +101,12 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
 
 
+def plans_list(plans: Mapping[str, str]) -> list[str]:
+    """Too long for a cell: folded away, each by whose it is."""
+    lines = [f"- {name}: `{plan}`" for name, plan in plans.items()]
+    return ["<details><summary>Plans</summary>", "", *lines, "", "</details>"] if lines else []
+
+
 def targets_table(targets: Iterable[Target]) -> list[str]:
     head = ["| target | wanted | found | reached |", "|---|---:|---:|---|"]
     return [*head, *(target.line() for target in targets)]
