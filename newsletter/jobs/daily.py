@@ -56,4 +56,10 @@ def keeping_house(runtime: Runtime) -> AbstractContextManager[None]:
         keep_house(runtime, stop)
         count_reports(runtime, stop)
 
-    return repeating("house", ask, seconds=PERIOD_SECONDS, first_seconds=_FIRST_SECONDS)
+    return repeating(
+        "house",
+        ask,
+        failed_event="house.failed",
+        seconds=PERIOD_SECONDS,
+        first_seconds=_FIRST_SECONDS,
+    )

@@ -68,4 +68,4 @@ def importing(runtime: Runtime) -> AbstractContextManager[None]:
         except DATABASE_AWAY as error:
             log.warning("imports.away", error=type(error).__name__)
 
-    return repeating("imports", look, seconds=PERIOD_SECONDS)
+    return repeating("imports", look, failed_event="imports.failed", seconds=PERIOD_SECONDS)

@@ -34,6 +34,7 @@ def polling(runtime: Runtime) -> AbstractContextManager[None]:
     return repeating(
         "mailbox",
         lambda _: poll(runtime),
+        failed_event="mailbox.failed",
         seconds=PERIOD_SECONDS,
         first_seconds=0,
         patience_seconds=1,  # a server that does not answer keeps nobody from ending

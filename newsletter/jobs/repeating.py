@@ -14,14 +14,15 @@ def repeating(
     name: str,
     work: Callable[[Callable[[], bool]], object],
     *,
+    failed_event: str,
     seconds: float,
     first_seconds: float | None = None,
     patience_seconds: float | None = None,
 ) -> Iterator[None]:
     """Do the work every so many seconds while the block runs, for the first time after the first.
 
-    `work` is told how to ask whether the block has ended, and what it raises is logged as
-    `NAME.failed`: what was not done is found the next time. The block's end waits for the work to
+    `work` is told how to ask whether the block has ended. What it raises is logged under
+    `failed_event`: what was not done is found the next time. The block's end waits for the work to
     end, at most `patience_seconds` if there are any.
     """
     ending = threading.Event()
@@ -33,7 +34,7 @@ def repeating(
             try:
                 work(ending.is_set)
             except Exception:  # the edge of the thread
-                log.exception("%s.failed", name)
+                log.exception(failed_event)
 
     thread = threading.Thread(target=run, name=name, daemon=patience_seconds is not None)
     thread.start()

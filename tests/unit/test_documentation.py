@@ -27,7 +27,7 @@ CHECKING = (
 )
 KEBAB = r"[a-z]+(?:-[a-z]+)+"
 PACKAGES = ("newsletter", "subscribers")
-EVENT = re.compile(r"""^ +log\.[a-z]+\(\s*["']([^"']+)["']""", re.MULTILINE)
+EVENT = re.compile(r"""(?:^ +log\.[a-z]+\(\s*|\bfailed_event=)["']([^"']+)["']""", re.MULTILINE)
 DOCUMENTS = [
     *sorted(ROOT.glob("*.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
