@@ -16,7 +16,7 @@ from newsletter.broadcasts.models import (
     Delivery,
     PauseReason,
 )
-from newsletter.broadcasts.planning import reached_somebody
+from newsletter.broadcasts.sent_issues import reached_somebody
 from newsletter.issues.models import Issue
 
 

@@ -6,7 +6,7 @@ from sqlalchemy import Text, cast, or_, select
 from sqlalchemy.orm import Session, defer
 
 from newsletter.broadcasts.models import Broadcast, Content
-from newsletter.broadcasts.planning import counts_as_sent
+from newsletter.broadcasts.sent_issues import counts_as_sent
 from newsletter.core.errors import RefusedError
 from newsletter.issues import images
 from newsletter.issues.models import Image, Issue, Newsletter

@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from newsletter.broadcasts.basis import basis_of, locked_issue, refuse_if_changed
@@ -19,11 +19,9 @@ from newsletter.broadcasts.models import (
     Broadcast,
     BroadcastList,
     BroadcastState,
-    BroadcastTotals,
     Content,
-    Delivery,
-    DeliveryState,
 )
+from newsletter.broadcasts.sent_issues import refuse_if_sent
 from newsletter.core.clock import now
 from newsletter.core.config import Settings
 from newsletter.core.db import Sessions
@@ -57,25 +55,6 @@ class PreflightError(NewsletterError):
         said = "; ".join(f"{finding.code}: {finding.text}" for finding in errors)
         super().__init__(f"{place} is not ready to send: {said}")
         self.findings = tuple(findings)
-
-
-class AlreadySentError(RefusedError):
-    """A list has the issue, or somebody has asked to send it there.
-
-    Attributes:
-        list_slug: one such list.
-        broadcast_id: by which broadcast.
-    """
-
-    def __init__(self, issue: Issue, list_slug: str, earlier: Broadcast) -> None:
-        awaits = earlier.state is BroadcastState.AWAITING_APPROVAL
-        done = "waits for approval to be sent" if awaits else "was already sent"
-        super().__init__(
-            f"issue {issue.date.isoformat()} {done} to list {list_slug!r} "
-            f"(broadcast {earlier.id}); --force sends it again to everybody on it"
-        )
-        self.list_slug = list_slug
-        self.broadcast_id = earlier.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,11 +173,9 @@ def schedule(  # noqa: PLR0913 - named one by one
     if request_key and (made := _made_by(session, issue, request_key)):
         return made
     refuse_if_changed(issue, plan.basis, plan.identity.list_id)
-    _lists_fit(issue, lists)
-    if segment is not None:
-        segments.condition(session, segment, issue.newsletter_id)
+    _fits(session, issue, lists, segment)
     if not force:
-        _not_sent_before(session, issue, lists)
+        refuse_if_sent(session, issue, lists)
     broadcast = Broadcast(
         issue_id=issue.id,
         **_beginning(issue.newsletter, start_at, stale_after),
@@ -207,6 +184,16 @@ def schedule(  # noqa: PLR0913 - named one by one
         asked_by=asked_by,
         request_key=request_key,
     )
+    _add(session, broadcast, plan, lists)
+    issue.newsletter.list_id = plan.identity.list_id
+    session.flush()
+    ring_after_commit(session, broadcast.id)
+    return broadcast
+
+
+def _add(
+    session: Session, broadcast: Broadcast, plan: Plan, lists: Sequence[SubscriberList]
+) -> None:
     session.add(broadcast)
     session.flush()
     session.add_all(
@@ -214,10 +201,6 @@ def schedule(  # noqa: PLR0913 - named one by one
         for position, chosen in enumerate(lists)
     )
     session.add(Content(broadcast_id=broadcast.id, **frozen_columns(plan)))
-    issue.newsletter.list_id = plan.identity.list_id
-    session.flush()
-    ring_after_commit(session, broadcast.id)
-    return broadcast
 
 
 def _beginning(
@@ -267,35 +250,10 @@ def frozen_content(session: Session, broadcast_id: int) -> Frozen:
     )
 
 
-def was_sent(session: Session, issue: Issue) -> bool:
-    """Somebody has the issue or is about to get it: its text may not change any more."""
-    sent = select(Broadcast.id).where(
-        Broadcast.issue_id == issue.id,
-        Broadcast.state != BroadcastState.AWAITING_APPROVAL,
-        counts_as_sent(),
-    )
-    return session.scalar(sent.limit(1)) is not None
-
-
-def reached_somebody() -> ColumnElement[bool]:
-    """Of a Broadcast: at least one mail of it is, or may be, out."""
-    reached = exists().where(
-        Delivery.broadcast_id == Broadcast.id,
-        Delivery.state.in_([DeliveryState.SENDING, DeliveryState.ACCEPTED, DeliveryState.IN_DOUBT]),
-    )
-    had_reached = exists().where(
-        BroadcastTotals.broadcast_id == Broadcast.id, BroadcastTotals.reached > 0
-    )
-    had_reached = had_reached.correlate(Broadcast)  # whoever asks may have joined the totals
-    return or_(reached, had_reached)
-
-
-def counts_as_sent() -> ColumnElement[bool]:
-    """Not cancelled, or cancelled too late for some."""
-    return or_(Broadcast.state != BroadcastState.CANCELLED, reached_somebody())
-
-
-def _lists_fit(issue: Issue, lists: Sequence[SubscriberList]) -> None:
+def _fits(
+    session: Session, issue: Issue, lists: Sequence[SubscriberList], segment: Filter | None
+) -> None:
+    """The lists and the segment are the newsletter's."""
     if not lists:
         raise RefusedError("no list to send to: name one with --list")
     for chosen in lists:
@@ -303,28 +261,5 @@ def _lists_fit(issue: Issue, lists: Sequence[SubscriberList]) -> None:
             raise RefusedError(
                 f"list {chosen.slug!r} does not belong to newsletter {issue.newsletter.slug!r}"
             )
-
-
-def _not_sent_before(session: Session, issue: Issue, lists: Sequence[SubscriberList]) -> None:
-    """Two clicks on send at once: the issue's row, locked before, let one of them come first."""
-    earlier = sent_before(session, issue.id, [chosen.id for chosen in lists])
-    if earlier:
-        raise AlreadySentError(issue, earlier[0][1].slug, earlier[0][0])
-
-
-def sent_before(
-    session: Session, issue_id: int, list_ids: Sequence[int]
-) -> Sequence[tuple[Broadcast, SubscriberList]]:
-    """Of these lists those that have the issue or are about to get it, and by which broadcast."""
-    rows = session.execute(
-        select(Broadcast, SubscriberList)
-        .join(BroadcastList, BroadcastList.broadcast_id == Broadcast.id)
-        .join(SubscriberList, SubscriberList.id == BroadcastList.list_id)
-        .where(
-            Broadcast.issue_id == issue_id,
-            counts_as_sent(),
-            BroadcastList.list_id.in_(list_ids),
-        )
-        .order_by(Broadcast.id, BroadcastList.position)
-    )
-    return [(row[0], row[1]) for row in rows]
+    if segment is not None:
+        segments.condition(session, segment, issue.newsletter_id)

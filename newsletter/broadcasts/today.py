@@ -15,7 +15,7 @@ from newsletter.broadcasts.models import (
     Delivery,
     PauseReason,
 )
-from newsletter.broadcasts.planning import counts_as_sent
+from newsletter.broadcasts.sent_issues import counts_as_sent
 from newsletter.issues.models import Issue
 
 _MOST = 20

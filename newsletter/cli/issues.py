@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts import planning
+from newsletter.broadcasts import sent_issues
 from newsletter.cli import output, state
 from newsletter.core.clock import now
 from newsletter.core.config import Settings
@@ -110,7 +110,7 @@ def list_(*, as_json: output.AsJson = False) -> None:
                 "date": issue.date,
                 "subject": issue.subject,
                 "revision": issue.revision,
-                "sent": planning.was_sent(session, issue),
+                "sent": sent_issues.was_sent(session, issue),
             }
             for issue in editing.list_issues(session)
         ]
@@ -146,7 +146,7 @@ def store(session: Session, settings: Settings, source: IssueSource, text: str) 
         session,
         source,
         text,
-        is_sent=lambda issue: planning.was_sent(session, issue),
+        is_sent=lambda issue: sent_issues.was_sent(session, issue),
         settings=settings,
     )
 

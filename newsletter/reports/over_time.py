@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.accounting import CountedByState
 from newsletter.broadcasts.models import OVER, Broadcast, BroadcastTotals, DeliveryState
-from newsletter.broadcasts.planning import counts_as_sent
+from newsletter.broadcasts.sent_issues import counts_as_sent
 from newsletter.core.clock import now
 from newsletter.issues.models import Issue
 from newsletter.reports import counting, snapshots

@@ -8,7 +8,7 @@ import time_machine
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts import approval, control, planning
+from newsletter.broadcasts import approval, control, planning, sent_issues
 from newsletter.broadcasts.approval import SamePersonError
 from newsletter.broadcasts.basis import ChangedError
 from newsletter.broadcasts.models import Broadcast, BroadcastState
@@ -67,7 +67,7 @@ def edit(session: Session, text: str = OTHER_TEXT) -> bool:
         session,
         factories.source(text),
         text,
-        is_sent=lambda issue: planning.was_sent(session, issue),
+        is_sent=lambda issue: sent_issues.was_sent(session, issue),
         settings=factories.settings(),
     )
     return stored.changed
@@ -150,7 +150,7 @@ def test_what_waits_is_taken_back_as_if_it_had_not_been_asked(sqlite_sessions: S
         with pytest.raises(RefusedError, match="waits for approval to be sent to list"):
             factories.scheduled(session, broadcast.issue, [broadcast.lists[0].list])
         control.undo(session, broadcast.id)
-        assert not planning.was_sent(session, broadcast.issue)
+        assert not sent_issues.was_sent(session, broadcast.issue)
         factories.scheduled(session, broadcast.issue, [broadcast.lists[0].list])
 
 

@@ -6,7 +6,7 @@ import pytest
 import time_machine
 from sqlalchemy import select
 
-from newsletter.broadcasts import accounting, claims, control, freezing, planning
+from newsletter.broadcasts import accounting, claims, control, freezing, planning, sent_issues
 from newsletter.broadcasts.models import (
     Broadcast,
     BroadcastState,
@@ -115,7 +115,7 @@ def test_a_broadcast_cancelled_before_anybody_got_it_does_not_count(sessions: Se
         issue = factories.stored_issue(session)
         one = factories.a_list(session, "one", issue)
         control.cancel(session, factories.scheduled(session, issue, [one]).id)
-        assert not planning.was_sent(session, issue)
+        assert not sent_issues.was_sent(session, issue)
         assert factories.scheduled(session, issue, [one]).state is B.SCHEDULED
 
 

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from newsletter.broadcasts import accounting, control, planning
+from newsletter.broadcasts import accounting, control, sent_issues
 from newsletter.broadcasts.models import (
     Broadcast,
     BroadcastState,
@@ -187,7 +187,7 @@ def test_links_of_pruned_mails_still_work(sessions: Sessions, old: Old, keys: To
     assert (click.status_code, click.headers["location"]) == (302, "https://example.org/one")
     assert (aggregate.status_code, pixel.status_code, left.status_code) == (302, 200, 200)
     with sessions.reading() as session:
-        assert planning.was_sent(session, session.get_one(Broadcast, old.broadcast_id).issue)
+        assert sent_issues.was_sent(session, session.get_one(Broadcast, old.broadcast_id).issue)
     assert rows(sessions, Event) == 0, "nothing is written that nobody would count"
     assert report(sessions, old) == before
 

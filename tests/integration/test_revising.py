@@ -7,7 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.accounts.models import User
-from newsletter.broadcasts import checking, issue_states, planning
+from newsletter.broadcasts import checking, issue_states, planning, sent_issues
 from newsletter.broadcasts.issue_states import IssueState
 from newsletter.broadcasts.models import BroadcastState, PauseReason
 from newsletter.core.db import Sessions
@@ -41,7 +41,7 @@ def saved(
         text,
         writer=writer,
         expected=expected,
-        is_sent=lambda each: planning.was_sent(session, each),
+        is_sent=lambda each: sent_issues.was_sent(session, each),
         **how,
     )
 

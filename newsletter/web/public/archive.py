@@ -9,7 +9,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.models import Broadcast, Content
-from newsletter.broadcasts.planning import reached_somebody
+from newsletter.broadcasts.sent_issues import reached_somebody
 from newsletter.issues.models import Issue, Newsletter
 from newsletter.rendering.compiled import CompiledEmail
 from newsletter.rendering.palette import Palette, as_style_sheet

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fastapi import Request, Response
 from sqlalchemy import select
 
-from newsletter.broadcasts import planning
+from newsletter.broadcasts import sent_issues
 from newsletter.broadcasts.planning import Plan
 from newsletter.core.runtime import Runtime
 from newsletter.issues.models import Issue, Newsletter
@@ -66,7 +66,7 @@ class Asking:
             saved = session.scalars(of_lists.order_by(Segment.name)).all()
             relays_paused_by = all_paused_by(session, self.runtime)
             tests = trials.latest(session, self.editor, self.issue_id)
-            has_it = {found.id for _, found in planning.sent_before(session, self.issue_id, ids)}
+            has_it = {found.id for _, found in sent_issues.sent_before(session, self.issue_id, ids)}
         if ticked is None:
             ticked = set(ids) if len(ids) == 1 else set()
         return page(
@@ -103,7 +103,7 @@ class Asking:
             issue = session.get_one(Issue, self.issue_id)
             newsletter = issue.newsletter
             ids = [found.id for found in order.lists]
-            earlier = planning.sent_before(session, self.issue_id, ids)
+            earlier = sent_issues.sent_before(session, self.issue_id, ids)
             counted = orders.count(session, self.editor, order) if is_counted else None
             relays_paused_by = all_paused_by(session, self.runtime)
         return page(

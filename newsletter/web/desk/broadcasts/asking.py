@@ -5,10 +5,11 @@ from sqlalchemy import select
 
 from newsletter.accounts import audit
 from newsletter.accounts.permissions import Permission
-from newsletter.broadcasts import basis, planning
+from newsletter.broadcasts import basis, planning, sent_issues
 from newsletter.broadcasts.basis import ChangedError
 from newsletter.broadcasts.models import Broadcast
-from newsletter.broadcasts.planning import AlreadySentError, Plan
+from newsletter.broadcasts.planning import Plan
+from newsletter.broadcasts.sent_issues import AlreadySentError
 from newsletter.core.errors import NewsletterError
 from newsletter.core.runtime import Runtime
 from newsletter.issues.models import Issue
@@ -38,7 +39,9 @@ def choose_issue(request: Request, runtime: Running, editor: Seated) -> Response
     with runtime.sessions.reading() as session:
         latest = select(Issue).where(Issue.newsletter_id == editor.newsletter_id)
         latest = latest.order_by(Issue.date.desc()).limit(_ISSUES_TO_CHOOSE)
-        issues = [(found, planning.was_sent(session, found)) for found in session.scalars(latest)]
+        issues = [
+            (found, sent_issues.was_sent(session, found)) for found in session.scalars(latest)
+        ]
     return page(request, "broadcasts/choose.html", issues=issues)
 
 

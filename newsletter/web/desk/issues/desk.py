@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from newsletter.accounts.models import MAX_NAME_CHARACTERS
 from newsletter.accounts.permissions import Permission
-from newsletter.broadcasts import checking, issue_states, planning
+from newsletter.broadcasts import checking, issue_states, sent_issues
 from newsletter.broadcasts.checking import CLIPPED_BYTES, Checked
 from newsletter.broadcasts.issue_states import IssueState, Sending
 from newsletter.core.clock import now
@@ -41,7 +41,7 @@ def opened(session: Session, issue_id: int) -> Opened:
     """The issue; the guard has seen to it that it is there, and whose it is."""
     issue = session.get_one(Issue, issue_id, options=[joinedload(Issue.newsletter)])
     sending = issue_states.sendings(session, [issue_id]).get(issue_id, Sending())
-    return Opened(issue, sending, planning.was_sent(session, issue))
+    return Opened(issue, sending, sent_issues.was_sent(session, issue))
 
 
 def today(editor: Editor) -> date:

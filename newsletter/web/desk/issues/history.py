@@ -3,7 +3,7 @@
 from fastapi import Request, Response
 
 from newsletter.accounts.permissions import Permission
-from newsletter.broadcasts import planning
+from newsletter.broadcasts import sent_issues
 from newsletter.issues import comparing, revising, revisions
 from newsletter.web.deps import Running
 from newsletter.web.desk.forms import Sent
@@ -69,6 +69,6 @@ def restore(
             number,
             writer=writer(editor),
             expected=sent.number("revision") or 0,
-            is_sent=lambda issue: planning.was_sent(session, issue),
+            is_sent=lambda issue: sent_issues.was_sent(session, issue),
         )
     return go(request, f"/issues/{issue_id}", said=_("The earlier text is back."))

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
 from newsletter.accounts.permissions import Permission
-from newsletter.broadcasts import planning
+from newsletter.broadcasts import sent_issues
 from newsletter.core.errors import NewsletterError, NotFoundError
 from newsletter.core.runtime import Runtime
 from newsletter.issues import comparing, revising, revisions
@@ -125,7 +125,7 @@ def _save(
         text,
         writer=writer(asked.editor),
         expected=revision,
-        is_sent=lambda issue: planning.was_sent(session, issue),
+        is_sent=lambda issue: sent_issues.was_sent(session, issue),
         autosave=asked.sent.one("autosave") == "1",
         beside=beside or asked.sent.one("beside") == "1",
     )
