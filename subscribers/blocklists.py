@@ -105,17 +105,9 @@ def import_blocklist(
         InputError: the file cannot be read at all, or from some line on.
     """
     report = BlocklistReport()
-    try:
-        stream = file.open("rb")
-    except OSError as error:
-        raise InputError(str(file), f"cannot be read: {error.strerror}") from None
-    with stream, _transactions(sessions, rehearse=rehearse) as transaction:
+    with _opened(file) as stream, _transactions(sessions, rehearse=rehearse) as transaction:
         with transaction() as session:
-            lists = {
-                slug: number
-                for number, slug in slugs_of_lists(session).items()
-                if among is None or number in among
-            }
+            lists = _lists(session, among)
         reader = _Reader(file.name, lists, list_id, report, takes_hashes=among is None)
         rows = reader.rows(stream)
         while chunk := list(islice(rows, _CHUNK_ROWS)):
@@ -124,6 +116,19 @@ def import_blocklist(
                     take_turns(session)  # with who erases
                 _store(session, chunk, erased, report)
     return report
+
+
+def _opened(file: Path) -> BufferedReader:
+    try:
+        return file.open("rb")
+    except OSError as error:
+        raise InputError(str(file), f"cannot be read: {error.strerror}") from None
+
+
+def _lists(session: Session, among: Collection[int] | None) -> dict[str, int]:
+    """The ids of the lists that rows may name, by their names in the file."""
+    slugs = slugs_of_lists(session)
+    return {slug: number for number, slug in slugs.items() if among is None or number in among}
 
 
 def _store(

@@ -1,5 +1,6 @@
 """`newsletter db`: the tables, and what is kept in them for how long."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Annotated
@@ -10,6 +11,7 @@ from newsletter.cli import output, state
 from newsletter.core.clock import now
 from newsletter.core.errors import SchemaError
 from newsletter.core.runtime import open_runtime
+from newsletter.core.sections import RetentionSettings
 from newsletter.migrations import schema
 from newsletter.privacy import compaction, retention, upkeep
 from newsletter.privacy.unconfirmed import count_unconfirmed, forget_unconfirmed
@@ -80,22 +82,8 @@ def prune(
             retention.prune(runtime.sessions, found, advance)
             old = upkeep.retain(runtime.sessions, kept, advance)
         unconfirmed = forget_unconfirmed(runtime.sessions, runtime.settings)
-    output.say(
-        f"{'Would prune' if dry_run else 'Pruned'} {len(found)} broadcasts that ended more than "
-        f"{days} days ago: {sum(one.deliveries for one in found)} deliveries, "
-        f"{sum(one.events for one in found)} events. Their figures stay."
-    )
-    output.say(
-        f"{'Would empty' if dry_run else 'Emptied'} the IP addresses and user agents of "
-        f"{old.events} events and {old.consent_events} lines of consent older than "
-        f"{kept.evidence_days} days, and {'would cut' if dry_run else 'cut'} {old.audit_events} "
-        f"lines of the audit trail older than {kept.audit_days} days."
-    )
-    output.say(
-        f"{'Would forget' if dry_run else 'Forgot'} {unconfirmed} requests that nobody confirmed "
-        f"within {kept.unconfirmed_days} days, and {old.import_lines} bad rows of imports older "
-        f"than {kept.imports_days} days."
-    )
+    _say_broadcasts(found, days, dry_run=dry_run)
+    _say_the_rest(old, unconfirmed, kept, dry_run=dry_run)
 
 
 @app.command()
@@ -130,3 +118,27 @@ def rebuild_engagement(*, dry_run: output.DryRun = False) -> None:
         with output.progress("rebuilding", events) as bar:
             engaging.rebuild(runtime.sessions, partial(bar.advance, bar.task_ids[0]))
     output.say(f"{'Would go' if dry_run else 'Went'} through {events:,} opens and clicks.")
+
+
+def _say_broadcasts(found: Sequence[retention.Prunable], days: int, *, dry_run: bool) -> None:
+    output.say(
+        f"{'Would prune' if dry_run else 'Pruned'} {len(found)} broadcasts that ended more than "
+        f"{days} days ago: {sum(one.deliveries for one in found)} deliveries, "
+        f"{sum(one.events for one in found)} events. Their figures stay."
+    )
+
+
+def _say_the_rest(
+    old: upkeep.Old, unconfirmed: int, kept: RetentionSettings, *, dry_run: bool
+) -> None:
+    output.say(
+        f"{'Would empty' if dry_run else 'Emptied'} the IP addresses and user agents of "
+        f"{old.events} events and {old.consent_events} lines of consent older than "
+        f"{kept.evidence_days} days, and {'would cut' if dry_run else 'cut'} {old.audit_events} "
+        f"lines of the audit trail older than {kept.audit_days} days."
+    )
+    output.say(
+        f"{'Would forget' if dry_run else 'Forgot'} {unconfirmed} requests that nobody confirmed "
+        f"within {kept.unconfirmed_days} days, and {old.import_lines} bad rows of imports older "
+        f"than {kept.imports_days} days."
+    )

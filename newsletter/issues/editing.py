@@ -45,23 +45,13 @@ def store(
         RefusedError: the issue was sent and its text would change.
     """
     newsletter, newsletter_created = _newsletter_of(session, source, settings)
-    subject = effective_subject(source, newsletter.name)
     issue = session.scalar(
         select(Issue)
         .where(Issue.newsletter_id == newsletter.id, Issue.date == source.date)
         .with_for_update()
     )
     if issue is None:
-        issue = Issue(
-            newsletter=newsletter,
-            date=source.date,
-            subject=subject,
-            source=text,
-            source_name=source.place,
-            saved_by_name=COMMAND.name,
-        )
-        session.add(issue)
-        session.flush()
+        issue = _begin(session, source, text, newsletter)
         return Stored(issue, created=True, changed=True, newsletter_created=newsletter_created)
     changed = issue.source != text
     if changed:
@@ -69,7 +59,7 @@ def store(
             raise RefusedError(
                 f"issue {issue.date.isoformat()} was sent: its text does not change any more"
             )
-        _revise(session, issue, text, subject, source.place)
+        _revise(session, issue, text, source)
     return Stored(issue, created=False, changed=changed, newsletter_created=newsletter_created)
 
 
@@ -119,10 +109,24 @@ def _newsletter_of(
     return (found, False) if found else (add_newsletter(session, begun), True)
 
 
-def _revise(session: Session, issue: Issue, text: str, subject: str, place: str) -> None:
+def _begin(session: Session, source: IssueSource, text: str, newsletter: Newsletter) -> Issue:
+    issue = Issue(
+        newsletter=newsletter,
+        date=source.date,
+        subject=effective_subject(source, newsletter.name),
+        source=text,
+        source_name=source.place,
+        saved_by_name=COMMAND.name,
+    )
+    session.add(issue)
+    session.flush()
+    return issue
+
+
+def _revise(session: Session, issue: Issue, text: str, source: IssueSource) -> None:
     replace(session, issue, text, COMMAND)
-    issue.subject = subject
-    issue.source_name = place
+    issue.subject = effective_subject(source, issue.newsletter.name)
+    issue.source_name = source.place
     session.flush()
 
 

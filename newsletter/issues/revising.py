@@ -79,12 +79,7 @@ def save(  # noqa: PLR0913 - named one by one
     if issue.source == text:
         issue.is_autosaved = issue.is_autosaved and autosave
         return Saved(issue.revision, issue.updated_at, changed=False, problem=_problem(issue))
-    if is_sent(issue):
-        raise RefusedError(
-            f"issue {issue.date.isoformat()} was sent: its text does not change any more"
-        )
-    if issue.revision != expected:
-        raise StaleError(issue)
+    _check(issue, expected, is_sent)
     problem = _place(session, issue, text)
     issue.is_autosaved = issue.is_autosaved and not beside
     replace(session, issue, text, writer, autosave=autosave)
@@ -123,6 +118,15 @@ def read(issue: Issue) -> IssueSource:
     if problem := misplaced(issue, source):
         raise problem
     return source
+
+
+def _check(issue: Issue, expected: int, is_sent: Callable[[Issue], bool]) -> None:
+    if is_sent(issue):
+        raise RefusedError(
+            f"issue {issue.date.isoformat()} was sent: its text does not change any more"
+        )
+    if issue.revision != expected:
+        raise StaleError(issue)
 
 
 def _problem(issue: Issue) -> SourceError | None:

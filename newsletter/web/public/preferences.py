@@ -5,7 +5,7 @@ form, and can only make less mail. The owner gets a link of their own by a lette
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -22,6 +22,7 @@ from newsletter.web.public.preferences_form import Answers, read
 from newsletter.web.public.visitors import Visitor, visitor
 from subscribers import days, details, preferences
 from subscribers.days import LONGEST_PAUSE
+from subscribers.models import Subscriber
 from subscribers.preferences import A_MONTH, CADENCES, CONSENTS, Cadence
 
 router = APIRouter()
@@ -105,14 +106,7 @@ def _shown(
     )
     until = standing.paused_until
     day = days.local_day(until or now() + A_MONTH, person.time_zone)
-    values = {
-        "name": person.name,
-        "locale": person.locale,
-        "time_zone": person.time_zone,
-        "cadence": standing.cadence.value,
-        "until": day.isoformat(),
-        "tracking": standing.consent.value,
-    }
+    values = _values(person, standing, day)
     on = {choice.list_id for choice in standing.lists if choice.is_on}
     if sent is not None:
         values |= {name: sent.one(name) for name in values if name in sent}
@@ -130,6 +124,18 @@ def _shown(
         "last_day": days.local_day(now() + LONGEST_PAUSE, person.time_zone),
         "is_saved": False,
         **more,
+    }
+
+
+def _values(person: Subscriber, standing: preferences.Preferences, until: date) -> dict[str, str]:
+    """The fields of the form, as things stand."""
+    return {
+        "name": person.name,
+        "locale": person.locale,
+        "time_zone": person.time_zone,
+        "cadence": standing.cadence.value,
+        "until": until.isoformat(),
+        "tracking": standing.consent.value,
     }
 
 
