@@ -16,7 +16,7 @@ from newsletter.core.clock import now
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError, RefusedError
 from newsletter.mail.address import Address
-from subscribers import details, sign_up, subscriptions, suppressions
+from subscribers import details, leavers, sign_up, subscriptions, suppressions
 from subscribers.elsewhere import is_elsewhere
 from subscribers.models import (
     ConsentChange,
@@ -130,16 +130,18 @@ def may_be_put_back(session: Session, subscription: Subscription) -> bool:
         return False
     if left_at <= now() - UNDO_WITHIN:
         return False
-    last = session.execute(
-        select(ConsentEvent.change, ConsentEvent.method)
+    last = session.scalar(
+        select(ConsentEvent)
         .where(
             ConsentEvent.subscriber_id == subscription.subscriber_id,
             ConsentEvent.list_id == subscription.list_id,
         )
         .order_by(ConsentEvent.id.desc())
         .limit(1)
-    ).first()
-    return last is not None and tuple(last) == (ConsentChange.UNSUBSCRIBED, METHOD)
+    )
+    if last is None or (last.change, last.method) != (ConsentChange.UNSUBSCRIBED, METHOD):
+        return False
+    return not leavers.has_left_since(session, subscription, last)
 
 
 def edition(person: Subscriber) -> str:

@@ -50,6 +50,8 @@ class ConsentChange(StrEnum):
     SUBSCRIBED = "subscribed"
     CONFIRMED = "confirmed"
     UNSUBSCRIBED = "unsubscribed"
+    LEFT_AGAIN = "left_again"
+    """Left what had been ended already: whoever ended it first cannot take that back any more."""
     RESUMED = "resumed"
     """A leaving was taken back."""
     PAUSED = "paused"

@@ -20,6 +20,7 @@ from newsletter.tracking.models import Event, EventKind
 from newsletter.web.desk.people import person as person_pages
 from subscribers import by_hand, subscriptions, suppressions
 from subscribers.models import Subscriber, SubscriptionStatus, SuppressionReason
+from subscribers.preferences import Wish, change
 from subscribers.subscriptions import Evidence
 from tests import factories
 from tests.desk import ERASURE_KEY, Seat, log_in, text_of
@@ -259,6 +260,20 @@ def test_who_left_by_themselves_is_not_put_back(ours: Seat, two: Two) -> None:
     assert two.standing(BOB, two.mornings).status is SubscriptionStatus.UNSUBSCRIBED
     again = ours.done(f"{page_of(two, BOB)}/take-off", {"list": two.mornings})
     assert "had left Mornings already" in again
+
+
+def test_who_leaves_after_they_were_taken_off_is_not_put_back(ours: Seat, two: Two) -> None:
+    for address in (ADA, BOB):
+        ours.done(f"{page_of(two, address)}/take-off", {"list": two.mornings})
+    with two.sessions.writing() as session:
+        assert not subscriptions.leave(session, two.people[BOB], two.ours, Evidence("one-click"))
+        ada, wish = session.get_one(Subscriber, two.people[ADA]), Wish({two.evenings: False})
+        assert change(session, ada, two.ours, wish, Evidence("page"), by_owner=False).left
+    assert "Left once more" in ours.read(page_of(two, BOB))
+    for address in (ADA, BOB):
+        words = ours.done(f"{page_of(two, address)}/put-back", {"list": two.mornings})
+        assert "cannot be taken back" in words
+        assert two.standing(address, two.mornings).status is SubscriptionStatus.UNSUBSCRIBED
 
 
 def test_the_lists_of_another_newsletter_are_left_alone(ours: Seat, two: Two) -> None:

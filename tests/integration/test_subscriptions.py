@@ -1,8 +1,12 @@
 """Coming and leaving: evidence for every change, and nobody who left comes back by our doing."""
 
+from datetime import timedelta
+
 import pytest
+import time_machine
 from sqlalchemy import select
 
+from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.errors import NotFoundError, RefusedError
 from subscribers import lists, subscriptions, suppressions
@@ -95,6 +99,34 @@ def test_leaving_ends_every_list_of_the_newsletter_and_undo_only_what_it_ended(
         elsewhere.id: ACTIVE,
     }
     assert other.status is ACTIVE
+
+
+def test_who_leaves_again_is_brought_back_by_no_earlier_undo_and_by_none_of_their_own(
+    sqlite_sessions: Sessions,
+) -> None:
+    one_click = Evidence("one-click")
+    with time_machine.travel(now(), tick=False) as clock, sqlite_sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        one, two = (factories.a_list(session, name, issue) for name in ("one", "two"))
+        (first,) = factories.subscribed(session, one, ["ada@example.org"])
+        (second,) = factories.subscribed(session, two, ["ada@example.org"])
+        who = session, first.subscriber_id, issue.newsletter_id
+        subscriptions.end(session, first, PAGE)
+        forwarded = first.unsubscribed_at
+        clock.shift(5)
+        assert subscriptions.leave(*who, one_click) == [second]
+        assert subscriptions.leave(*who, one_click) == [], "a button pressed twice"
+        assert forwarded
+        assert second.unsubscribed_at
+        assert subscriptions.undo_leave(*who, forwarded, PAGE) == []
+        assert subscriptions.undo_leave(*who, second.unsubscribed_at, PAGE) == [second]
+        assert (first.status, second.status) == (UNSUBSCRIBED, ACTIVE)
+        changes = [event.change for event in subscriptions.consent_history(*who[:2])]
+        assert changes.count(ConsentChange.LEFT_AGAIN) == 1
+        clock.shift(timedelta(days=2))
+        assert subscriptions.leave(*who, one_click) == [second]
+        again = [event.change for event in subscriptions.consent_history(*who[:2])]
+        assert again == [*changes, ConsentChange.UNSUBSCRIBED]
 
 
 def test_undo_makes_nobody_active_who_left_long_ago_and_was_asked_for_since(

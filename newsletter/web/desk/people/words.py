@@ -47,6 +47,7 @@ def changes() -> dict[ConsentChange, str]:
         ConsentChange.SUBSCRIBED: _("Subscribed"),
         ConsentChange.CONFIRMED: _("Confirmed"),
         ConsentChange.UNSUBSCRIBED: _("Left"),
+        ConsentChange.LEFT_AGAIN: _("Left once more"),
         ConsentChange.RESUMED: _("Leaving taken back"),
         ConsentChange.PAUSED: _("Paused"),
         ConsentChange.UNPAUSED: _("Pause ended"),
