@@ -70,6 +70,10 @@ def may_join(
         )
     if standing and standing.status is SubscriptionStatus.ACTIVE:
         raise RefusedError(f"{address.typed} is on {to.name!r} already")
+    if person and leavers.left_newsletter(session, person.id, to):
+        raise RefusedError(
+            f"{address.typed} left this newsletter; only they can come back, by signing up"
+        )
 
 
 def known(session: Session, address: Address, name: str, *, by: int | None = None) -> Subscriber:

@@ -1,11 +1,53 @@
-"""Who left, and how: the questions that every way back asks first."""
+"""Who left, and how: the questions that every door and every way back asks first."""
 
-from sqlalchemy import select
+from collections.abc import Iterable
+from datetime import datetime
+
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from subscribers.models import ConsentChange, ConsentEvent, SubscriberList, Subscription
+from subscribers.models import (
+    ConsentChange,
+    ConsentEvent,
+    SubscriberList,
+    Subscription,
+    SubscriptionStatus,
+)
 
 LEAVINGS = (ConsentChange.UNSUBSCRIBED, ConsentChange.LEFT_AGAIN)
+
+
+def left_newsletter(session: Session, subscriber_id: int, of: SubscriberList) -> bool:
+    """They left the newsletter of this list, so that its other lists are closed to others' word.
+
+    Their rows are locked until the transaction ends, as whoever leaves does: if somebody is just
+    doing so, we see it.
+    """
+    same = SubscriberList.id == of.id
+    if of.newsletter_id is not None:
+        same = or_(same, SubscriberList.newsletter_id == of.newsletter_id)
+    rows = session.execute(
+        select(Subscription.status, Subscription.unsubscribed_at)
+        .join(SubscriberList)
+        .where(Subscription.subscriber_id == subscriber_id, same)
+        .order_by(Subscription.list_id)
+        .with_for_update(of=Subscription)
+    )
+    return is_gone((status, left_at) for status, left_at in rows)
+
+
+def is_gone(standing: Iterable[tuple[SubscriptionStatus, datetime | None]]) -> bool:
+    """Of one person's subscriptions to a newsletter, with when each was left: they left it.
+
+    One is left, none is active. A pending one counts for nothing: anybody may have typed their
+    address, and one that was left before stays so until they confirm.
+    """
+    has_left = False
+    for status, left_at in standing:
+        if status is SubscriptionStatus.ACTIVE:
+            return False
+        has_left = has_left or status is SubscriptionStatus.UNSUBSCRIBED or left_at is not None
+    return has_left
 
 
 def last_leaving(session: Session, subscription: Subscription) -> ConsentEvent | None:

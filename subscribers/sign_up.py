@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from newsletter.core.clock import now
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.mail.address import Address
-from subscribers import subscriptions, suppressions
+from subscribers import leavers, subscriptions, suppressions
 from subscribers.models import (
     ConsentChange,
     ConsentEvent,
@@ -188,8 +188,10 @@ def locked(session: Session, address: Address) -> Subscriber:
 def _may_just_join(
     session: Session, person: Subscriber, to: SubscriberList, erased: ErasureKey | None
 ) -> bool:
-    """They were never on the list, and were not erased."""
+    """They were never on the list, did not leave its newsletter, and were not erased."""
     if subscriptions.find_subscription(session, person.id, to.id):
+        return False
+    if leavers.left_newsletter(session, person.id, to):
         return False
     address = Address.stored(person.email, person.address_key)
     return not (erased and suppressions.covering(session, address, erased=erased))

@@ -92,10 +92,16 @@ def subscribe(
     """Put somebody on a list by the operator's statement of consent.
 
     Raises:
-        RefusedError: the person left this list; only they themselves come back, by confirming.
+        RefusedError: the person left this list, or its newsletter; only they themselves come back,
+            by confirming.
     """
     subscription = find_subscription(session, person.id, to.id)
     if subscription is None:
+        if leavers.left_newsletter(session, person.id, to):
+            raise RefusedError(
+                f"{person.email} left the newsletter of {to.slug!r}; only they can come back, "
+                "by confirming"
+            )
         subscription = _new(session, person, to, SubscriptionStatus.ACTIVE)
         _witness(session, subscription, ConsentChange.SUBSCRIBED, evidence)
     elif subscription.status is SubscriptionStatus.UNSUBSCRIBED:

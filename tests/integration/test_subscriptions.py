@@ -68,6 +68,35 @@ def test_the_operators_word_brings_nobody_back(sessions: Sessions) -> None:
         assert subscription.status.value == "active"
 
 
+def test_who_left_a_newsletter_is_put_on_none_of_its_lists_but_by_themselves(
+    sqlite_sessions: Sessions,
+) -> None:
+    with sqlite_sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        one, two, new = (factories.a_list(session, n, issue) for n in ("one", "two", "new"))
+        elsewhere, alone = (
+            factories.a_list(session, "elsewhere"),
+            factories.a_list(session, "alone"),
+        )
+        for on in (one, two):
+            factories.subscribed(session, on, ["ada@example.org", "bob@example.org"])
+        (other,) = factories.subscribed(session, elsewhere, ["ada@example.org"])
+        ada, bob = (factories.person(session, f"{name}@example.org") for name in ("ada", "bob"))
+        subscriptions.leave(session, ada.id, issue.newsletter_id, PAGE)
+        on_one = subscriptions.find_subscription(session, bob.id, one.id)
+        assert on_one
+        subscriptions.end(session, on_one, PAGE)  # one list, by the preferences
+        assert subscriptions.subscribe(session, bob, new, PAGE).status is ACTIVE
+        subscriptions.request(session, ada, two, Evidence("form"))  # by a stranger
+        with pytest.raises(RefusedError, match="left the newsletter of 'new'; only they can"):
+            subscriptions.subscribe(session, ada, new, PAGE)
+        subscriptions.end(session, other, PAGE)
+        assert subscriptions.subscribe(session, ada, alone, PAGE).status is ACTIVE
+        back = subscriptions.request(session, ada, one, PAGE)
+        subscriptions.confirm(session, back, PAGE)
+        assert subscriptions.subscribe(session, ada, new, PAGE).status is ACTIVE
+
+
 def test_leaving_ends_every_list_of_the_newsletter_and_undo_only_what_it_ended(
     sessions: Sessions,
 ) -> None:
