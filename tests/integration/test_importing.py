@@ -72,14 +72,20 @@ def test_a_file_of_whose_rows_some_are_pending_says_so(desk: Desk) -> None:
 
 def test_a_suppression_ends_the_subscription_and_stays_with_its_source(desk: Desk) -> None:
     desk.run("email\nada@example.org\n")
-    text = "email,status,suppressed\nada@example.org,unsubscribed,complaint\n"
-    assert desk.run(text).counts == {Fate.SUPPRESSED: 1}
-    assert desk.run(text).counts == {Fate.PRESENT: 1}
+    text = "email,suppressed\nada@example.org,complaint\nnew@example.org,gone\n"
+    assert desk.run(text).counts == {Fate.SUPPRESSED: 2}
+    assert desk.run(text).counts == {Fate.PRESENT: 2}
     with desk.sessions.reading() as session:
-        (kept,) = session.scalars(select(Suppression))
+        kept = session.scalars(select(Suppression).order_by(Suppression.id)).first()
+        new = select(ConsentEvent.change).join(
+            Subscriber, Subscriber.id == ConsentEvent.subscriber_id
+        )
+        said = session.scalars(new.where(Subscriber.email == "new@example.org")).all()
+    assert kept
     assert (kept.key, kept.reason) == ("ada@example.org", SuppressionReason.COMPLAINT)
     assert kept.source == "import people.csv:2"
-    assert desk.standing()["ada@example.org"][0] == "unsubscribed"
+    assert {status for status, _ in desk.standing().values()} == {"unsubscribed"}
+    assert said == [ConsentChange.UNSUBSCRIBED], "nobody states that they agreed"
 
 
 def test_other_columns_become_attributes_and_what_attributes_say_counts(desk: Desk) -> None:

@@ -1,11 +1,13 @@
 """What a file says about people, read without a database: whoever left is never read as there."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from newsletter.core.errors import InputError
-from subscribers.imported import ImportedSubscriber
+from subscribers.imported import ImportedEvent, ImportedSubscriber
 from subscribers.people_files import Bad, Good, Reading, opened
 from subscribers.presets import cells
 
@@ -37,7 +39,7 @@ def test_our_own_columns_are_never_taken_for_another_systems(tmp_path: Path, our
     columns = {
         "suppressed": "complaint",
         "tracking_consent": "denied",
-        "history": '"[{""change"": ""unsubscribed"", ""at"": ""2025-01-02""}]"',
+        "history": '"[{""change"": ""confirmed"", ""at"": ""2025-01-02""}]"',
         "list": "readers",
     }
     file = tmp_path / "people.csv"
@@ -53,6 +55,35 @@ def test_our_own_columns_are_never_taken_for_another_systems(tmp_path: Path, our
         "history": bool(ada.subscription.history),
         "list": ada.subscription.list_name == "readers",
     }[ours]
+
+
+def test_nobody_is_read_as_there_against_the_evidence_that_comes_along(tmp_path: Path) -> None:
+    file, at = tmp_path / "people.jsonl", "2025-01-02"
+    changes = ("requested", "confirmed", "unsubscribed", "tracking_denied", "left_again", "resumed")
+    read = {}
+    for status in ("active", "pending", "unsubscribed"):
+        for number, _ in enumerate(changes, 1):
+            history = [{"change": change, "at": at} for change in changes[:number]]
+            member = {"email": "a@example.org", "status": status, "history": history}
+            file.write_text(json.dumps(member))
+            read[status, number] = problems_of(file) or [str(e.change) for e in _history_in(file)]
+    refused = "history: expected evidence that they are {}, it ends with `{}`"
+    for (status, number), found in read.items():
+        last = changes[2] if number == 4 else changes[number - 1]
+        fits = {"requested": ["pending"], "unsubscribed": [], "left_again": []}
+        if status in fits.get(last, ["pending", "active"]):
+            assert found == list(changes[:number])
+        elif status != "unsubscribed":
+            assert found == [refused.format(status, last)]
+        else:
+            left = [] if last in ("unsubscribed", "left_again") else ["unsubscribed"]
+            assert found == [*changes[:number], *left], "an opt-out counts without evidence"
+
+
+def _history_in(file: Path) -> Sequence[ImportedEvent]:
+    (person,) = people_of(file)
+    assert person.subscription
+    return person.subscription.history
 
 
 @pytest.mark.parametrize(
