@@ -24,7 +24,7 @@ from subscribers.models import (
     TrackingConsent,
 )
 from subscribers.presets import cells as of
-from subscribers.presets.doubtful import DOUBTFUL, STATUSES
+from subscribers.presets.doubtful import STATUSES, is_doubtful
 from subscribers.presets.own_history import as_text, borne_out, ends_with, history_in, objects
 from subscribers.sign_up_fields import MAX_ANSWER_CHARACTERS, NAME
 
@@ -190,7 +190,7 @@ def _members(found: Mapping[str, Any]) -> dict[str, Any]:
         names = [_called(name) for name in found]
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError("line", f"`{twice}` stands there twice")
-    for name in sorted(DOUBTFUL & members.keys()):
+    for name in sorted(filter(is_doubtful, members.keys() - UNDERSTOOD)):
         raise InputError(name, f"may say who left: say it as `status` {STATUSES}, or leave it out")
     return members
 
