@@ -1,8 +1,23 @@
 """The one error tree: everything a person can mend derives from NewsletterError."""
 
+from typing import Any
+
 
 class NewsletterError(Exception):
     """Base of all errors that are shown to a person as one clear sentence, never as a traceback."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Handed on by another process it is as it was, whatever its maker takes."""
+        return _as_it_was, (type(self), self.args, self.__dict__)
+
+
+def _as_it_was(
+    kind: type[NewsletterError], args: tuple[Any, ...], facts: dict[str, Any]
+) -> NewsletterError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
 
 
 class InputError(NewsletterError):
