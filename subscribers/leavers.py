@@ -1,6 +1,6 @@
 """Who left, and how: the questions that every door and every way back asks first."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from sqlalchemy import or_, select
@@ -34,6 +34,12 @@ def left_newsletter(session: Session, subscriber_id: int, of: SubscriberList) ->
         .with_for_update(of=Subscription)
     )
     return is_gone((status, left_at) for status, left_at in rows)
+
+
+def newsletters_of(session: Session) -> Mapping[int, tuple[int, int]]:
+    """By list what is the same for all lists of a newsletter; one without is by itself."""
+    lists = session.execute(select(SubscriberList.id, SubscriberList.newsletter_id))
+    return {number: (of, 0) if of else (0, number) for number, of in lists}
 
 
 def is_gone(standing: Iterable[tuple[SubscriptionStatus, datetime | None]]) -> bool:

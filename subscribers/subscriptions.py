@@ -178,6 +178,8 @@ def leave_again(session: Session, ended: Subscription, evidence: Evidence) -> No
     if ended.unsubscribed_at is None or ended.unsubscribed_at <= now() - UNDO_WITHIN:
         return  # it cannot be taken back anyway
     last = leavers.last_leaving(session, ended)
+    if last and last.change is ConsentChange.LEFT_AGAIN:
+        return
     is_one_press = last and last.method == evidence.method and last.at > now() - _ONE_PRESS
     if not is_one_press:
         _witness(session, ended, ConsentChange.LEFT_AGAIN, evidence)

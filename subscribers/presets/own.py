@@ -148,7 +148,11 @@ OWN = Preset("own", (frozenset({"email"}),), ("email",), _read, UNDERSTOOD)
 
 
 def read_object(person: Mapping[str, Any]) -> list[ImportedSubscriber]:
-    """A line of our JSON lines: a person once for each subscription, or once with none."""
+    """A line of our JSON lines: a person once for each subscription, or once with none.
+
+    Where they are active comes first, as an export has it: one that they left would close the
+    newsletter's other lists to them.
+    """
     members = _members(person)
     subscriptions = members.pop("subscriptions", None)
     if subscriptions is None:
@@ -156,7 +160,13 @@ def read_object(person: Mapping[str, Any]) -> list[ImportedSubscriber]:
     if not isinstance(subscriptions, list) or not all(isinstance(s, dict) for s in subscriptions):
         raise InputError("subscriptions", "expected a list of JSON objects")
     each = [members | _members(subscription) for subscription in subscriptions]
-    return [_read_members(found) for found in each or [members | {"list": ""}]]
+    people = [_read_members(found) for found in each or [members | {"list": ""}]]
+    return sorted(people, key=_is_not_active) if len(people) > 1 else people
+
+
+def _is_not_active(person: ImportedSubscriber) -> bool:
+    standing = person.subscription
+    return standing is None or standing.status is not SubscriptionStatus.ACTIVE
 
 
 def _read_members(members: Mapping[str, Any]) -> ImportedSubscriber:
