@@ -146,7 +146,8 @@ def give_up(session: Session, subscription: Subscription) -> bool:
             ConsentEvent.list_id == subscription.list_id,
         )
     ).all()
-    if any(change is not ConsentChange.REQUESTED for change in changes):
+    has_left = subscription.unsubscribed_at is not None  # an import may not know more of it
+    if has_left or any(change is not ConsentChange.REQUESTED for change in changes):
         since = subscription.unsubscribed_at
         subscriptions.end(session, subscription, Evidence("retention", wording="Not confirmed."))
         subscription.unsubscribed_at = since or now()

@@ -282,6 +282,16 @@ def test_unconfirmed_people_still_have_to_confirm(desk: Desk) -> None:
     }
 
 
+def test_who_had_left_before_they_asked_has_left_still_when_nobody_confirms(
+    sqlite_sessions: Sessions, tmp_path: Path
+) -> None:
+    desk = Desk(sqlite_sessions, tmp_path)
+    desk.run("email,status,unsubscribed_at\nada@example.org,pending,2025-01-02\n")
+    with desk.sessions.writing() as session:
+        assert not sign_up.give_up(session, session.scalars(select(Subscription)).one())
+    assert desk.standing()["ada@example.org"][0] == "unsubscribed"
+
+
 def test_who_still_has_to_confirm_has_not_agreed_to_be_tracked(desk: Desk) -> None:
     desk.run(
         "email,status,tracking_consent\nada@example.org,active,granted\n"
