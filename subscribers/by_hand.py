@@ -51,9 +51,10 @@ def may_join(
     """Nothing stands against putting this address on the list.
 
     Raises:
-        RefusedError: says what does: a suppression, an erasure, or that they left.
+        RefusedError: says what does: a suppression, an erasure, or that they left; or that nobody
+            can tell who was erased.
     """
-    if erased and suppressions.find(session, suppressions.erased_suppression(erased, address.key)):
+    if suppressions.erased_among(session, [address.key], erased):
         raise RefusedError(
             f"{address.typed} asked to be forgotten; only they can come back, by signing up"
         )

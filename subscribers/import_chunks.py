@@ -103,8 +103,6 @@ class Importing:
 
     def _erased(self, session: Session, chunk: Chunk) -> set[str]:
         """Address keys; asked before anything of the chunk is stored."""
-        if not self._options.erased:
-            return set()
         return suppressions.erased_among(session, _address_keys(chunk), self._options.erased)
 
     def _kept(self, people: tuple[Ready, ...], erased: set[str]) -> tuple[Ready, ...]:

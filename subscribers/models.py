@@ -225,6 +225,15 @@ class Suppression(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 
+class ErasureMark(Base):
+    """Of the key under which people were erased: see `erased`. One row, once somebody was."""
+
+    __tablename__ = "erasure_marks"
+
+    mark: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """A keyed hash; empty: somebody was erased before marks were kept."""
+
+
 class Segment(Base):
     """A saved filter over a list."""
 

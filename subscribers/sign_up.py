@@ -16,6 +16,7 @@ from newsletter.core.clock import now
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.mail.address import Address
 from subscribers import leavers, subscriptions, suppressions
+from subscribers.erased import fits
 from subscribers.models import (
     ConsentChange,
     ConsentEvent,
@@ -193,6 +194,8 @@ def _may_just_join(
     if leavers.left_newsletter(session, person.id, to):
         return False
     address = Address.stored(person.email, person.address_key)
+    if not fits(session, erased):
+        return False  # nobody can tell whether they were erased; whoever confirms may be known
     return not (erased and suppressions.covering(session, address, erased=erased))
 
 

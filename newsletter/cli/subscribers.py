@@ -69,8 +69,7 @@ app.command()(people.erase)
 
 
 def _refuse_the_erased(session: Session, runtime: Runtime, address: Address) -> None:
-    key = runtime.erasure_key
-    if key and suppressions.find(session, suppressions.erased_suppression(key, address.key)):
+    if suppressions.erased_among(session, [address.key], runtime.erasure_key):
         raise RefusedError(
             f"{address.typed} asked to be forgotten; only they can come back, by signing up"
         )
