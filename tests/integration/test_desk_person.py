@@ -18,8 +18,13 @@ from newsletter.mail.address import Address
 from newsletter.rendering.compiled import WireForm
 from newsletter.tracking.models import Event, EventKind
 from newsletter.web.desk.people import person as person_pages
-from subscribers import by_hand, subscriptions, suppressions
-from subscribers.models import Subscriber, SubscriptionStatus, SuppressionReason
+from subscribers import by_hand, segments, subscriptions, suppressions
+from subscribers.models import (
+    Subscriber,
+    SubscriberList,
+    SubscriptionStatus,
+    SuppressionReason,
+)
 from subscribers.preferences import Wish, change
 from subscribers.subscriptions import Evidence
 from tests import factories
@@ -285,8 +290,16 @@ def test_the_lists_of_another_newsletter_are_left_alone(ours: Seat, two: Two) ->
 
 
 def test_erasing_names_what_goes_and_asks_for_the_address(ours: Seat, two: Two) -> None:
+    with two.sessions.writing() as session:
+        session.get_one(Subscriber, two.people[ADA]).name = "Ada King"
+        for on, name in ((two.mornings, "By name"), (two.rivals, SECRET)):
+            to = session.get_one(SubscriberList, on)
+            segments.save(session, to, name, 'name contains "king" or email contains "ada@ex"')
     broadcast = mailed(two, two.ours, ADA, "Measured twice")
     words = ours.read(f"{page_of(two, ADA)}/erase")
+    assert SECRET not in words
+    for term in ('name contains "king"', 'email contains "ada@ex"'):
+        assert f"By name : {term}" in words
     for said in ("cannot be undone", "2 subscriptions", "1 mail;", "2 opens", f"Type {ADA}"):
         assert said in words
     wrong = ours.post(f"{page_of(two, ADA)}/erase", {"confirmation": BOB})
