@@ -21,6 +21,7 @@ from subscribers.elsewhere import is_elsewhere
 from subscribers.models import (
     ConsentChange,
     ConsentEvent,
+    ConsentMethod,
     Subscriber,
     SubscriberList,
     Subscription,
@@ -29,8 +30,7 @@ from subscribers.models import (
 from subscribers.presets.cells import MAX_LEVELS, json_value
 from subscribers.subscriptions import UNDO_WITHIN, Evidence
 
-METHOD = "desk"
-"""How a change came about, in the words of its evidence."""
+METHOD = ConsentMethod.DESK
 MAX_ATTRIBUTE_CHARACTERS = 20_000
 MAX_STATEMENT_CHARACTERS = 1_000
 

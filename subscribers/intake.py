@@ -16,6 +16,7 @@ from subscribers.fates import Fate, Fates, Incoming
 from subscribers.import_rows import OF_TRACKING, STATEMENTS, Ready
 from subscribers.models import (
     EVERYWHERE,
+    ConsentMethod,
     Subscriber,
     Subscription,
     SubscriptionStatus,
@@ -290,4 +291,4 @@ def _suppression_keys(row: Ready) -> tuple[str, str]:
 
 
 def _statement(row: Ready, wording: str) -> Evidence:
-    return Evidence(method="import", source=row.source, wording=row.evidence or wording)
+    return Evidence(ConsentMethod.IMPORT, source=row.source, wording=row.evidence or wording)

@@ -20,6 +20,7 @@ from subscribers.erased import fits
 from subscribers.models import (
     ConsentChange,
     ConsentEvent,
+    ConsentMethod,
     Subscriber,
     SubscriberList,
     Subscription,
@@ -150,7 +151,9 @@ def give_up(session: Session, subscription: Subscription) -> bool:
     has_left = subscription.unsubscribed_at is not None  # an import may not know more of it
     if has_left or any(change is not ConsentChange.REQUESTED for change in changes):
         since = subscription.unsubscribed_at
-        subscriptions.end(session, subscription, Evidence("retention", wording="Not confirmed."))
+        subscriptions.end(
+            session, subscription, Evidence(ConsentMethod.RETENTION, wording="Not confirmed.")
+        )
         subscription.unsubscribed_at = since or now()
         return False
     session.delete(subscription)  # and with it, in the database, its evidence

@@ -34,7 +34,7 @@ class Evidence:
     """How a change came about.
 
     Attributes:
-        method: `import`, `command`, `form`, `confirmation`, `one-click`, `page`, `mail`.
+        method: a ConsentMethod, or another system's word.
         source: from where: a file and row, a page's address.
         wording: what the person agreed to, or the operator's statement.
         form: which form it was.

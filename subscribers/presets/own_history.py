@@ -10,6 +10,7 @@ from subscribers.leavers import LEAVINGS
 from subscribers.models import (
     MAX_REMARK_CHARACTERS,
     ConsentChange,
+    ConsentMethod,
     LeaveReason,
     SubscriptionStatus,
 )
@@ -43,7 +44,7 @@ def borne_out(
         raise InputError(
             "history", f"expected evidence that they are {status}, it ends with `{last}`"
         )
-    said = Evidence("import", wording="The file says that they left.")
+    said = Evidence(ConsentMethod.IMPORT, wording="The file says that they left.")
     return (*history, ImportedEvent(ConsentChange.UNSUBSCRIBED, left_at or now(), said))
 
 
