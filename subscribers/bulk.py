@@ -137,6 +137,13 @@ class _OnSqlite:
             self._session.connection().exec_driver_sql(sql, list(map(tuple, rows)))
 
 
+# The sequence is looked up once by itself: within `nextval`, for each number.
+_NEW_IDS = """
+    SELECT array_agg(nextval((SELECT pg_get_serial_sequence('subscribers', 'id')::regclass)))
+    FROM generate_series(1, %s)
+"""
+
+
 class _OnPostgresql:
     """Rows come by COPY, or where somebody else was faster by COPY past those that are there."""
 
@@ -161,10 +168,8 @@ class _OnPostgresql:
     def add_events(self, rows: Iterable[Values]) -> None:
         self._copy("consent_events", EVENTS, rows)
 
-    def _new_ids(self, many: int) -> list[int]:
-        sequence = func.pg_get_serial_sequence("subscribers", "id")
-        numbers = select(func.nextval(sequence)).select_from(func.generate_series(1, many))
-        return list(self._session.scalars(numbers))
+    def _new_ids(self, many: int) -> Sequence[int]:
+        return self._driver.execute(_NEW_IDS, [many]).fetchone()[0] or []
 
     def _copied(self, table: str, columns: Sequence[str], rows: Sequence[Values]) -> bool:
         """All of them; False, and none, when one is there already."""

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -96,11 +97,22 @@ def file_rows(job: Job, *, beside: bool) -> Iterator[FileRows]:
 def _read_beside(job: Job) -> Iterator[Iterator[Block]]:
     command = [sys.executable, "-P", "-m", "subscribers.reading_process"]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as process:  # noqa: S603 - our own module
+    with (
+        ThreadPoolExecutor(1, thread_name_prefix="import") as receiver,
+        subprocess.Popen(command, stdin=pipe, stdout=pipe) as process,  # noqa: S603 - our own module
+    ):
         try:
-            yield _received(process, job)
+            yield _ahead(_received(process, job), receiver)
         finally:
             process.kill()
+
+
+def _ahead(blocks: Iterator[Block], receiver: ThreadPoolExecutor) -> Iterator[Block]:
+    """The next one is unpacked while the database works on the one before."""
+    coming = receiver.submit(next, blocks, None)
+    while (block := coming.result()) is not None:
+        coming = receiver.submit(next, blocks, None)
+        yield block
 
 
 def _received(process: "subprocess.Popen[bytes]", job: Job) -> Iterator[Block]:

@@ -42,7 +42,7 @@ def check(password: str, address: str = "") -> None:
         raise InputError("password", f"expected at most {_MOST_CHARACTERS} characters")
     if _is_guessable(password.casefold(), address.casefold()):
         raise InputError(
-            "password", "expected one that is hard to guess: several words that go not together"
+            "password", "expected one that is hard to guess: several words that do not go together"
         )
 
 

@@ -63,6 +63,7 @@ def upload(sessions: Sessions, sent: Upload) -> int:
 
     Raises:
         InputError: the file is empty.
+        RefusedError: it was ended meanwhile, and says why.
     """
     size = sent.file.stat().st_size
     if not size:
@@ -86,7 +87,10 @@ def upload(sessions: Sessions, sent: Upload) -> int:
         with sessions.writing() as session:
             session.add(ImportPart(run_id=run_id, number=number, data=data))
     with sessions.writing() as session:
-        move(locked(session, run_id), ImportState.UPLOADED)
+        kept = locked(session, run_id)
+        if kept.state is ImportState.CANCELLED:
+            raise RefusedError(kept.problem)
+        move(kept, ImportState.UPLOADED)
     return run_id
 
 
