@@ -26,6 +26,10 @@ from subscribers.subscriptions import UNDO_WITHIN, Evidence
 from subscribers.suppressions import SuppressionRow
 
 
+_LEFT = SubscriptionStatus.UNSUBSCRIBED.value
+"""Looked at for every row: as plain text, that is done in no time."""
+
+
 def take_in(session: Session, rows: Iterable[Incoming], fates: Fates) -> None:
     """Store the rows, by a handful of statements whatever their number."""
     for part in _each_subject_once(rows):
@@ -43,13 +47,14 @@ def _each_subject_once(rows: Iterable[Incoming]) -> list[list[Incoming]]:
     seen: Counter[tuple[str, int | None]] = Counter()
     left: dict[str, int] = {}
     for incoming in rows:
-        key, subject = incoming.row.key, (incoming.row.key, incoming.list_id)
+        row = incoming.row
+        subject = row.key, incoming.list_id
         number = seen[subject]
-        status = incoming.row.status
-        if key in left:
-            number = max(number, left[key] + (status == SubscriptionStatus.ACTIVE))
-        if key in left or status == SubscriptionStatus.UNSUBSCRIBED:
-            left[key] = number
+        if left and row.key in left:
+            number = max(number, left[row.key] + (row.status == SubscriptionStatus.ACTIVE))
+            left[row.key] = number
+        elif row.subscription and row.subscription[0] == _LEFT:
+            left[row.key] = number
         if number == len(parts):
             parts.append([])
         parts[number].append(incoming)
