@@ -25,7 +25,6 @@ from subscribers.models import (
 from subscribers.subscriptions import UNDO_WITHIN, Evidence
 from subscribers.suppressions import SuppressionRow
 
-
 _LEFT = SubscriptionStatus.UNSUBSCRIBED.value
 """Looked at for every row: as plain text, that is done in no time."""
 

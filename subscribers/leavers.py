@@ -89,3 +89,19 @@ def has_left_since(session: Session, ended: Subscription, event: ConsentEvent) -
         ConsentEvent.id > event.id,
     )
     return session.scalar(since.limit(1)) is not None
+
+
+def had_only_asked(session: Session, subscription: Subscription) -> bool:
+    """Before it was left, it waited to be confirmed: an earlier time on the list does not count."""
+    came = (ConsentChange.REQUESTED, ConsentChange.SUBSCRIBED, ConsentChange.CONFIRMED)
+    last = session.scalar(
+        select(ConsentEvent.change)
+        .where(
+            ConsentEvent.subscriber_id == subscription.subscriber_id,
+            ConsentEvent.list_id == subscription.list_id,
+            ConsentEvent.change.in_(came),
+        )
+        .order_by(ConsentEvent.id.desc())
+        .limit(1)
+    )
+    return last in (None, ConsentChange.REQUESTED)

@@ -222,7 +222,7 @@ def undo_leave(
 def resume(session: Session, subscription: Subscription, evidence: Evidence) -> None:
     """A leaving is taken back: as it was before. Whether it may be is the caller's to know."""
     # Whoever had not confirmed before leaving still has not.
-    was_active = not _had_only_asked(session, subscription)
+    was_active = not leavers.had_only_asked(session, subscription)
     _move(subscription, SubscriptionStatus.ACTIVE if was_active else SubscriptionStatus.PENDING)
     subscription.unsubscribed_at = None
     _witness(session, subscription, ConsentChange.RESUMED, evidence)
@@ -306,22 +306,6 @@ def _of_newsletter(
         .order_by(Subscription.list_id)  # as everybody takes them: nobody waits in a circle
         .with_for_update(of=Subscription)
     ).all()
-
-
-def _had_only_asked(session: Session, subscription: Subscription) -> bool:
-    """Before it was left, it waited to be confirmed: an earlier time on the list does not count."""
-    came = (ConsentChange.REQUESTED, ConsentChange.SUBSCRIBED, ConsentChange.CONFIRMED)
-    last = session.scalar(
-        select(ConsentEvent.change)
-        .where(
-            ConsentEvent.subscriber_id == subscription.subscriber_id,
-            ConsentEvent.list_id == subscription.list_id,
-            ConsentEvent.change.in_(came),
-        )
-        .order_by(ConsentEvent.id.desc())
-        .limit(1)
-    )
-    return last in (None, ConsentChange.REQUESTED)
 
 
 def _witness(
