@@ -29,10 +29,15 @@ _LEFT = SubscriptionStatus.UNSUBSCRIBED.value
 """Looked at for every row: as plain text, that is done in no time."""
 
 
-def take_in(session: Session, rows: Iterable[Incoming], fates: Fates) -> None:
-    """Store the rows, by a handful of statements whatever their number."""
+def take_in(
+    session: Session, rows: Iterable[Incoming], fates: Fates, *, likely_new: bool = False
+) -> None:
+    """Store the rows, by a handful of statements whatever their number.
+
+    `likely_new`: as were all rows before them; asking who is known may be left until one is.
+    """
     for part in _each_subject_once(rows):
-        _Part(session, part, fates).store()
+        _Part(session, part, fates).store(likely_new=likely_new)
 
 
 def _each_subject_once(rows: Iterable[Incoming]) -> list[list[Incoming]]:
@@ -42,6 +47,9 @@ def _each_subject_once(rows: Iterable[Incoming]) -> list[list[Incoming]]:
     opt-out counts wherever it stands. So it is with rows for other lists behind one that says that
     they left: it may have been the newsletter.
     """
+    rows = list(rows)
+    if len({incoming.row.key for incoming in rows}) == len(rows):
+        return [rows] if rows else []
     parts: list[list[Incoming]] = []
     seen: Counter[tuple[str, int | None]] = Counter()
     left: dict[str, int] = {}
@@ -83,8 +91,8 @@ class _Part:
         self._fates = fates
         self._bulk: Bulk = bulk(session)
 
-    def store(self) -> None:
-        ids = self._known()
+    def store(self, *, likely_new: bool = False) -> None:
+        ids = {} if likely_new else self._known()
         standing = self._standing(ids.values())
         closed = self._closed(standing, ids)
         added = self._add_people(row for row, *_ in self._rows if row.key not in ids)
@@ -99,6 +107,9 @@ class _Part:
             ids,
         )
         covered = _Covered(self._session, self._rows)
+        if len(subscribed) == len(self._rows) and covered.concerns_nobody:
+            self._fates.note_added([incoming.row for incoming in self._rows])
+            return
         late = []
         for incoming in self._rows:
             row, list_id, _ = incoming
@@ -117,7 +128,9 @@ class _Part:
             else:
                 late.append(incoming)
         covered.store()
-        if late:  # somebody else was faster, by milliseconds, and we see now what they did
+        if (
+            late
+        ):  # people who are there after all, perhaps since a moment ago: we see now what they did
             _Part(self._session, late, self._fates).store()
 
     def _known(self) -> dict[str, int]:
@@ -261,11 +274,16 @@ class _Part:
 class _Covered:
     """The suppressions about a part's addresses: those there are, and those its rows ask for."""
 
-    def __init__(self, session: Session, rows: Iterable[Incoming]) -> None:
+    def __init__(self, session: Session, rows: Sequence[Incoming]) -> None:
         self._session = session
+        self._rows = rows
         keys = (key for incoming in rows for key in _suppression_keys(incoming.row))
         self._standing = suppressions.standing_among(session, keys)
         self._new: list[SuppressionRow] = []
+
+    @property
+    def concerns_nobody(self) -> bool:
+        return not self._standing and not any(incoming.suppressed for incoming in self._rows)
 
     def covers(self, incoming: Incoming) -> bool:
         """No mail for the row's list gets to its person."""
