@@ -12,7 +12,7 @@ from newsletter.sending import confirmation
 from newsletter.tracking.recording import Visit
 from newsletter.web.deps import Running, Visiting
 from newsletter.web.pages import render
-from subscribers.models import SubscriberList, Subscription, SubscriptionStatus
+from subscribers.models import ConsentMethod, SubscriberList, Subscription, SubscriptionStatus
 from subscribers.subscriptions import Evidence, find_subscription
 
 router = APIRouter()
@@ -88,7 +88,9 @@ def _page(
 
 
 def _evidence(visit: Visit, wording: str) -> Evidence:
-    return Evidence("confirmation", ip=visit.ip, user_agent=visit.user_agent, wording=wording)
+    return Evidence(
+        ConsentMethod.CONFIRMATION, ip=visit.ip, user_agent=visit.user_agent, wording=wording
+    )
 
 
 def _read(token: str, runtime: Running) -> ConfirmToken:
