@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from io import BytesIO
 
+from PIL import Image as Picture
 from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session
 
@@ -15,6 +17,7 @@ from newsletter.accounts.permissions import Permission, Role
 from newsletter.broadcasts.models import Broadcast, BroadcastList, BroadcastState, Content
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
+from newsletter.issues import images
 from newsletter.issues.models import Issue, IssueRevision
 from newsletter.mail.address import Address
 from newsletter.reports import growth, snapshots
@@ -199,4 +202,16 @@ def _rooms(session: Session, lists: Lists) -> dict[str, Sequence[int | str]]:
         "segment_id": [segment.id for segment in saved],
         "import_id": [run.id],
         "suppression_id": [own] if own else [],
+        "/issues/{issue_id}/images/{number} number": [_picture(session, lists)],
     }
+
+
+def _picture(session: Session, lists: Lists) -> int:
+    """The id of one that every issue of the newsletter could show."""
+    assert lists.weekly.newsletter_id
+    file = BytesIO()
+    Picture.new("RGB", (1200, 420), "#2d4a5e").save(file, "PNG")
+    made = images.make(file.getvalue())
+    return images.add(
+        session, lists.weekly.newsletter_id, made, alt="Blue", name="blue.png", uploaded_by=None
+    ).id
