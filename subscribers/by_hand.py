@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from newsletter.core.clock import now
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError, RefusedError
+from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from subscribers import details, sign_up, subscriptions, suppressions
 from subscribers.elsewhere import is_elsewhere
@@ -55,21 +56,34 @@ def may_join(
     """
     if erased and suppressions.find(session, suppressions.erased_suppression(erased, address.key)):
         raise RefusedError(
-            f"{address.typed} asked to be forgotten; only they can come back, by signing up"
+            say(
+                "%(typed)s asked to be forgotten; only they can come back, by signing up",
+                typed=address.typed,
+            )
         )
     covering = suppressions.covering(session, address, list_id=to.id, erased=None)
     if covering:
         raise RefusedError(
-            f"{address.typed} is suppressed ({covering.reason}) and must not be mailed"
+            say(
+                "%(typed)s is suppressed (%(reason)s) and must not be mailed",
+                typed=address.typed,
+                reason=covering.reason,
+            )
         )
     person = subscriptions.find_subscriber(session, address)
     standing = person and subscriptions.find_subscription(session, person.id, to.id)
     if standing and standing.status is SubscriptionStatus.UNSUBSCRIBED:
         raise RefusedError(
-            f"{address.typed} left {to.name!r}; only they can come back, by signing up"
+            say(
+                "%(typed)s left %(name)r; only they can come back, by signing up",
+                typed=address.typed,
+                name=to.name,
+            )
         )
     if standing and standing.status is SubscriptionStatus.ACTIVE:
-        raise RefusedError(f"{address.typed} is on {to.name!r} already")
+        raise RefusedError(
+            say("%(typed)s is on %(name)r already", typed=address.typed, name=to.name)
+        )
 
 
 def known(session: Session, address: Address, name: str, *, by: int | None = None) -> Subscriber:
@@ -98,10 +112,20 @@ def put_on(session: Session, person: Subscriber, to: SubscriberList, statement: 
     wording = statement.strip()
     if not wording or len(wording) > MAX_STATEMENT_CHARACTERS:
         raise InputError(
-            "statement", f"expected how they agreed, in up to {MAX_STATEMENT_CHARACTERS:,} letters"
+            "statement",
+            say(
+                "expected how they agreed, in up to %(most)s letters",
+                most=f"{MAX_STATEMENT_CHARACTERS:,}",
+            ),
         )
     if sign_up.is_asked(session, person, to):
-        raise RefusedError(f"{person.email} was asked to confirm {to.name!r} and has not yet")
+        raise RefusedError(
+            say(
+                "%(email)s was asked to confirm %(name)r and has not yet",
+                email=person.email,
+                name=to.name,
+            )
+        )
     subscriptions.subscribe(session, person, to, Evidence(METHOD, wording=wording))
 
 
@@ -179,20 +203,28 @@ def attributes_of(text: str) -> dict[str, Any]:
         InputError: says where, as line and column, and what was expected there.
     """
     if len(text) > MAX_ATTRIBUTE_CHARACTERS:
-        raise InputError("attributes", f"expected at most {MAX_ATTRIBUTE_CHARACTERS:,} characters")
+        raise InputError(
+            "attributes",
+            say("expected at most %(most)s characters", most=f"{MAX_ATTRIBUTE_CHARACTERS:,}"),
+        )
     if not text.strip():
         return {}
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
-        raise InputError("attributes", f"{place}: {error.msg.lower()}") from None
+        raise InputError(
+            "attributes", say("%(place)s: %(msg)s", place=place, msg=error.msg.lower())
+        ) from None
     except (ValueError, RecursionError):
         pass
     value = json_value(text)
     if not isinstance(value, dict):
         raise InputError(
             "attributes",
-            f'expected a JSON object of at most {MAX_LEVELS} levels, such as {{"plan": "pro"}}',
+            say(
+                'expected a JSON object of at most %(most)s levels, such as {"plan": "pro"}',
+                most=MAX_LEVELS,
+            ),
         )
     return value

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 
 MAX_ROW_BYTES = 1_000_000
 _DELIMITERS = ",;\t"
@@ -77,7 +78,9 @@ class CsvFile:
         try:
             return next(self._reader, None)
         except csv.Error as error:
-            raise InputError(f"{self.name}:{self._line}", f"not CSV: {error}") from None
+            raise InputError(
+                f"{self.name}:{self._line}", say("not CSV: %(error)s", error=error)
+            ) from None
 
     def _with(self, first: str) -> Iterator[str]:
         yield first
@@ -88,16 +91,20 @@ class CsvFile:
             self._row_bytes += len(line)  # quoted cells go on over line ends
             if self._row_bytes > MAX_ROW_BYTES:
                 place = f"{self.name}:{number}"
-                raise InputError(place, f"expected rows of at most {MAX_ROW_BYTES:,} bytes")
+                raise InputError(
+                    place, say("expected rows of at most %(most)s bytes", most=f"{MAX_ROW_BYTES:,}")
+                )
             yield line
 
     def _check_header(self) -> None:
         place = f"{self.name}:1"
         if not any(self.header):
-            raise InputError(place, "expected a header line, such as `email,name`")
+            raise InputError(place, say("expected a header line, such as `email,name`"))
         doubled = {name for name in self.header if name and self.header.count(name) > 1}
         if doubled:
-            raise InputError(place, f"column named twice: {', '.join(sorted(doubled))}")
+            raise InputError(
+                place, say("column named twice: %(doubled)s", doubled=", ".join(sorted(doubled)))
+            )
 
 
 def text_lines(stream: ByteLines, name: str) -> Iterator[tuple[int, str]]:
@@ -111,12 +118,13 @@ def text_lines(stream: ByteLines, name: str) -> Iterator[tuple[int, str]]:
         number += 1
         if len(line) > MAX_ROW_BYTES:
             raise InputError(
-                f"{name}:{number}", f"expected lines of at most {MAX_ROW_BYTES:,} bytes"
+                f"{name}:{number}",
+                say("expected lines of at most %(most)s bytes", most=f"{MAX_ROW_BYTES:,}"),
             )
         if number == 1 and line.startswith(_UTF_16):
-            raise InputError(f"{name}:1", "expected UTF-8, found UTF-16: save it as CSV UTF-8")
+            raise InputError(f"{name}:1", say("expected UTF-8, found UTF-16: save it as CSV UTF-8"))
         if b"\0" in line:
-            raise InputError(f"{name}:{number}", "a NUL byte: this is not a text file")
+            raise InputError(f"{name}:{number}", say("a NUL byte: this is not a text file"))
         try:
             yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:

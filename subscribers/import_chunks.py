@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from subscribers import suppressions
 from subscribers.bad_rows import BadRows
@@ -172,7 +173,7 @@ class Importing:
         """The list that a row names; for a row that names none, that of the whole import."""
         if name not in self._lists:
             if not name or not self._options.list_named:
-                raise InputError("list", "expected --list NAME, this row names none")
+                raise InputError("list", say("expected --list NAME, this row names none"))
             self._lists[name] = self._options.list_named(session, name)
         return self._lists[name]
 

@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from subscribers import segment_tree
 from subscribers.segment_language import parse
 from subscribers.segment_rows import (
@@ -104,7 +105,7 @@ def _term(row: Row) -> Filter:
         InputError: what was expected in it.
     """
     if row.operator not in comparisons(row.subject):
-        raise InputError("row", "expected a comparison that this field has")
+        raise InputError("row", say("expected a comparison that this field has"))
     is_negated = row.operator.startswith(NOT) and row.operator != Operator.NOT_IN
     operator = row.operator.removeprefix(NOT) if is_negated else row.operator
     leaf = _leaf(row, operator)
@@ -131,7 +132,7 @@ def _compared(asked: Field | Attribute, operator: Operator, row: Row) -> Compare
     for value in values or (None,):
         expected = segment_tree.expected_value(asked, operator, value)
         if expected:
-            raise InputError("row", f"expected {expected}")
+            raise InputError("row", say("expected %(expected)s", expected=expected))
     return Compare(asked, operator, values)
 
 
@@ -142,7 +143,7 @@ def _value(asked: Field | Attribute, typed: str, kind: str) -> Value:
         return typed
     if kind == Kind.TRUTH:
         if typed not in ("true", "false"):
-            raise InputError("row", "expected true or false")
+            raise InputError("row", say("expected true or false"))
         return typed == "true"
     return _number(typed)
 
@@ -151,7 +152,7 @@ def _day(typed: str) -> date:
     try:
         return date.fromisoformat(typed.strip())
     except ValueError:
-        raise InputError("row", "expected a day such as 2026-01-31") from None
+        raise InputError("row", say("expected a day such as 2026-01-31")) from None
 
 
 def _number(typed: str) -> int | float:
@@ -166,9 +167,9 @@ def _decimal(typed: str, expected: str) -> Decimal:
     try:
         number = Decimal(plain)
     except InvalidOperation:
-        raise InputError("row", f"expected {expected}") from None
+        raise InputError("row", say("expected %(expected)s", expected=expected)) from None
     if not number.is_finite() or not set(plain) <= set("-0123456789.") or len(plain) > _LONGEST:
-        raise InputError("row", f"expected {expected}")
+        raise InputError("row", say("expected %(expected)s", expected=expected))
     return number
 
 
@@ -176,7 +177,7 @@ def _hundredths(typed: str) -> int:
     expected = "a share from 0.01 to 100 percent"
     hundredths = _decimal(typed.strip().removesuffix("%"), expected) * 100
     if not 0 < hundredths <= HUNDREDTHS or hundredths % 1:
-        raise InputError("row", f"expected {expected}")
+        raise InputError("row", say("expected %(expected)s", expected=expected))
     return int(hundredths)
 
 
@@ -184,19 +185,21 @@ def _amount(typed: str) -> int:
     plain = typed.strip()
     is_number = plain.isascii() and plain.isdigit() and len(plain) <= len(str(MAX_AMOUNT))
     if not is_number or int(plain) == 0:
-        raise InputError("row", f"expected a whole number from 1 to {MAX_AMOUNT:,}")
+        raise InputError(
+            "row", say("expected a whole number from 1 to %(most)s", most=f"{MAX_AMOUNT:,}")
+        )
     return int(plain)
 
 
 def _unit(typed: str) -> str:
     if typed not in HOURS:
-        raise InputError("row", f"expected one of {', '.join(HOURS)}")
+        raise InputError("row", say("expected one of %(hours)s", hours=", ".join(HOURS)))
     return typed
 
 
 def _text(typed: str, expected: str) -> str:
     if not typed or not segment_tree.is_usable(typed):
-        raise InputError("row", f"expected {expected}")
+        raise InputError("row", say("expected %(expected)s", expected=expected))
     return typed
 
 

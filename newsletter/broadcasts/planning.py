@@ -30,6 +30,7 @@ from newsletter.core.db import Sessions
 from newsletter.core.doorbell import ring_after_commit
 from newsletter.core.errors import ConfigurationError, NewsletterError, RefusedError
 from newsletter.core.sections import OnInDoubt
+from newsletter.core.sentences import say
 from newsletter.issues.models import Issue, Newsletter
 from newsletter.issues.revising import read
 from newsletter.issues.source import IssueSource
@@ -138,8 +139,11 @@ def sender_identity(newsletter: Newsletter, day: date, settings: Settings) -> Se
     address = newsletter.sender_address or settings.sender.address
     if not address:
         raise ConfigurationError(
-            f"newsletter {newsletter.slug!r} has no sender address: set `address` under [sender] "
-            "in newsletter.toml, or NEWSLETTER_SENDER__ADDRESS"
+            say(
+                "newsletter %(slug)r has no sender address: set `address` under [sender] "
+                "in newsletter.toml, or NEWSLETTER_SENDER__ADDRESS",
+                slug=newsletter.slug,
+            )
         )
     sender = Address.parse(address, place="sender.address")
     base_url = settings.site.public_url
@@ -251,7 +255,7 @@ def frozen_columns(plan: Plan) -> dict[str, Any]:
 def _made_by(session: Session, issue: Issue, request_key: str) -> Broadcast | None:
     made = session.scalar(select(Broadcast).where(Broadcast.request_key == request_key))
     if made is not None and made.issue_id != issue.id:
-        raise RefusedError("this form was used for another issue; open it again")
+        raise RefusedError(say("this form was used for another issue; open it again"))
     return made
 
 
@@ -297,11 +301,15 @@ def counts_as_sent() -> ColumnElement[bool]:
 
 def _lists_fit(issue: Issue, lists: Sequence[SubscriberList]) -> None:
     if not lists:
-        raise RefusedError("no list to send to: name one with --list")
+        raise RefusedError(say("no list to send to: name one with --list"))
     for chosen in lists:
         if chosen.newsletter_id != issue.newsletter_id:
             raise RefusedError(
-                f"list {chosen.slug!r} does not belong to newsletter {issue.newsletter.slug!r}"
+                say(
+                    "list %(slug)r does not belong to newsletter %(slug2)r",
+                    slug=chosen.slug,
+                    slug2=issue.newsletter.slug,
+                )
             )
 
 

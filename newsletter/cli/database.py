@@ -10,6 +10,7 @@ from newsletter.cli import output, state
 from newsletter.core.clock import now
 from newsletter.core.errors import SchemaError
 from newsletter.core.runtime import open_runtime
+from newsletter.core.sentences import say
 from newsletter.migrations import schema
 from newsletter.privacy import compaction, retention, upkeep
 from newsletter.privacy.unconfirmed import count_unconfirmed, forget_unconfirmed
@@ -42,7 +43,7 @@ def check(*, as_json: output.AsJson = False) -> None:
     if as_json:
         output.print_json({"current": current, "head": schema.head(), "differences": differences})
     if not current:
-        raise SchemaError("the database is not at this version; run `newsletter db upgrade`")
+        raise SchemaError(say("the database is not at this version; run `newsletter db upgrade`"))
     if differences:
         raise SchemaError("the tables differ from this version's: " + "; ".join(differences))
     if not as_json:

@@ -9,6 +9,7 @@ from newsletter.accounts import audit
 from newsletter.cli import output, people, state, subscriber_files
 from newsletter.core.errors import RefusedError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.jobs.bell import attach_bell
 from newsletter.mail.address import Address
 from newsletter.sending.confirmation import ask_to_confirm
@@ -72,7 +73,10 @@ def _refuse_the_erased(session: Session, runtime: Runtime, address: Address) -> 
     key = runtime.erasure_key
     if key and suppressions.find(session, suppressions.erased_suppression(key, address.key)):
         raise RefusedError(
-            f"{address.typed} asked to be forgotten; only they can come back, by signing up"
+            say(
+                "%(typed)s asked to be forgotten; only they can come back, by signing up",
+                typed=address.typed,
+            )
         )
 
 

@@ -11,6 +11,7 @@ from newsletter.accounts.permissions import Permission
 from newsletter.cli import output, state
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from newsletter.issues.newsletters import (
     find_newsletter,
     named_or_only_newsletter,
@@ -102,7 +103,7 @@ def revoke(
 
 def _scope(text: str) -> Permission:
     if text not in api_tokens.SCOPES:
-        raise InputError("--scope", f"expected one of {_SCOPES}")
+        raise InputError("--scope", say("expected one of %(scopes)s", scopes=_SCOPES))
     return Permission(text)
 
 

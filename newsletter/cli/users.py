@@ -12,6 +12,7 @@ from newsletter.cli import output, state
 from newsletter.cli.passwords import ask_for_password
 from newsletter.core.errors import InputError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.issues.newsletters import find_newsletter, slugs_of_newsletters
 from newsletter.mail.address import Address
 from newsletter.sending.invitation_letters import invitation_url, mail_invitation
@@ -110,7 +111,7 @@ def password(
     """
     runtime = state.runtime()
     if link and no_second_factor:
-        raise InputError("--no-second-factor", "expected without --link")
+        raise InputError("--no-second-factor", say("expected without --link"))
     if link:
         _print_link(runtime, address, dry_run=dry_run)
         return
@@ -194,11 +195,11 @@ def _show_link(address: str, url: str, *, mailed: bool) -> None:
 def _given_role(text: str | None, *, admin: bool = False) -> Role:
     wanted = Role.ADMIN.value if admin and text is None else text
     if wanted is None or (admin and wanted != Role.ADMIN):
-        raise InputError("--role", f"expected one of {_ROLES}")
+        raise InputError("--role", say("expected one of %(roles)s", roles=_ROLES))
     try:
         return Role(wanted)
     except ValueError:
-        raise InputError("--role", f"expected one of {_ROLES}") from None
+        raise InputError("--role", say("expected one of %(roles)s", roles=_ROLES)) from None
 
 
 def _place(session: Session, newsletter: str | None) -> int | None:

@@ -1,8 +1,18 @@
 """The one error tree: everything a person can mend derives from NewsletterError."""
 
+from newsletter.core.sentences import Sentence, joined, say
+
 
 class NewsletterError(Exception):
-    """Base of all errors that are shown to a person as one clear sentence, never as a traceback."""
+    """Base of all errors that are shown to a person as one clear sentence, never as a traceback.
+
+    Attributes:
+        sentence: what is said; `str(error)` is its English.
+    """
+
+    def __init__(self, sentence: Sentence) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
 
 
 class InputError(NewsletterError):
@@ -13,8 +23,8 @@ class InputError(NewsletterError):
         problem: what was found and what was expected instead.
     """
 
-    def __init__(self, place: str, problem: str) -> None:
-        super().__init__(f"{place}: {problem}")
+    def __init__(self, place: str, problem: Sentence) -> None:
+        super().__init__(say("%(place)s: %(problem)s", place=place, problem=problem))
         self.place = place
         self.problem = problem
 
@@ -23,12 +33,13 @@ class NotFoundError(NewsletterError):
     """Something was named that does not exist.
 
     Attributes:
-        kind: the glossary's word for the thing, such as `list`.
+        kind: the glossary's word for the thing, such as `list`; a literal, as in `say`.
         name: what was asked for.
     """
 
-    def __init__(self, kind: str, name: object, hint: str = "") -> None:
-        super().__init__(f"there is no {kind} {str(name)!r}" + (f"; {hint}" if hint else ""))
+    def __init__(self, kind: str, name: object, hint: Sentence | None = None) -> None:
+        missing = say("there is no %(kind)s %(name)r", kind=say(kind), name=str(name))
+        super().__init__(joined("; ", [missing, hint]) if hint else missing)
         self.kind = kind
         self.name = str(name)
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, cast
 
+from newsletter.core.sentences import say
 from newsletter.mail.replies import parse_reply
 from newsletter.mail.smtp_fault import CLOSING, SmtpFault
 from newsletter.mail.smtp_replies import RawReply, ReplyError, ReplyReader
@@ -162,7 +163,7 @@ class Wire(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         if self.fault is None:
-            self.fault = SmtpFault("the connection is closed")
+            self.fault = SmtpFault(say("the connection is closed"))
         if self._transport is not None:
             self._transport.abort()
 

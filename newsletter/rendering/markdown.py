@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import nh3
 from markdown_it.token import Token
 
+from newsletter.core.sentences import say
 from newsletter.issues.commonmark import MAX_DEPTH, CommonMark
 from newsletter.issues.source import Prose
 from newsletter.rendering.findings import Finding, Severity
@@ -104,7 +105,10 @@ def _freeze_image(token: Token, line: int, placeholders: Placeholders) -> None:
     if not src.startswith(("https://", "http://")) or "{{" in src:
         placeholders.findings.append(
             Finding(
-                "image-source", Severity.ERROR, f"expected an https:// image: {src[:200]}", line
+                "image-source",
+                Severity.ERROR,
+                say("expected an https:// image: %(src)s", src=src[:200]),
+                line,
             )
         )
         src = ""
@@ -114,7 +118,7 @@ def _freeze_image(token: Token, line: int, placeholders: Placeholders) -> None:
             Finding(
                 "image-without-alt",
                 Severity.ERROR,
-                'an image needs a text: ![text](…), or is "decorative"',
+                say('an image needs a text: ![text](…), or is "decorative"'),
                 line,
             )
         )

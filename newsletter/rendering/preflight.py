@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from itertools import pairwise
 from urllib.parse import urlsplit
 
+from newsletter.core.sentences import say
 from newsletter.issues.source import IssueSource
 from newsletter.rendering.compiled import (
     CompiledEmail,
@@ -43,7 +44,7 @@ def check(
     misplaced = list(_misplaced_fields(source))
     found = [*_of_text(source), *misplaced, *_of_mail(email), *_of_settings(identity)]
     if not misplaced and "{{" in email.subject + _CODE.sub("", email.html):
-        found.append(Finding("token-left", Severity.ERROR, "readers would see a `{{`"))
+        found.append(Finding("token-left", Severity.ERROR, say("readers would see a `{{`")))
     if today is not None and source.date < today:
         line = source.lines.get("date")
         text = f"the issue's date, {source.date.isoformat()}, is past"
@@ -53,15 +54,17 @@ def check(
 
 def _of_text(source: IssueSource) -> Iterator[Finding]:
     if not source.subject:
-        yield Finding("subject-missing", Severity.WARNING, "no subject: title and date stand in", 1)
+        yield Finding(
+            "subject-missing", Severity.WARNING, say("no subject: title and date stand in"), 1
+        )
     elif _SHOUTING.search(source.subject) or "!!" in source.subject:
         line = source.lines.get("subject")
-        yield Finding("subject-shouts", Severity.WARNING, "the subject shouts like spam", line)
+        yield Finding("subject-shouts", Severity.WARNING, say("the subject shouts like spam"), line)
     if not source.preheader:
         yield Finding(
             "preheader-missing",
             Severity.WARNING,
-            "no preheader: mail programs show the first words of the mail instead",
+            say("no preheader: mail programs show the first words of the mail instead"),
             1,
         )
     yield from _of_entries(source)
@@ -88,7 +91,10 @@ def _of_entries(source: IssueSource) -> Iterator[Finding]:
     for section in source.sections:
         if section.body is None and not section.entries:
             yield Finding(
-                "section-empty", Severity.ERROR, f"{section.title!r} is empty", section.line
+                "section-empty",
+                Severity.ERROR,
+                say("%(title)r is empty", title=section.title),
+                section.line,
             )
     for entry in entries:
         if not entry.url:
@@ -133,7 +139,7 @@ def _of_settings(identity: SenderIdentity) -> Iterator[Finding]:
         yield Finding(
             "postal-address-missing",
             Severity.ERROR,
-            "no postal address: set `postal_address` under [sender] in newsletter.toml",
+            say("no postal address: set `postal_address` under [sender] in newsletter.toml"),
             is_about_settings=True,
         )
     yield from _of_base_url(identity.base_url)
@@ -159,7 +165,7 @@ def _of_base_url(base_url: str) -> Iterator[Finding]:
     yield Finding(
         "base-url-local" if here_only else "base-url-insecure",
         Severity.WARNING if here_only else Severity.ERROR,
-        f"{text}: set `base_url` under [site] in newsletter.toml",
+        say("%(text)s: set `base_url` under [site] in newsletter.toml", text=text),
         is_about_settings=True,
     )
 

@@ -13,6 +13,7 @@ from newsletter.core import logs
 from newsletter.core.clock import now
 from newsletter.core.db import DATABASE_AWAY, Sessions
 from newsletter.core.sections import RelaySettings
+from newsletter.core.sentences import say
 from newsletter.mail.replies import Reply, ReplyClass, classify, is_about_too_many_connections
 from newsletter.mail.smtp import SmtpFault
 from newsletter.sending import outcomes, relays
@@ -177,7 +178,7 @@ class RelayPort:
                     self._learn(relays.learn_messages_per_connection, name, messages)
                 return False
             case ReplyClass.RELAY_FAULT | ReplyClass.CONFIGURATION | ReplyClass.QUOTA:
-                self.failed(SmtpFault.said("refused the message", reply))
+                self.failed(SmtpFault.said(say("refused the message"), reply))
                 return False
             case _:
                 self._proved()

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from newsletter.accounts import audit
 from newsletter.core.errors import NotFoundError, RefusedError
 from newsletter.core.sections import RelaySettings
+from newsletter.core.sentences import say
 from newsletter.sending.breaker import PROBE_WITHIN, Breaker, BreakerState
 from newsletter.sending.models import RelayState
 
@@ -72,7 +73,7 @@ def find_relay(relays: Sequence[RelaySettings], name: str) -> RelaySettings:
         if relay.name == name:
             return relay
     known = ", ".join(relay.name for relay in relays) or "none"
-    raise NotFoundError("relay", name, f"in the settings there are: {known}")
+    raise NotFoundError("relay", name, say("in the settings there are: %(known)s", known=known))
 
 
 def choose(session: Session, relays: Sequence[RelaySettings], now: datetime) -> list[Usable]:
@@ -165,7 +166,7 @@ def pause(session: Session, name: str, reason: str, now: datetime) -> None:
     """
     state = _locked(session, name, now)
     if state.paused:
-        raise RefusedError(f"relay {name} is paused already")
+        raise RefusedError(say("relay %(name)s is paused already", name=name))
     state.paused, state.pause_reason = True, reason[:_REASON_LENGTH]
 
 

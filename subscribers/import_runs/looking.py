@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from subscribers.csv_files import CsvFile
 from subscribers.people_files import ENOUGH_BYTES, Reading, is_json_lines, opened
 from subscribers.zip_files import SPREADSHEET, ZipOfTables, is_zip
@@ -70,7 +71,7 @@ def look(file: Path) -> Glance:
     with file.open("rb") as stream:
         start = stream.peek(ENOUGH_BYTES)
         if not start.strip():
-            raise InputError(file.name, "expected people, found nothing: the file is empty")
+            raise InputError(file.name, say("expected people, found nothing: the file is empty"))
         if start.startswith(_OLD_SPREADSHEET):
             raise InputError(file.name, SPREADSHEET)
         is_json = is_json_lines(start)
@@ -112,9 +113,15 @@ def _tables(stream: BufferedReader, name: str, *, is_packed: bool) -> Iterator[C
 
 def _check_header(table: CsvFile) -> None:
     if len(table.columns) > _MOST_COLUMNS:
-        raise InputError(f"{table.name}:1", f"expected at most {_MOST_COLUMNS} columns, found more")
+        raise InputError(
+            f"{table.name}:1",
+            say("expected at most %(most)s columns, found more", most=_MOST_COLUMNS),
+        )
     if any("@" in column for column in table.columns):
         raise InputError(
             f"{table.name}:1",
-            "expected a first line that names the columns, such as `email,name`, found an address",
+            say(
+                "expected a first line that names the columns, "
+                "such as `email,name`, found an address"
+            ),
         )

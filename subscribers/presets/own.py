@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from newsletter.core.slug import slugify
 from subscribers.csv_files import normalised
 from subscribers.imported import (
@@ -118,7 +119,12 @@ def _answers(text: str) -> dict[str, str]:
         most = MAX_NAME_CHARACTERS if key == NAME else MAX_ANSWER_CHARACTERS
         if not isinstance(answer, str) or len(answer) > most:
             raise InputError(
-                "answers", f"expected a JSON object, `{key}` a text of at most {most} characters"
+                "answers",
+                say(
+                    "expected a JSON object, `%(key)s` a text of at most %(most)s characters",
+                    key=key,
+                    most=most,
+                ),
             )
     return answers
 
@@ -129,7 +135,9 @@ def _list_name(text: str) -> str:
     if text:
         slugify(text, place="list")
         if len(text) > MAX_NAME_CHARACTERS:
-            raise InputError("list", f"expected at most {MAX_NAME_CHARACTERS} characters")
+            raise InputError(
+                "list", say("expected at most %(most)s characters", most=MAX_NAME_CHARACTERS)
+            )
     return text
 
 
@@ -143,7 +151,7 @@ def read_object(person: Mapping[str, Any]) -> list[ImportedSubscriber]:
     if subscriptions is None:
         return [_read_members(members)]
     if not isinstance(subscriptions, list) or not all(isinstance(s, dict) for s in subscriptions):
-        raise InputError("subscriptions", "expected a list of JSON objects")
+        raise InputError("subscriptions", say("expected a list of JSON objects"))
     each = [members | _members(subscription) for subscription in subscriptions]
     return [_read_members(found) for found in each or [members | {"list": ""}]]
 
@@ -168,7 +176,9 @@ def _as_attribute(name: str, value: Any) -> Any:
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, (dict, list)) and of.json_value(json.dumps(value)) is None:
-        raise InputError(name, f"expected a JSON value of at most {of.MAX_LEVELS} levels")
+        raise InputError(
+            name, say("expected a JSON value of at most %(most)s levels", most=of.MAX_LEVELS)
+        )
     return value
 
 
@@ -178,9 +188,15 @@ def _members(found: Mapping[str, Any]) -> dict[str, Any]:
     if len(members) < len(found):
         names = [_called(name) for name in found]
         twice = next(name for name in names if names.count(name) > 1)
-        raise InputError("line", f"`{twice}` stands there twice")
+        raise InputError("line", say("`%(twice)s` stands there twice", twice=twice))
     for name in sorted(DOUBTFUL & members.keys()):
-        raise InputError(name, f"may say who left: say it as `status` {STATUSES}, or leave it out")
+        raise InputError(
+            name,
+            say(
+                "may say who left: say it as `status` %(statuses)s, or leave it out",
+                statuses=STATUSES,
+            ),
+        )
     return members
 
 
@@ -193,7 +209,7 @@ def _as_text(name: str, value: object) -> str:
         return ""
     if isinstance(value, str):
         if "\0" in value:
-            raise InputError(name, "a NUL character: this is not text")
+            raise InputError(name, say("a NUL character: this is not text"))
         return value
     return json.dumps(value)
 
@@ -218,7 +234,7 @@ def _suppressions(text: str) -> tuple[ImportedSuppression, ...]:
 def _reason(row: Cells, column: str) -> SuppressionReason:
     reason = of.one_of(row, column, SuppressionReason, SuppressionReason.MANUAL)
     if reason is SuppressionReason.ERASED:
-        raise InputError("suppressed", "expected no erased person: their hash alone is kept")
+        raise InputError("suppressed", say("expected no erased person: their hash alone is kept"))
     return reason
 
 
@@ -232,7 +248,7 @@ def _event(row: Cells) -> ImportedEvent:
         change = ConsentChange(row.get("change", ""))
     except ValueError:
         known = ", ".join(ConsentChange)
-        raise InputError("history", f"expected a `change` of {known}") from None
+        raise InputError("history", say("expected a `change` of %(known)s", known=known)) from None
     return ImportedEvent(
         change,
         of.moment("history", row.get("at", "")),
@@ -247,7 +263,7 @@ def _leave_reason(text: str) -> LeaveReason | None:
         return LeaveReason(text) if text else None
     except ValueError:
         known = ", ".join(LeaveReason)
-        raise InputError("history", f"expected a `reason` of {known}") from None
+        raise InputError("history", say("expected a `reason` of %(known)s", known=known)) from None
 
 
 _LONGEST = 100_000
@@ -257,5 +273,5 @@ def _objects(column: str, text: str) -> list[dict[str, str]]:
     """A JSON list of objects, their members as text."""
     value = of.json_value(text)
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise InputError(column, "expected a JSON list of objects")
+        raise InputError(column, say("expected a JSON list of objects"))
     return [{name: _as_text(name, member) for name, member in each.items()} for each in value]

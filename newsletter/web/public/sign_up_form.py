@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from newsletter.core.tokens import TokenKeys, sign, verify
 from newsletter.issues.models import Newsletter
 from newsletter.mail.address import Address
@@ -113,7 +114,9 @@ class Submission:
         try:
             parts = dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=_MOST_PARTS))
         except ValueError:
-            raise InputError("body", f"expected at most {_MOST_PARTS} fields") from None
+            raise InputError(
+                "body", say("expected at most %(most)s fields", most=_MOST_PARTS)
+            ) from None
         answers = {
             name.removeprefix(_ANSWER): text
             for name, text in parts.items()

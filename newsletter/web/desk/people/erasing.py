@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from newsletter.accounts.permissions import Permission
 from newsletter.core.errors import ConfigurationError, RefusedError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from newsletter.privacy import erasure
 from newsletter.privacy.traces import Traces, find_traces
@@ -93,7 +94,7 @@ def _erase(runtime: Runtime, editor: Editor, person: Subscriber) -> str:
 def _check_still(session: Session, editor: Editor, person: Subscriber) -> None:
     """Nobody has put them on another newsletter's list since the page was read."""
     if _is_anothers(session, editor, person):
-        raise RefusedError(_("this person has come to another newsletter's list meanwhile"))
+        raise RefusedError(say("this person has come to another newsletter's list meanwhile"))
 
 
 def _is_anothers(session: Session, editor: Editor, person: Subscriber) -> bool:
