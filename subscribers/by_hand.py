@@ -57,16 +57,16 @@ def may_join(
     if erased and suppressions.find(session, suppressions.erased_suppression(erased, address.key)):
         raise RefusedError(
             say(
-                "%(typed)s asked to be forgotten; only they can come back, by signing up",
-                typed=address.typed,
+                "%(address)s asked to be forgotten; only they can come back, by signing up",
+                address=address.typed,
             )
         )
     covering = suppressions.covering(session, address, list_id=to.id, erased=None)
     if covering:
         raise RefusedError(
             say(
-                "%(typed)s is suppressed (%(reason)s) and must not be mailed",
-                typed=address.typed,
+                "%(address)s is suppressed (%(reason)s) and must not be mailed",
+                address=address.typed,
                 reason=covering.reason,
             )
         )
@@ -75,14 +75,14 @@ def may_join(
     if standing and standing.status is SubscriptionStatus.UNSUBSCRIBED:
         raise RefusedError(
             say(
-                "%(typed)s left %(name)r; only they can come back, by signing up",
-                typed=address.typed,
+                "%(address)s left %(name)r; only they can come back, by signing up",
+                address=address.typed,
                 name=to.name,
             )
         )
     if standing and standing.status is SubscriptionStatus.ACTIVE:
         raise RefusedError(
-            say("%(typed)s is on %(name)r already", typed=address.typed, name=to.name)
+            say("%(address)s is on %(name)r already", address=address.typed, name=to.name)
         )
 
 
@@ -214,7 +214,7 @@ def attributes_of(text: str) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         place = f"line {error.lineno}, column {error.colno}"
         raise InputError(
-            "attributes", say("%(place)s: %(msg)s", place=place, msg=error.msg.lower())
+            "attributes", say("%(place)s: %(problem)s", place=place, problem=error.msg.lower())
         ) from None
     except (ValueError, RecursionError):
         pass

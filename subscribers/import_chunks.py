@@ -134,7 +134,7 @@ class Importing:
             try:
                 yield self._placed(session, source, self._as_asked(person))
             except InputError as problem:
-                raise InputError(f"{row.file}:{row.line}", str(problem)) from None
+                raise InputError(f"{row.file}:{row.line}", problem.sentence) from None
 
     def _short(self, file: str) -> str:
         """Evidence names the file, not the operator's folders."""

@@ -62,7 +62,7 @@ def find_list(session: Session, text: str) -> SubscriberList:
     if found is None:
         known = session.scalars(select(SubscriberList.slug).order_by(SubscriberList.slug)).all()
         raise NotFoundError(
-            "list", text, say("there are: %(known)s", known=", ".join(known) or "none yet")
+            "list", text, say("there are: %(known)s", known=", ".join(known) or say("none yet"))
         )
     return found
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from newsletter.core.errors import InputError
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Sentence, say
 from newsletter.core.slug import slugify
 from newsletter.mail.address import Address, AddressError
 from subscribers.csv_files import ByteLines, CsvFile, normalised, text_lines
@@ -193,10 +193,11 @@ def _as_it_likes(person: ImportedSubscriber) -> None:
     del person
 
 
-def _said_by_name_alone(name: str) -> str:
-    return (
-        f"expected a column `status`, as the file's name says {status_in(name)}; "
-        "name the file otherwise if that says nothing of the people in it"
+def _said_by_name_alone(name: str) -> Sentence:
+    return say(
+        "expected a column `status`, as the file's name says %(status)s; "
+        "name the file otherwise if that says nothing of the people in it",
+        status=status_in(name),
     )
 
 
@@ -207,18 +208,25 @@ def _check_same(cells: Cells, said_by_name: Cells) -> None:
             raise InputError(
                 column,
                 say(
-                    "%(cells)r, but the file's name says %(value)s",
-                    cells=cells[column],
-                    value=value,
+                    "%(found)r, but the file's name says %(said)s",
+                    found=cells[column],
+                    said=value,
                 ),
             )
 
 
-def _not_said(preset: Preset, missing: frozenset[str]) -> str:
-    expected = f"expected a column {' and '.join(sorted(missing))} in a file of {preset.name}"
-    if preset.from_name("subscribed.csv"):
-        expected += ", or a file named as it came: subscribed_…, unsubscribed_…, cleaned_….csv"
-    return expected
+def _not_said(preset: Preset, missing: frozenset[str]) -> Sentence:
+    expected = say(
+        "expected a column %(columns)s in a file of %(preset)s",
+        columns=", ".join(sorted(missing)),
+        preset=preset.name,
+    )
+    if not preset.from_name("subscribed.csv"):
+        return expected
+    return say(
+        "%(expected)s, or a file named as it came: subscribed_…, unsubscribed_…, cleaned_….csv",
+        expected=expected,
+    )
 
 
 def _json_rows(stream: ByteLines, name: str, reading: Reading) -> Iterator[Good | Bad]:

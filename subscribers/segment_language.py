@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import NoReturn
 
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Sentence, say
 from subscribers import segment_tree as tree_of
 from subscribers.segment_tokens import SegmentError, Token, tokens, unquoted
 from subscribers.segment_tree import (
@@ -187,7 +187,9 @@ class _Parser:
             self._at += 1
             path.append(unquoted(token.text) if token.kind == "text" else token.text)
         if not tree_of.is_path(path):
-            limit = f"at most {tree_of.MAX_PATH} names, none empty, without quotes in them"
+            limit = say(
+                "at most %(most)s names, none empty, without quotes in them", most=tree_of.MAX_PATH
+            )
             raise SegmentError(self._text, begin, limit)
         return Attribute(tuple(path))
 
@@ -212,7 +214,7 @@ class _Parser:
             name = "not in"
         if word.kind not in ("word", "sign") or name not in known:
             self._at = self._tokens.index(word)
-            self._fail("one of " + ", ".join([*known, "exists"]))
+            self._fail(say("one of %(known)s", known=", ".join([*known, "exists"])))
         self._at += 1
         return Operator(name)
 
@@ -234,11 +236,11 @@ class _Parser:
         value = _value_of(token, is_choice=field in CHOICES)
         expected = tree_of.expected_value(field, operator, value)
         if expected or value is None:
-            self._fail(expected or "a value")
+            self._fail(expected or say("a value"))
         self._at += 1
         return value
 
-    def _string(self, expected: str) -> str:
+    def _string(self, expected: Sentence) -> str:
         token = self._next
         value = unquoted(token.text) if token.kind == "text" else ""
         if not value or not tree_of.is_usable(value):
@@ -271,7 +273,7 @@ class _Parser:
         if not self._took(word):
             self._fail(say("`%(word)s`", word=word))
 
-    def _fail(self, expected: str) -> NoReturn:
+    def _fail(self, expected: Sentence) -> NoReturn:
         raise SegmentError(self._text, self._next.offset, expected)
 
 

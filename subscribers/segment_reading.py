@@ -44,7 +44,7 @@ def from_json(data: object) -> Filter:
     if not isinstance(data, Mapping) or set(data) != {"version", "filter"}:
         raise InputError("segment", say("expected an object with `version` and `filter`"))
     if data["version"] != JSON_VERSION:
-        raise InputError("version", say("expected %(json_version)s", json_version=JSON_VERSION))
+        raise InputError("version", say("expected %(version)s", version=JSON_VERSION))
     return parse(written(_read(data["filter"], "filter", 0)))
 
 
@@ -91,7 +91,7 @@ def _compare(node: _Node, place: str) -> Filter:
     operator = Operator(node["operator"])
     values = node["values"]
     if not isinstance(values, list) or not values or (len(values) > 1) > (operator in SEVERAL):
-        several = "at least one value" if operator in SEVERAL else "one value"
+        several = say("at least one value") if operator in SEVERAL else say("one value")
         raise InputError(f"{place}.values", say("expected a list of %(several)s", several=several))
     return Compare(
         field,
@@ -129,10 +129,10 @@ def _within(node: _Node, place: str) -> Filter:
     amount = node["amount"]
     if node["within"] not in list(Moment):
         raise InputError(
-            f"{place}.within", say("expected one of: %(moment)s", moment=", ".join(Moment))
+            f"{place}.within", say("expected one of: %(moments)s", moments=", ".join(Moment))
         )
     if node["unit"] not in list(HOURS):
-        raise InputError(f"{place}.unit", say("expected one of: %(hours)s", hours=", ".join(HOURS)))
+        raise InputError(f"{place}.unit", say("expected one of: %(units)s", units=", ".join(HOURS)))
     if type(amount) is not int or not 0 < amount <= MAX_AMOUNT:
         raise InputError(
             f"{place}.amount",
@@ -163,8 +163,8 @@ def _field(value: object, place: str) -> Field | Attribute:
     raise InputError(
         place,
         say(
-            "expected one of %(field)s, or a list of names that lead to an attribute",
-            field=", ".join(Field),
+            "expected one of %(fields)s, or a list of names that lead to an attribute",
+            fields=", ".join(Field),
         ),
     )
 

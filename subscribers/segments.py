@@ -118,7 +118,7 @@ def _store(session: Session, segment: Segment, on: SubscriberList) -> None:
 
 def _taken(on: SubscriberList, slug: str) -> RefusedError:
     return RefusedError(
-        say("list %(slug)r has a segment %(slug2)r already", slug=on.slug, slug2=slug)
+        say("list %(list)r has a segment %(segment)r already", list=on.slug, segment=slug)
     )
 
 
@@ -233,5 +233,5 @@ def _by_name(
 def _not_found(session: Session, lists: Sequence[SubscriberList], name: str) -> NotFoundError:
     slugs = sorted({found.slug for each in lists for found in list_segments(session, each)})
     return NotFoundError(
-        "segment", name, say("there are: %(slugs)s", slugs=", ".join(slugs) or "none yet")
+        "segment", name, say("there are: %(slugs)s", slugs=", ".join(slugs) or say("none yet"))
     )

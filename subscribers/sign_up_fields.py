@@ -88,8 +88,8 @@ class SignUpField:
             raise InputError(
                 self.key,
                 say(
-                    "Please use at most %(most_characters)s characters.",
-                    most_characters=self.most_characters,
+                    "Please use at most %(most)s characters.",
+                    most=self.most_characters,
                 ),
             )
         return tidied

@@ -142,6 +142,6 @@ def reason_named(text: str) -> SuppressionReason:
     if text not in GIVEN_REASONS:
         raise InputError(
             "reason",
-            say("expected one of %(given_reasons)s", given_reasons=", ".join(GIVEN_REASONS)),
+            say("expected one of %(reasons)s", reasons=", ".join(GIVEN_REASONS)),
         )
     return SuppressionReason(text)

@@ -21,7 +21,7 @@ _END = b"PK\x05\x06"
 _END_BYTES, _LONGEST_COMMENT_BYTES, _LOCATOR_BYTES = 22, 65_535, 20
 _LOCATOR_64 = b"PK\x06\x07"
 _OF_SPREADSHEETS = ("[Content_Types].xml", "content.xml")
-SPREADSHEET = "expected CSV, found a spreadsheet: save it as `CSV UTF-8` and take that file"
+SPREADSHEET = say("expected CSV, found a spreadsheet: save it as `CSV UTF-8` and take that file")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
 
@@ -137,10 +137,9 @@ def _check_entry(entry: zipfile.ZipInfo, place: str) -> None:
         raise InputError(
             place,
             say(
-                "expected less than %(most)s times its %(compress_size)s packed bytes, "
-                "found %(file_size)s",
+                "expected less than %(most)s times its %(packed)s packed bytes, found %(found)s",
                 most=MAX_RATIO,
-                compress_size=f"{entry.compress_size:,}",
-                file_size=f"{entry.file_size:,}",
+                packed=f"{entry.compress_size:,}",
+                found=f"{entry.file_size:,}",
             ),
         )

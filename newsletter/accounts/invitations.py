@@ -34,7 +34,9 @@ def invite(session: Session, address: Address, role: Role, newsletter_id: int | 
     """
     if session.scalar(select(User.id).where(User.address_key == address.key)):
         raise RefusedError(
-            say("%(typed)s has an account already: change its role instead", typed=address.typed)
+            say(
+                "%(address)s has an account already: change its role instead", address=address.typed
+            )
         )
     for old in _waiting_for(session, address):
         if old.newsletter_id == newsletter_id:

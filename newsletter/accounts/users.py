@@ -29,7 +29,7 @@ def add(
         RefusedError: the address has an account.
     """
     if session.scalar(select(User.id).where(User.address_key == address.key)):
-        raise RefusedError(say("%(typed)s has an account already", typed=address.typed))
+        raise RefusedError(say("%(address)s has an account already", address=address.typed))
     user = User(
         email=address.typed,
         address_key=address.key,
@@ -41,7 +41,9 @@ def add(
     try:
         session.flush()
     except IntegrityError:  # somebody was faster, in a transaction that was not seen above
-        raise RefusedError(say("%(typed)s has an account already", typed=address.typed)) from None
+        raise RefusedError(
+            say("%(address)s has an account already", address=address.typed)
+        ) from None
     return user
 
 

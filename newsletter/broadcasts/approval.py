@@ -60,26 +60,25 @@ def approve(session: Session, broadcast_id: int, plan: Plan, *, seen: str, by: s
     if is_same_person(broadcast.asked_by, by):
         raise SamePersonError(
             say(
-                "broadcast %(broadcast_id)s was asked for by you; a second person has to "
-                "approve it",
-                broadcast_id=broadcast_id,
+                "broadcast %(id)s was asked for by you; a second person has to approve it",
+                id=broadcast_id,
             )
         )
     if asked_for(session, broadcast_id) != seen:
         raise ChangedError(
             say(
-                "approval of broadcast %(broadcast_id)s was asked for anew since you "
+                "approval of broadcast %(id)s was asked for anew since you "
                 "looked at it: look at what is to be sent now",
-                broadcast_id=broadcast_id,
+                id=broadcast_id,
             )
         )
     if not is_as_asked(session, broadcast_id, plan):
         raise ChangedError(
             say(
                 "issue %(date)s or its newsletter was changed since approval of "
-                "broadcast %(broadcast_id)s was asked for: ask again",
+                "broadcast %(id)s was asked for: ask again",
                 date=issue.date.isoformat(),
-                broadcast_id=broadcast_id,
+                id=broadcast_id,
             )
         )
     _set_off(broadcast, issue.newsletter.hold_minutes)
@@ -109,8 +108,8 @@ def _waiting(session: Session, broadcast_id: int, plan: Plan) -> Broadcast:
     if broadcast.state is not BroadcastState.AWAITING_APPROVAL:
         raise RefusedError(
             say(
-                "broadcast %(broadcast_id)s is %(state)s: nobody has to approve",
-                broadcast_id=broadcast_id,
+                "broadcast %(id)s is %(state)s: nobody has to approve",
+                id=broadcast_id,
                 state=broadcast.state,
             )
         )

@@ -84,8 +84,8 @@ def resume(session: Session, broadcast_id: int) -> None:
     if broadcast.state is not BroadcastState.PAUSED:
         raise RefusedError(
             say(
-                "broadcast %(broadcast_id)s is %(state)s, only a paused one resumes",
-                broadcast_id=broadcast_id,
+                "broadcast %(id)s is %(state)s, only a paused one resumes",
+                id=broadcast_id,
                 state=broadcast.state,
             )
         )
@@ -119,9 +119,9 @@ def undo(session: Session, broadcast_id: int) -> None:
     if broadcast.state not in NOT_BEGUN:
         raise RefusedError(
             say(
-                "broadcast %(broadcast_id)s is %(state)s: it has begun and cannot be "
+                "broadcast %(id)s is %(state)s: it has begun and cannot be "
                 "undone; cancel it to stop what is not yet sent",
-                broadcast_id=broadcast_id,
+                id=broadcast_id,
                 state=broadcast.state,
             )
         )
@@ -139,16 +139,16 @@ def retry_failed(session: Session, broadcast_id: int, *, force: bool = False) ->
     if broadcast.state not in (BroadcastState.SENDING, BroadcastState.PAUSED, BroadcastState.DONE):
         raise RefusedError(
             say(
-                "broadcast %(broadcast_id)s is %(state)s: nothing to retry",
-                broadcast_id=broadcast_id,
+                "broadcast %(id)s is %(state)s: nothing to retry",
+                id=broadcast_id,
                 state=broadcast.state,
             )
         )
     if is_pruned(session, broadcast_id):
         raise RefusedError(
             say(
-                "broadcast %(broadcast_id)s is pruned: who failed is not known any more",
-                broadcast_id=broadcast_id,
+                "broadcast %(id)s is pruned: who failed is not known any more",
+                id=broadcast_id,
             )
         )
     _refuse_if_stale(broadcast, force=force)
@@ -188,15 +188,15 @@ def resend_doubts(
     if is_pruned(session, broadcast_id):
         raise RefusedError(
             say(
-                "broadcast %(broadcast_id)s is pruned: who was in doubt is not known",
-                broadcast_id=broadcast_id,
+                "broadcast %(id)s is pruned: who was in doubt is not known",
+                id=broadcast_id,
             )
         )
     if broadcast.state not in doubt.RESENDABLE:
         raise RefusedError(
             say(
-                "broadcast %(broadcast_id)s is %(state)s: nothing is resent",
-                broadcast_id=broadcast_id,
+                "broadcast %(id)s is %(state)s: nothing is resent",
+                id=broadcast_id,
                 state=broadcast.state,
             )
         )
@@ -217,15 +217,13 @@ def resend_doubts(
 def _in_doubt(session: Session, broadcast_id: int, address_keys: Collection[str]) -> list[Doubt]:
     found = doubt.doubts(session, broadcast_id)
     if not found:
-        raise RefusedError(
-            say("broadcast %(broadcast_id)s has nobody in doubt", broadcast_id=broadcast_id)
-        )
+        raise RefusedError(say("broadcast %(id)s has nobody in doubt", id=broadcast_id))
     others = sorted(set(address_keys) - {each.address_key for each in found})
     if others:
         raise RefusedError(
             say(
-                "broadcast %(broadcast_id)s: not in doubt: %(others)s",
-                broadcast_id=broadcast_id,
+                "broadcast %(id)s: not in doubt: %(others)s",
+                id=broadcast_id,
                 others=", ".join(others),
             )
         )
@@ -274,8 +272,8 @@ def _moved(session: Session, broadcast_id: int, to: BroadcastState) -> Broadcast
     if to not in BROADCAST_MOVES[broadcast.state]:
         raise RefusedError(
             say(
-                "broadcast %(broadcast_id)s is %(state)s: it cannot become %(to)s",
-                broadcast_id=broadcast_id,
+                "broadcast %(id)s is %(state)s: it cannot become %(to)s",
+                id=broadcast_id,
                 state=broadcast.state,
                 to=to,
             )

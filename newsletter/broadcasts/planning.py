@@ -30,7 +30,7 @@ from newsletter.core.db import Sessions
 from newsletter.core.doorbell import ring_after_commit
 from newsletter.core.errors import ConfigurationError, NewsletterError, RefusedError
 from newsletter.core.sections import OnInDoubt
-from newsletter.core.sentences import say
+from newsletter.core.sentences import joined, say
 from newsletter.issues.models import Issue, Newsletter
 from newsletter.issues.revising import read
 from newsletter.issues.source import IssueSource
@@ -55,8 +55,11 @@ class PreflightError(NewsletterError):
 
     def __init__(self, place: str, findings: Sequence[Finding]) -> None:
         errors = [finding for finding in findings if finding.severity is Severity.ERROR]
-        said = "; ".join(f"{finding.code}: {finding.text}" for finding in errors)
-        super().__init__(f"{place} is not ready to send: {said}")
+        said = joined(
+            "; ",
+            (say("%(code)s: %(text)s", code=error.code, text=error.text) for error in errors),
+        )
+        super().__init__(say("%(place)s is not ready to send: %(said)s", place=place, said=said))
         self.findings = tuple(findings)
 
 
@@ -70,10 +73,16 @@ class AlreadySentError(RefusedError):
 
     def __init__(self, issue: Issue, list_slug: str, earlier: Broadcast) -> None:
         awaits = earlier.state is BroadcastState.AWAITING_APPROVAL
-        done = "waits for approval to be sent" if awaits else "was already sent"
+        done = say("waits for approval to be sent") if awaits else say("was already sent")
         super().__init__(
-            f"issue {issue.date.isoformat()} {done} to list {list_slug!r} "
-            f"(broadcast {earlier.id}); --force sends it again to everybody on it"
+            say(
+                "issue %(date)s %(done)s to list %(list)r (broadcast %(id)s); "
+                "--force sends it again to everybody on it",
+                date=issue.date.isoformat(),
+                done=done,
+                list=list_slug,
+                id=earlier.id,
+            )
         )
         self.list_slug = list_slug
         self.broadcast_id = earlier.id
@@ -140,9 +149,9 @@ def sender_identity(newsletter: Newsletter, day: date, settings: Settings) -> Se
     if not address:
         raise ConfigurationError(
             say(
-                "newsletter %(slug)r has no sender address: set `address` under [sender] "
+                "newsletter %(newsletter)r has no sender address: set `address` under [sender] "
                 "in newsletter.toml, or NEWSLETTER_SENDER__ADDRESS",
-                slug=newsletter.slug,
+                newsletter=newsletter.slug,
             )
         )
     sender = Address.parse(address, place="sender.address")
@@ -306,9 +315,9 @@ def _lists_fit(issue: Issue, lists: Sequence[SubscriberList]) -> None:
         if chosen.newsletter_id != issue.newsletter_id:
             raise RefusedError(
                 say(
-                    "list %(slug)r does not belong to newsletter %(slug2)r",
-                    slug=chosen.slug,
-                    slug2=issue.newsletter.slug,
+                    "list %(list)r does not belong to newsletter %(newsletter)r",
+                    list=chosen.slug,
+                    newsletter=issue.newsletter.slug,
                 )
             )
 

@@ -45,7 +45,9 @@ def check(*, as_json: output.AsJson = False) -> None:
     if not current:
         raise SchemaError(say("the database is not at this version; run `newsletter db upgrade`"))
     if differences:
-        raise SchemaError("the tables differ from this version's: " + "; ".join(differences))
+        raise SchemaError(
+            say("the tables differ from this version's: %(how)s", how="; ".join(differences))
+        )
     if not as_json:
         output.say(f"The database is at this version ({schema.head()}) and its tables agree.")
 

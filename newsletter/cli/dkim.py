@@ -95,7 +95,10 @@ def _chosen(selector: str, kinds: Kinds) -> Sequence[tuple[str, Algorithm]]:
     )
     for name, _ in chosen:
         if not re.fullmatch(SELECTOR, name) or len(name) > SELECTOR_CHARACTERS:
-            problem = f"{selector!r}: expected a few lower-case letters, digits and hyphens"
+            problem = say(
+                "%(selector)r: expected a few lower-case letters, digits and hyphens",
+                selector=selector,
+            )
             raise InputError("--selector", problem)
     return chosen
 

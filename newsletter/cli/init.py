@@ -51,8 +51,8 @@ def init(
     if DEFAULT_FILE.exists():
         raise RefusedError(
             say(
-                "%(default_file)s is there already; edit it, or move it away first",
-                default_file=DEFAULT_FILE,
+                "%(file)s is there already; edit it, or move it away first",
+                file=DEFAULT_FILE,
             )
         )
     relay = relay or _ask("SMTP relay URL", "smtp://127.0.0.1:1025?tls=none")

@@ -125,8 +125,8 @@ def _nobody(session: Session, address: Address, key: ErasureKey) -> Exception:
         day = before.created_at.date().isoformat()
         return RefusedError(
             say(
-                "%(typed)s was erased already, on %(day)s; nothing is kept",
-                typed=address.typed,
+                "%(address)s was erased already, on %(day)s; nothing is kept",
+                address=address.typed,
                 day=day,
             )
         )

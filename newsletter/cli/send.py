@@ -107,8 +107,8 @@ def _check_moment(at: datetime | None) -> None:
         raise InputError(
             "--at",
             say(
-                "expected a time within the next %(farthest_years)s years",
-                farthest_years=_FARTHEST_YEARS,
+                "expected a time within the next %(years)s years",
+                years=_FARTHEST_YEARS,
             ),
         )
 
@@ -282,9 +282,9 @@ def _became(runtime: Runtime, key: str, named: str) -> str:
         return f"A {named} waits in the outbox" + (f": {said}." if said else ".")
     raise RefusedError(
         say(
-            "the %(named)s is %(name)s: %(said)s",
-            named=named,
-            name=mail.state.name.lower().replace("_", " "),
+            "the %(mail)s is %(state)s: %(said)s",
+            mail=named,
+            state=mail.state.name.lower().replace("_", " "),
             said=said,
         )
     )

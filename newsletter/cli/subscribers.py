@@ -74,8 +74,8 @@ def _refuse_the_erased(session: Session, runtime: Runtime, address: Address) -> 
     if key and suppressions.find(session, suppressions.erased_suppression(key, address.key)):
         raise RefusedError(
             say(
-                "%(typed)s asked to be forgotten; only they can come back, by signing up",
-                typed=address.typed,
+                "%(address)s asked to be forgotten; only they can come back, by signing up",
+                address=address.typed,
             )
         )
 

@@ -35,8 +35,8 @@ class Environment(EnvSettingsSource):
             example = _EXAMPLES.get(field_name, "")
             raise ConfigurationError(
                 say(
-                    "%(field_name)s: expected JSON%(example)s",
-                    field_name=_variable_of(field_name),
+                    "%(name)s: expected JSON%(example)s",
+                    name=_variable_of(field_name),
                     example=example,
                 )
             ) from None

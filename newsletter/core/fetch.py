@@ -20,7 +20,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, quote, urljoin, urlsplit, urlunsplit
 
 from newsletter.core.errors import NewsletterError
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Sentence, say
 
 MAX_BYTES = 2_000_000
 PATIENCE_SECONDS = 10.0
@@ -47,8 +47,8 @@ Resolve = Callable[[str, int], Sequence[str]]
 class FetchError(NewsletterError):
     """A page could not be had, or was not asked for: says which URL and why."""
 
-    def __init__(self, url: str, problem: str) -> None:
-        super().__init__(f"{url[:200]}: {problem}")
+    def __init__(self, url: str, problem: Sentence) -> None:
+        super().__init__(say("%(url)s: %(problem)s", url=url[:200], problem=problem))
         self.problem = problem
 
 
@@ -227,9 +227,7 @@ class Fetcher:
             room = self.max_bytes + 1 - len(data)
             data += opened.decompress(chunk, room) if opened else chunk
             if len(data) > self.max_bytes:
-                raise FetchError(
-                    url, say("more than %(max_bytes)s bytes", max_bytes=f"{self.max_bytes:,}")
-                )
+                raise FetchError(url, say("more than %(most)s bytes", most=f"{self.max_bytes:,}"))
         return Fetched(url, response.headers.get("Content-Type", ""), data)
 
 
@@ -289,9 +287,9 @@ def _spelt_out(url: str) -> str:
     return quote(url.strip(), safe="!#$%&'()*+,/:;=?@[]~", encoding="utf-8", errors="replace")
 
 
-def _said(error: Exception) -> str:
+def _said(error: Exception) -> Sentence:
     if isinstance(error, ssl.SSLError):
-        return "its certificate is not one that we trust, or it speaks no TLS that we know"
+        return say("its certificate is not one that we trust, or it speaks no TLS that we know")
     if isinstance(error, OSError):
-        return "the server cannot be reached"
-    return "the server's answer is not one that we can read"
+        return say("the server cannot be reached")
+    return say("the server's answer is not one that we can read")

@@ -59,8 +59,8 @@ def _secret_key(settings: Settings) -> str:
         raise ConfigurationError(
             say(
                 "site.secret_key is not set: with PostgreSQL every process needs the same one; put "
-                "the output of `openssl rand -hex 32` into NEWSLETTER_SITE__SECRET_KEY, or the path of "
-                "a file that all processes share into NEWSLETTER_SITE__SECRET_KEY_FILE"
+                "the output of `openssl rand -hex 32` into NEWSLETTER_SITE__SECRET_KEY, or the "
+                "path of a file that all processes share into NEWSLETTER_SITE__SECRET_KEY_FILE"
             )
         )
     return _kept_in(folder / "secret_key")

@@ -23,16 +23,22 @@ class Sentence(str):
 
     message: str
     plural: str
-    values: Mapping[str, object]
+    values: Mapping[str, str | float]
 
     def __new__(cls, message: str, values: Mapping[str, object], plural: str = "") -> Self:
-        is_one = not plural or values["n"] == 1
-        made = super().__new__(cls, (message if is_one else plural) % values)
-        made.message, made.plural, made.values = message, plural, values
+        kept = {name: _kept(value) for name, value in values.items()}
+        is_one = not plural or kept["n"] == 1
+        made = super().__new__(cls, (message if is_one else plural) % kept)
+        made.message, made.plural, made.values = message, plural, kept
         return made
 
     def __reduce__(self) -> tuple[type[Self], tuple[str, Mapping[str, object], str]]:
         return type(self), (self.message, self.values, self.plural)
+
+
+def _kept(value: object) -> str | float:
+    """No error and no row lives on in a sentence about it."""
+    return value if isinstance(value, (str, int, float)) else str(value)
 
 
 def say(message: str, **values: object) -> Sentence:

@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 import yaml
 
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Sentence, say
 from newsletter.issues.source import SourceError
 
 _TEXT_KEYS = {"newsletter": 80, "title": 200, "lang": 35, "subject": 200, "preheader": 200}
@@ -128,9 +128,7 @@ class _Check:
         if not _is_line(value):
             raise self._wrong(key, say("one line of text; put it in quotes"))
         if len(value) > _TEXT_KEYS[key]:
-            raise self._wrong(
-                key, say("at most %(text_keys)s characters", text_keys=_TEXT_KEYS[key])
-            )
+            raise self._wrong(key, say("at most %(most)s characters", most=_TEXT_KEYS[key]))
         if key == "newsletter" and not _SLUG.fullmatch(value):
             raise self._wrong(key, say("a short name of a-z, 0-9 and hyphens"))
         if key == "lang" and not _LANGUAGE.fullmatch(value):
@@ -143,14 +141,14 @@ class _Check:
             raise self._wrong("categories", say("a list of words such as [Blogs, Papers]"))
         return tuple(item.strip() for item in value if item.strip())
 
-    def _wrong(self, key: str, expected: str) -> SourceError:
+    def _wrong(self, key: str, expected: Sentence) -> SourceError:
         return SourceError(
             f"{self.place}:{self.where[key]}",
             say(
-                "%(key)s: expected %(expected)s, found %(values)s",
+                "%(key)s: expected %(expected)s, found %(found)s",
                 key=key,
                 expected=expected,
-                values=short_repr(self.values[key]),
+                found=short_repr(self.values[key]),
             ),
         )
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from newsletter.core.config import Settings
 from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.sections import TrackingMode
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Sentence, say
 from newsletter.core.slug import slugify
 from newsletter.issues.models import Newsletter
 from newsletter.issues.newsletters import add_newsletter
@@ -29,7 +29,7 @@ def read(typed: Mapping[str, str]) -> dict[str, Any]:
     return {name: _READERS[name](name, text) for name, text in typed.items()}
 
 
-def problems(typed: Mapping[str, str]) -> dict[str, str]:
+def problems(typed: Mapping[str, str]) -> dict[str, Sentence]:
     """What is wrong with these texts, by name: all at once, for a form that is shown again."""
     wrong = {}
     for name, text in typed.items():
@@ -108,7 +108,7 @@ def _tracking(name: str, text: str) -> TrackingMode:
         return TrackingMode(text)
     except ValueError:
         raise InputError(
-            name, say("expected one of %(trackingmode)s", trackingmode=", ".join(TrackingMode))
+            name, say("expected one of %(modes)s", modes=", ".join(TrackingMode))
         ) from None
 
 

@@ -46,7 +46,9 @@ def find_newsletter(session: Session, slug: str) -> Newsletter:
     found = session.scalar(select(Newsletter).where(Newsletter.slug == slug))
     if found is None:
         raise NotFoundError(
-            "newsletter", slug, say("there are: %(session)s", session=_known(session) or "none yet")
+            "newsletter",
+            slug,
+            say("there are: %(known)s", known=_known(session) or say("none yet")),
         )
     return found
 
@@ -59,7 +61,7 @@ def only_newsletter(session: Session) -> Newsletter | None:
     """
     several = session.scalars(select(Newsletter).limit(2)).all()
     if len(several) > 1:
-        raise InputError("newsletter", say("expected one of: %(session)s", session=_known(session)))
+        raise InputError("newsletter", say("expected one of: %(known)s", known=_known(session)))
     return several[0] if several else None
 
 

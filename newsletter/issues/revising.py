@@ -33,7 +33,8 @@ class StaleError(RefusedError):
         self.at = issue.updated_at
         self.text = issue.source
         self.revision = issue.revision
-        super().__init__(f"{self.who or 'somebody'} changed the issue meanwhile: nothing was saved")
+        who = self.who or say("somebody")
+        super().__init__(say("%(who)s changed the issue meanwhile: nothing was saved", who=who))
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,7 @@ def read(pem: bytes, *, place: str) -> PrivateKey:
     Raises:
         DkimKeyError: names `place` and what was expected.
     """
-    expected = "expected a private key in PEM form, RSA or Ed25519, without a passphrase"
+    expected = say("expected a private key in PEM form, RSA or Ed25519, without a passphrase")
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -51,8 +51,8 @@ def read(pem: bytes, *, place: str) -> PrivateKey:
         raise DkimKeyError(
             place,
             say(
-                "an RSA key of %(key_size)s bits: expected 2048, at least 1024, at most 4096",
-                key_size=key.key_size,
+                "an RSA key of %(bits)s bits: expected 2048, at least 1024, at most 4096",
+                bits=key.key_size,
             ),
         )
     return key

@@ -6,7 +6,7 @@ from datetime import datetime
 from email.utils import format_datetime, quote
 
 from newsletter.core.errors import NewsletterError
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Sentence, say
 from newsletter.mail.address import Address
 
 FOLD_AT = 78
@@ -28,8 +28,8 @@ _CHUNK_BYTES = 42
 class HeaderError(NewsletterError):
     """A value that cannot stand in a header field; names the field."""
 
-    def __init__(self, name: str, problem: str) -> None:
-        super().__init__(f"header {name}: {problem}")
+    def __init__(self, name: str, problem: Sentence) -> None:
+        super().__init__(say("header %(name)s: %(problem)s", name=name, problem=problem))
         self.name = name
 
 
@@ -90,7 +90,7 @@ def _refuse_control(name: str, value: str) -> None:
     found = _CONTROL.search(value)
     if found:
         raise HeaderError(
-            name, say("control character U+%(found)04X is not allowed", found=ord(found[0]))
+            name, say("control character U+%(control)04X is not allowed", control=ord(found[0]))
         )
 
 
@@ -124,7 +124,5 @@ def _folded(name: str, words: list[str]) -> bytes:
     lines.append(line)
     encoded = [text.encode() for text in lines]
     if any(len(text) > _HARD_LIMIT for text in encoded):
-        raise HeaderError(
-            name, say("a line is longer than %(hard_limit)s bytes", hard_limit=_HARD_LIMIT)
-        )
+        raise HeaderError(name, say("a line is longer than %(most)s bytes", most=_HARD_LIMIT))
     return b"\r\n".join(encoded) + b"\r\n"

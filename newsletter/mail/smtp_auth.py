@@ -3,7 +3,7 @@
 from base64 import b64encode
 from collections.abc import Sequence
 
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Sentence, say
 from newsletter.mail.replies import Reply, ReplyClass, classify, parse_reply
 from newsletter.mail.smtp_fault import CLOSING, SmtpFault
 from newsletter.mail.smtp_replies import RawReply
@@ -69,5 +69,5 @@ def _refused(raw: RawReply, secrets: Sequence[str]) -> SmtpFault:
     return fault
 
 
-def _configuration(problem: str) -> SmtpFault:
+def _configuration(problem: Sentence) -> SmtpFault:
     return SmtpFault(problem, is_configuration=True)

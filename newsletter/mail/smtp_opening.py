@@ -11,7 +11,7 @@ from functools import cache
 from ipaddress import IPv6Address, ip_address
 
 from newsletter.core.errors import ConfigurationError
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Sentence, say
 from newsletter.mail.replies import parse_reply
 from newsletter.mail.smtp_auth import log_in
 from newsletter.mail.smtp_fault import SmtpFault
@@ -103,7 +103,7 @@ async def opened(server: Server, timeouts: Timeouts) -> tuple[Wire, Extensions]:
 async def _reached(server: Server, timeouts: Timeouts) -> Wire:
     loop = asyncio.get_running_loop()
     tls = server.context if server.implicit_tls else None
-    with _faults("cannot be reached"):
+    with _faults(say("cannot be reached")):
         async with asyncio.timeout(timeouts.connect):
             _, wire = await loop.create_connection(
                 lambda: Wire(loop),
@@ -130,7 +130,7 @@ async def _introduced(wire: Wire, server: Server, timeouts: Timeouts) -> Extensi
     answer = await _said(wire, b"STARTTLS", timeouts.command)
     if answer[0] != _READY:
         raise SmtpFault.said(say("refuses STARTTLS"), parse_reply(*answer))
-    with _faults("cannot be secured"):
+    with _faults(say("cannot be secured")):
         await wire.start_tls(server.context, server.host, timeouts.command)
     # RFC 3207 section 4.2: whatever was said before TLS is forgotten.
     return await _hello(wire, server, timeouts)
@@ -176,7 +176,7 @@ def _first(wire: Wire, replies: list[RawReply]) -> RawReply:
 
 
 @contextmanager
-def _faults(problem: str) -> Iterator[None]:
+def _faults(problem: Sentence) -> Iterator[None]:
     """What the network and TLS raise, as what it means to us."""
     try:
         yield

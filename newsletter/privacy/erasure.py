@@ -63,8 +63,8 @@ def erasure_key(runtime: Runtime) -> ErasureKey:
         raise ConfigurationError(
             say(
                 "site.erasure_key is not set: with PostgreSQL it has to be given before anybody is "
-                "erased; put the output of `openssl rand -hex 32` into NEWSLETTER_SITE__ERASURE_KEY, "
-                "never change it, and keep it with the backups"
+                "erased; put the output of `openssl rand -hex 32` into "
+                "NEWSLETTER_SITE__ERASURE_KEY, never change it, and keep it with the backups"
             )
         )
     return runtime.erasure_key

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from newsletter.core.sentences import Sentence
+
 
 class Severity(StrEnum):
     """Errors refuse to send; warnings are for the editor to judge."""
@@ -23,6 +25,6 @@ class Finding:
 
     code: str
     severity: Severity
-    text: str
+    text: Sentence
     line: int | None = None
     is_about_settings: bool = False

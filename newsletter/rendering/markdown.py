@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import nh3
 from markdown_it.token import Token
 
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Sentence, say
 from newsletter.issues.commonmark import MAX_DEPTH, CommonMark
 from newsletter.issues.source import Prose
 from newsletter.rendering.findings import Finding, Severity
@@ -40,13 +40,17 @@ def tokens(prose: Prose, placeholders: Placeholders, heading_level: int) -> list
     `heading_level`, whatever they are in the text, and skip none.
     """
     if len(prose.text) > MAX_CHARACTERS:
-        _find(
-            placeholders, "text-too-long", f"expected at most {MAX_CHARACTERS:,} characters", prose
-        )
+        text = say("expected at most %(most)s characters", most=f"{MAX_CHARACTERS:,}")
+        _find(placeholders, "text-too-long", text, prose)
         return []
     parsed = _parser.parse(placeholders.hide_fields(prose.text))
     if any(token.level > MAX_DEPTH for token in parsed):
-        _find(placeholders, "text-too-deep", f"expected at most {MAX_DEPTH} levels", prose)
+        _find(
+            placeholders,
+            "text-too-deep",
+            say("expected at most %(most)s levels", most=MAX_DEPTH),
+            prose,
+        )
         return []
     for block in parsed:
         line = prose.line + (block.map[0] if block.map else 0)
@@ -146,5 +150,5 @@ def _lower_headings(parsed: Sequence[Token], first: int) -> None:
             block.tag = f"h{min(_LOWEST_HEADING, first + len(above) - 1)}"
 
 
-def _find(placeholders: Placeholders, code: str, text: str, prose: Prose) -> None:
+def _find(placeholders: Placeholders, code: str, text: Sentence, prose: Prose) -> None:
     placeholders.findings.append(Finding(code, Severity.ERROR, text, prose.line))

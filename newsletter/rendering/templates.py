@@ -80,7 +80,7 @@ class TemplateFolders:
         except UndefinedError as error:
             raise TemplateError(f"{name}:{_line_of(error, self.folders)}", quoted(error)) from None
         except _DESIGNERS_MISTAKES as error:
-            problem = f"{type(error).__name__}: {error}"
+            problem = quoted(f"{type(error).__name__}: {error}")
             raise TemplateError(f"{name}:{_line_of(error, self.folders)}", problem) from None
 
     def of_issues(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ class RelayCheckError(RefusedError):
     """
 
     def __init__(self, relay: str, fault: SmtpFault) -> None:
-        super().__init__(f"relay {relay}: {fault}")
+        super().__init__(say("relay %(name)s: %(fault)s", name=relay, fault=fault.sentence))
         self.fault = fault
 
 
@@ -85,9 +85,8 @@ async def _handed_over(connection: Connection, relay: RelaySettings, mail: Sampl
         exchange = await connection.exchange(wire, None)
         reply = exchange.verdict
     if reply is None:
-        raise RefusedError(
-            say("relay %(name)s: %(fault)s", name=relay.name, fault=exchange.fault or "no reply")
-        )
+        fault = exchange.fault.sentence if exchange.fault else say("no reply")
+        raise RefusedError(say("relay %(name)s: %(fault)s", name=relay.name, fault=fault))
     return reply
 
 

@@ -1,5 +1,7 @@
 """Columns that may say who left, in words that nobody knows here."""
 
+from newsletter.core.sentences import Sentence, say
+
 DOUBTFUL = frozenset(
     (
         *("subscribed", "unsubscribed", "subscription_status", "email_status", "state"),
@@ -16,9 +18,11 @@ DOUBTFUL = frozenset(
 STATUSES = "of pending, active and unsubscribed"
 
 
-def in_doubt(column: str) -> str:
+def in_doubt(column: str) -> Sentence:
     """Why such a column is refused: as an attribute nobody would read it, and mail would go out."""
-    return (
-        f"column `{column}` may say who left: make it a column `status` {STATUSES}, "
-        f"or leave it out by --map '{column}=-'"
+    return say(
+        "column `%(column)s` may say who left: make it a column `status` %(statuses)s, "
+        "or leave it out by --map '%(column)s=-'",
+        column=column,
+        statuses=STATUSES,
     )

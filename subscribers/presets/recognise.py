@@ -45,9 +45,7 @@ def _named(name: str) -> Preset:
             return preset
     raise InputError(
         "--preset",
-        say(
-            "expected one of %(preset_names)s, found %(name)r", preset_names=PRESET_NAMES, name=name
-        ),
+        say("expected one of %(presets)s, found %(name)r", presets=PRESET_NAMES, name=name),
     )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError
-from newsletter.core.sentences import say
+from newsletter.core.sentences import quoted, say
 from newsletter.core.tokens import TokenKeys, sign, verify
 from newsletter.issues.models import Newsletter
 from newsletter.mail.address import Address
@@ -143,7 +143,7 @@ class Submission:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(str(part) for part in first["loc"]) or "body"
-            raise InputError(place, first["msg"]) from None
+            raise InputError(place, quoted(first["msg"])) from None
         return cls(read.email, read.fields, read.homepage, proof=read.altcha)
 
     def checked(self, form: Form) -> tuple[Address | None, dict[str, str], dict[str, str]]:
