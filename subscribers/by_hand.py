@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from newsletter.core.clock import now
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError, RefusedError
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Count, say
 from newsletter.mail.address import Address
 from subscribers import details, sign_up, subscriptions, suppressions
 from subscribers.elsewhere import is_elsewhere
@@ -115,7 +115,7 @@ def put_on(session: Session, person: Subscriber, to: SubscriberList, statement: 
             "statement",
             say(
                 "expected how they agreed, in up to %(most)s letters",
-                most=f"{MAX_STATEMENT_CHARACTERS:,}",
+                most=Count(MAX_STATEMENT_CHARACTERS),
             ),
         )
     if sign_up.is_asked(session, person, to):
@@ -205,7 +205,7 @@ def attributes_of(text: str) -> dict[str, Any]:
     if len(text) > MAX_ATTRIBUTE_CHARACTERS:
         raise InputError(
             "attributes",
-            say("expected at most %(most)s characters", most=f"{MAX_ATTRIBUTE_CHARACTERS:,}"),
+            say("expected at most %(most)s characters", most=Count(MAX_ATTRIBUTE_CHARACTERS)),
         )
     if not text.strip():
         return {}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from newsletter.core.errors import InputError
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Count, say
 
 MAX_ROW_BYTES = 1_000_000
 _DELIMITERS = ",;\t"
@@ -92,7 +92,7 @@ class CsvFile:
             if self._row_bytes > MAX_ROW_BYTES:
                 place = f"{self.name}:{number}"
                 raise InputError(
-                    place, say("expected rows of at most %(most)s bytes", most=f"{MAX_ROW_BYTES:,}")
+                    place, say("expected rows of at most %(most)s bytes", most=Count(MAX_ROW_BYTES))
                 )
             yield line
 
@@ -119,7 +119,7 @@ def text_lines(stream: ByteLines, name: str) -> Iterator[tuple[int, str]]:
         if len(line) > MAX_ROW_BYTES:
             raise InputError(
                 f"{name}:{number}",
-                say("expected lines of at most %(most)s bytes", most=f"{MAX_ROW_BYTES:,}"),
+                say("expected lines of at most %(most)s bytes", most=Count(MAX_ROW_BYTES)),
             )
         if number == 1 and line.startswith(_UTF_16):
             raise InputError(f"{name}:1", say("expected UTF-8, found UTF-16: save it as CSV UTF-8"))

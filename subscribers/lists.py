@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from newsletter.core.errors import InputError, NotFoundError, RefusedError
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Count, say
 from newsletter.core.slug import slugify
 from subscribers.details import BREAKING
 from subscribers.models import MAX_NAME_CHARACTERS, SubscriberList, Subscription, SubscriptionStatus
@@ -118,7 +118,7 @@ def checked_wording(wording: str, *, place: str = "wording") -> str:
             place,
             say(
                 "expected one line of at most %(most)s characters",
-                most=f"{MAX_WORDING_CHARACTERS:,}",
+                most=Count(MAX_WORDING_CHARACTERS),
             ),
         )
     return tidied

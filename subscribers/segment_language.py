@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import NoReturn
 
-from newsletter.core.sentences import Sentence, say
+from newsletter.core.sentences import Count, Sentence, say
 from subscribers import segment_tree as tree_of
 from subscribers.segment_tokens import SegmentError, Token, tokens, unquoted
 from subscribers.segment_tree import (
@@ -42,14 +42,14 @@ def parse(text: str) -> Filter:
     """
     if len(text) > MAX_CHARACTERS:
         raise SegmentError(
-            text, MAX_CHARACTERS, say("at most %(most)s characters", most=f"{MAX_CHARACTERS:,}")
+            text, MAX_CHARACTERS, say("at most %(most)s characters", most=Count(MAX_CHARACTERS))
         )
     tree = _Parser(text).whole()
     if len(written(tree)) > MAX_CHARACTERS:
         raise SegmentError(
             text,
             len(text),
-            say("at most %(most)s characters written in full", most=f"{MAX_CHARACTERS:,}"),
+            say("at most %(most)s characters written in full", most=Count(MAX_CHARACTERS)),
         )
     return tree
 
@@ -157,7 +157,7 @@ class _Parser:
             self._fail(
                 say(
                     "a time such as 12h, 30d or 4w, at most %(most)s of them",
-                    most=f"{MAX_AMOUNT:,}",
+                    most=Count(MAX_AMOUNT),
                 )
             )
         self._at += 1

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any, TypeAlias
 
 from newsletter.core.errors import InputError
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Count, say
 from subscribers import segment_tree as tree_of
 from subscribers.segment_language import parse
 from subscribers.segment_tree import (
@@ -136,7 +136,7 @@ def _within(node: _Node, place: str) -> Filter:
     if type(amount) is not int or not 0 < amount <= MAX_AMOUNT:
         raise InputError(
             f"{place}.amount",
-            say("expected a whole number from 1 to %(most)s", most=f"{MAX_AMOUNT:,}"),
+            say("expected a whole number from 1 to %(most)s", most=Count(MAX_AMOUNT)),
         )
     return Within(Moment(node["within"]), amount, node["unit"])
 

@@ -5,7 +5,7 @@ from datetime import date
 from decimal import Decimal, InvalidOperation
 
 from newsletter.core.errors import InputError
-from newsletter.core.sentences import Sentence, say
+from newsletter.core.sentences import Count, Sentence, say
 from subscribers import segment_tree
 from subscribers.segment_language import parse
 from subscribers.segment_rows import (
@@ -186,7 +186,7 @@ def _amount(typed: str) -> int:
     is_number = plain.isascii() and plain.isdigit() and len(plain) <= len(str(MAX_AMOUNT))
     if not is_number or int(plain) == 0:
         raise InputError(
-            "row", say("expected a whole number from 1 to %(most)s", most=f"{MAX_AMOUNT:,}")
+            "row", say("expected a whole number from 1 to %(most)s", most=Count(MAX_AMOUNT))
         )
     return int(plain)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from newsletter.core.errors import InputError
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Count, say
 from subscribers.csv_files import ByteLines
 
 MAX_ENTRIES = 100
@@ -58,8 +58,8 @@ class ZipOfTables:
                 name,
                 say(
                     "expected a ZIP that unpacks to less, found %(unpacked)s bytes in %(size)s",
-                    unpacked=f"{unpacked:,}",
-                    size=f"{size:,}",
+                    unpacked=Count(unpacked),
+                    size=Count(size),
                 ),
             )
         if not self.entries:
@@ -139,7 +139,7 @@ def _check_entry(entry: zipfile.ZipInfo, place: str) -> None:
             say(
                 "expected less than %(most)s times its %(packed)s packed bytes, found %(found)s",
                 most=MAX_RATIO,
-                packed=f"{entry.compress_size:,}",
-                found=f"{entry.file_size:,}",
+                packed=Count(entry.compress_size),
+                found=Count(entry.file_size),
             ),
         )

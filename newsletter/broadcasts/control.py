@@ -243,7 +243,7 @@ def _refuse_if_stale(broadcast: Broadcast, *, force: bool) -> None:
             say(
                 "broadcast %(id)s went stale at %(not_after)s UTC; --force sends all the same",
                 id=broadcast.id,
-                not_after=f"{broadcast.not_after:%Y-%m-%d %H:%M}",
+                not_after=broadcast.not_after.strftime("%Y-%m-%d %H:%M"),
             )
         )
     broadcast.not_after = now() + (broadcast.not_after - broadcast.start_at)

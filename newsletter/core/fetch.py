@@ -20,7 +20,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, quote, urljoin, urlsplit, urlunsplit
 
 from newsletter.core.errors import NewsletterError
-from newsletter.core.sentences import Sentence, say
+from newsletter.core.sentences import Count, Sentence, say
 
 MAX_BYTES = 2_000_000
 PATIENCE_SECONDS = 10.0
@@ -227,7 +227,7 @@ class Fetcher:
             room = self.max_bytes + 1 - len(data)
             data += opened.decompress(chunk, room) if opened else chunk
             if len(data) > self.max_bytes:
-                raise FetchError(url, say("more than %(most)s bytes", most=f"{self.max_bytes:,}"))
+                raise FetchError(url, say("more than %(most)s bytes", most=Count(self.max_bytes)))
         return Fetched(url, response.headers.get("Content-Type", ""), data)
 
 

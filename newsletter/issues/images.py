@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
 from newsletter.core.errors import InputError, NotFoundError
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Count, say
 from newsletter.issues.markdown_writing import escaped
 from newsletter.issues.models import Image
 
@@ -181,8 +181,8 @@ def _refuse_huge(opened: Picture.Image) -> None:
             say(
                 "expected at most %(most)s million pixels, found %(width)s by %(height)s",
                 most=most // 1_000_000,
-                width=f"{width:,}",
-                height=f"{height:,}",
+                width=Count(width),
+                height=Count(height),
             ),
         )
 

@@ -5,7 +5,7 @@ import unicodedata
 from pathlib import Path
 
 from newsletter.core.errors import InputError
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Count, say
 from newsletter.issues.digest_form import is_digest, parse_digest
 from newsletter.issues.markdown_form import parse_markdown
 from newsletter.issues.source import IssueSource, SourceError
@@ -54,7 +54,7 @@ def read_text(path: Path) -> str:
         ) from None
     if len(data) > MAX_BYTES:
         raise InputError(
-            str(path), say("expected at most %(most)s bytes of text", most=f"{MAX_BYTES:,}")
+            str(path), say("expected at most %(most)s bytes of text", most=Count(MAX_BYTES))
         )
     try:
         return data.decode("utf-8-sig")

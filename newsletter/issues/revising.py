@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from newsletter.core.errors import InputError, RefusedError
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Count, say
 from newsletter.issues.editing import effective_subject
 from newsletter.issues.models import Issue
 from newsletter.issues.parsing import MAX_BYTES, parse, with_plain_line_ends
@@ -78,7 +78,7 @@ def save(  # noqa: PLR0913 - named one by one
     text = with_plain_line_ends(text)
     if len(text.encode(errors="replace")) > MAX_BYTES:
         raise InputError(
-            "text", say("expected at most %(most)s bytes of text", most=f"{MAX_BYTES:,}")
+            "text", say("expected at most %(most)s bytes of text", most=Count(MAX_BYTES))
         )
     if issue.source == text:
         issue.is_autosaved = issue.is_autosaved and autosave

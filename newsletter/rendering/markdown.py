@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import nh3
 from markdown_it.token import Token
 
-from newsletter.core.sentences import Sentence, say
+from newsletter.core.sentences import Count, Sentence, say
 from newsletter.issues.commonmark import MAX_DEPTH, CommonMark
 from newsletter.issues.source import Prose
 from newsletter.rendering.findings import Finding, Severity
@@ -40,7 +40,7 @@ def tokens(prose: Prose, placeholders: Placeholders, heading_level: int) -> list
     `heading_level`, whatever they are in the text, and skip none.
     """
     if len(prose.text) > MAX_CHARACTERS:
-        text = say("expected at most %(most)s characters", most=f"{MAX_CHARACTERS:,}")
+        text = say("expected at most %(most)s characters", most=Count(MAX_CHARACTERS))
         _find(placeholders, "text-too-long", text, prose)
         return []
     parsed = _parser.parse(placeholders.hide_fields(prose.text))

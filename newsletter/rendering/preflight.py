@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from itertools import pairwise
 from urllib.parse import urlsplit
 
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Count, say
 from newsletter.issues.source import IssueSource
 from newsletter.rendering.compiled import (
     CompiledEmail,
@@ -113,8 +113,8 @@ def _of_mail(email: CompiledEmail) -> Iterator[Finding]:
         severity = Severity.ERROR if size > MAX_BYTES else Severity.WARNING
         text = say(
             "the mail is %(size)s bytes; Gmail clips at about 102,000, we stop at %(most)s",
-            size=f"{size:,}",
-            most=f"{MAX_BYTES:,}",
+            size=Count(size),
+            most=Count(MAX_BYTES),
         )
         yield Finding("size", severity, text)
     for code, wrong, text in (

@@ -126,7 +126,7 @@ def count_those(
 def said_of(error: NewsletterError) -> str:
     """What is wrong with a segment, in a sentence; where it is, the picture shows."""
     if not isinstance(error, SegmentError):
-        return capitalised(str(error))
+        return capitalised(error.sentence)
     return _(
         "Line %(line)s, character %(column)s: expected %(expected)s.",
         line=error.line,

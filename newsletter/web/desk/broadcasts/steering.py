@@ -190,7 +190,7 @@ def _steered(
 def _sentence(error: RefusedError) -> str:
     if isinstance(error, StaleError):
         return _("It has gone stale. Tick the box if it is to be sent all the same.")
-    return capitalised(str(error))
+    return capitalised(error.sentence)
 
 
 def _issue_id(runtime: Runtime, broadcast_id: int) -> int:

@@ -111,7 +111,7 @@ def _problem(error: NewsletterError) -> dict[str, str]:
         return {"address": _("Type an address such as ada@example.org.")}
     if isinstance(error, InputError):
         return {error.place: capitalised(error.problem)}
-    return {"address": capitalised(str(error))}
+    return {"address": capitalised(error.sentence)}
 
 
 def _form(

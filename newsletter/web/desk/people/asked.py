@@ -127,7 +127,7 @@ def understood(session: Session, editor: Editor, wanted: Asked) -> Understood:
         return Understood(ours, None, {"segment": said}, error.picture)
     except NewsletterError as error:
         at = error.place if isinstance(error, InputError) else "segment"
-        said = capitalised(error.problem if isinstance(error, InputError) else str(error))
+        said = capitalised(error.problem if isinstance(error, InputError) else error.sentence)
         return Understood(ours, None, {_FIELDS.get(at, "segment"): said})
     return _narrowed(session, ours, search)
 

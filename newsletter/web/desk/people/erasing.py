@@ -87,7 +87,7 @@ def _erase(runtime: Runtime, editor: Editor, person: Subscriber) -> str:
             # They may come back by signing up. Behind their row, as whoever counts takes it.
             forget_letters(session, runtime.keys, person.address_key)
     except RefusedError as error:
-        return capitalised(str(error))
+        return capitalised(error.sentence)
     return ""
 
 
@@ -124,5 +124,5 @@ def _before(session: Session, runtime: Runtime, editor: Editor, subscriber_id: i
     try:
         erasure.erasure_key(runtime)
     except ConfigurationError as error:
-        return _Before(person, traces, capitalised(str(error)))
+        return _Before(person, traces, capitalised(error.sentence))
     return _Before(person, traces, "")

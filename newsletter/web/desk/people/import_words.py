@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 
 from newsletter.core.errors import InputError
 from newsletter.web.desk.problems import capitalised
-from newsletter.web.desk.text import _
+from newsletter.web.desk.text import _, translated
 from subscribers.csv_files import normalised
 from subscribers.fates import Fate
 from subscribers.import_runs.counts import Counts
@@ -114,6 +114,7 @@ def system(preset: str) -> str:
 
 def plain(problem: str) -> str:
     """A problem as a sentence, without the words of the command line."""
+    problem = translated(problem)
     for command_words, ours in _COMMAND_WORDS:
         problem = command_words.sub(ours, problem)
     problem = re.sub("`([^`]*)`", r"“\1”", problem)
@@ -129,7 +130,7 @@ def at_field(error: InputError, fields: Collection[str], otherwise: str) -> dict
     """The problem beside the field it is about; what a file has where is one of `otherwise`."""
     if error.place in fields:
         return {error.place: plain(error.problem)}
-    return {otherwise: plain(str(error))}
+    return {otherwise: plain(error.sentence)}
 
 
 def person(actor: str) -> str:

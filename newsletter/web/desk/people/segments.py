@@ -191,7 +191,7 @@ def _is_about_name(error: NewsletterError) -> bool:
 
 
 def _sentence(error: NewsletterError) -> str:
-    return capitalised(error.problem if isinstance(error, InputError) else str(error))
+    return capitalised(error.problem if isinstance(error, InputError) else error.sentence)
 
 
 def _found(session: Session, segment_id: int) -> tuple[Segment, SubscriberList]:

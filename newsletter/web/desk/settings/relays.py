@@ -136,7 +136,7 @@ def tried_out(runtime: Runtime, name: str) -> Tried:
     except RelayCheckError as error:
         return Tried(works=False, sentence=_advice(error.fault), detail=str(error.fault))
     except NewsletterError as error:
-        return Tried(works=False, sentence=capitalised(str(error)))
+        return Tried(works=False, sentence=capitalised(error.sentence))
     secured = checked.tls or _("no encryption at all")
     said = _("It answers and lets us in, over %(tls)s.", tls=secured)
     if not RelayUrl.parse(relay.url.get_secret_value(), place=f"relays.{name}.url").user:
@@ -227,7 +227,7 @@ def _way(relay: RelaySettings) -> tuple[str, str, bool]:
     try:
         url = RelayUrl.parse(relay.url.get_secret_value(), place=f"relays.{relay.name}.url")
     except ConfigurationError as error:
-        return capitalised(str(error)), "", False
+        return capitalised(error.sentence), "", False
     if url.without_tls:
         return server_of(relay), _("no encryption"), bool(url.user)
     kind = _("TLS from the first byte") if url.implicit_tls else _("STARTTLS")
