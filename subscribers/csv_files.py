@@ -128,7 +128,9 @@ def text_lines(stream: ByteLines, name: str) -> Iterator[tuple[int, str]]:
         try:
             yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            found = say("expected UTF-8, found byte 0x%(byte)02x", byte=line[error.start])
+            found = say(
+                "expected UTF-8, found byte 0x%(byte)s", byte=format(line[error.start], "02x")
+            )
             raise InputError(f"{name}:{number}", found) from None
 
 

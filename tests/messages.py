@@ -49,6 +49,7 @@ def modules() -> tuple[Path, ...]:
     )
 
 
+@cache
 def collected() -> Catalog:
     """Every text, with the files it is in."""
     catalogue = Catalog(

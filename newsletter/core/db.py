@@ -66,8 +66,8 @@ class _FairLock:
             self._waiting.remove(turn)
         raise BusyError(
             say(
-                "the database was busy for %(seconds)g seconds: somebody else is writing",
-                seconds=timeout_seconds,
+                "the database was busy for %(seconds)s seconds: somebody else is writing",
+                seconds=format(timeout_seconds, "g"),
             )
         )
 

@@ -61,7 +61,8 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(
-            f"{path}:{line}", say("expected UTF-8, found byte 0x%(byte)02x", byte=data[error.start])
+            f"{path}:{line}",
+            say("expected UTF-8, found byte 0x%(byte)s", byte=format(data[error.start], "02x")),
         ) from None
 
 
@@ -72,6 +73,9 @@ def _canonical(text: str, place: str) -> str:
         line = clean.count("\n", 0, found.start()) + 1
         raise SourceError(
             f"{place}:{line}",
-            say("expected text, found control character U+%(control)04X", control=ord(found[0])),
+            say(
+                "expected text, found control character U+%(control)s",
+                control=format(ord(found[0]), "04X"),
+            ),
         )
     return unicodedata.normalize("NFC", clean)

@@ -90,7 +90,11 @@ def _refuse_control(name: str, value: str) -> None:
     found = _CONTROL.search(value)
     if found:
         raise HeaderError(
-            name, say("control character U+%(control)04X is not allowed", control=ord(found[0]))
+            name,
+            say(
+                "control character U+%(control)s is not allowed",
+                control=format(ord(found[0]), "04X"),
+            ),
         )
 
 

@@ -147,7 +147,7 @@ def _who(actor: str) -> str:
 
 def _begun(sentence: str) -> str:
     """What the domain says, as it stands at the beginning of a line."""
-    said = text.translated(sentence)
+    said: str = text.translated(sentence)
     return said[:1].upper() + said[1:]
 
 
