@@ -18,7 +18,7 @@ from newsletter.core.clock import now
 from newsletter.core.db import Sessions, for_rehearsal
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Sentence, say
 from newsletter.mail.address import Address
 from subscribers.bulk import take_turns
 from subscribers.csv_files import MAX_ROW_BYTES, CsvFile, Row
@@ -77,7 +77,7 @@ class BlocklistReport:
     """
 
     counts: Counter[Fate] = field(default_factory=Counter)
-    first_problems: list[str] = field(default_factory=list)
+    first_problems: list[Sentence] = field(default_factory=list)
 
     def line(self) -> str:
         """The counts as one sentence."""
@@ -227,7 +227,8 @@ class _Reader:
     def _refuse(self, line: int, problem: InputError) -> None:
         self.report.counts[Fate.BAD] += 1
         if len(self.report.first_problems) < _SHOWN_PROBLEMS:
-            self.report.first_problems.append(f"{self.name}:{line}: {problem}")
+            place = f"{self.name}:{line}"
+            self.report.first_problems.append(InputError(place, problem.sentence).sentence)
 
 
 def _is_plain(beginning: bytes) -> bool:

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from newsletter.core.clock import now
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError, RefusedError
-from newsletter.core.sentences import Count, say
+from newsletter.core.sentences import Count, Sentence, say
 from newsletter.mail.address import Address
 from subscribers import details, sign_up, subscriptions, suppressions
 from subscribers.elsewhere import is_elsewhere
@@ -196,6 +196,23 @@ def _read(read: Callable[[str], str], typed: str, known: str) -> str:
     return known if typed == known else read(typed)
 
 
+_JSON_SAYS = {
+    known: known
+    for known in (
+        say("expecting value"),
+        say("expecting ',' delimiter"),
+        say("expecting ':' delimiter"),
+        say("expecting property name enclosed in double quotes"),
+        say("illegal trailing comma before end of object"),
+        say("illegal trailing comma before end of array"),
+        say("unterminated string starting at"),
+        say("invalid control character at"),
+        say("extra data"),
+    )
+}
+"""What Python's own reader finds wrong with JSON."""
+
+
 def attributes_of(text: str) -> dict[str, Any]:
     """The attributes that somebody typed as JSON.
 
@@ -212,10 +229,7 @@ def attributes_of(text: str) -> dict[str, Any]:
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise InputError(
-            "attributes", say("%(place)s: %(problem)s", place=place, problem=error.msg.lower())
-        ) from None
+        raise InputError("attributes", _not_json(error)) from None
     except (ValueError, RecursionError):
         pass
     value = json_value(text)
@@ -228,3 +242,13 @@ def attributes_of(text: str) -> dict[str, Any]:
             ),
         )
     return value
+
+
+def _not_json(error: json.JSONDecodeError) -> Sentence:
+    said = error.msg.lower()
+    return say(
+        "line %(line)s, column %(column)s: %(problem)s",
+        line=error.lineno,
+        column=error.colno,
+        problem=_JSON_SAYS.get(said, said),
+    )

@@ -185,7 +185,8 @@ class Importing:
         self._fates.counts[Fate.BAD] += 1
         self._refused.append(row)
         if len(self.report.first_problems) < _PROBLEMS:
-            self.report.first_problems.append(f"{row.file}:{row.line}: {row.problem}")
+            place = f"{row.file}:{row.line}"
+            self.report.first_problems.append(InputError(place, row.problem.sentence).sentence)
         if self._bad:
             self._bad.add(row)
             self.report.bad_rows = self._bad.path

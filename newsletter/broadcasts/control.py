@@ -63,7 +63,7 @@ def pause(session: Session, broadcast_id: int, reason: PauseReason, detail: str 
     if broadcast.resume_at is None or reason is PauseReason.QUOTA:
         broadcast = _moved(session, broadcast_id, BroadcastState.PAUSED)
     broadcast.pause_reason = reason
-    broadcast.pause_detail = detail[:300]
+    broadcast.pause_detail = detail
     broadcast.resume_at = now() + QUOTA_PAUSE if reason is PauseReason.QUOTA else None
 
 

@@ -2,6 +2,7 @@
 
 `say("expected at most %(most)s characters", most=100)`; messages are collected into the desk's
 catalogue (`make messages`). The command line, logs and the API use the text as it is.
+A value named `page` is what a page says instead of a sentence that speaks of the command line.
 docs/decisions/0037.
 """
 
@@ -10,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 _OTHERS = "%(words)s"
-_KEPT = '{"say": '
+_BEGINS = '{"say": '
 
 
 class Count(int):
@@ -73,6 +74,17 @@ def joined(separator: str, sentences: Iterable[Sentence]) -> Sentence:
     return Sentence(separator.join(f"%({name})s" for name in values), values)
 
 
+def without(sentence: str, words: str) -> str:
+    """The same with these words gone from its values, such as the folder of a file."""
+    if not isinstance(sentence, Sentence):
+        return sentence.replace(words, "")
+    values = {
+        name: without(value, words) if isinstance(value, str) else value
+        for name, value in sentence.values.items()
+    }
+    return Sentence(sentence.message, values, sentence.plural, sentence.n)
+
+
 def to_text(sentence: str) -> str:
     """How a sentence is kept in the database, message and values; any other text as it is."""
     is_ours = isinstance(sentence, Sentence)
@@ -81,7 +93,7 @@ def to_text(sentence: str) -> str:
 
 def from_text(text: str) -> str:
     """The sentence that `to_text` wrote down; a text from before that as it is."""
-    return _sentence(json.loads(text)) if text.startswith(_KEPT) else text
+    return _sentence(json.loads(text)) if text.startswith(_BEGINS) else text
 
 
 def _plain(value: object) -> str | float:
@@ -94,8 +106,10 @@ def _data(value: object) -> object:
         return {"count": int(value)}
     if not isinstance(value, Sentence):
         return value
-    values = {name: _data(each) for name, each in value.values.items()}
-    return {"say": value.message, "with": values, "plural": value.plural, "n": value.n}
+    data: dict[str, object] = {"say": value.message}
+    if value.values:
+        data["with"] = {name: _data(each) for name, each in value.values.items()}
+    return data | ({"plural": value.plural, "n": value.n} if value.plural else {})
 
 
 def _sentence(data: Any) -> Any:
@@ -103,5 +117,5 @@ def _sentence(data: Any) -> Any:
         return data
     if "count" in data:
         return Count(data["count"])
-    values = {name: _sentence(value) for name, value in data["with"].items()}
-    return Sentence(data["say"], values, data["plural"], data["n"])
+    values = {name: _sentence(value) for name, value in data.get("with", {}).items()}
+    return Sentence(data["say"], values, data.get("plural", ""), data.get("n", 1))

@@ -9,6 +9,7 @@ from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
 
 from newsletter.core.errors import InputError
 from newsletter.core.sentences import say
+from newsletter.mail.address_words import in_words
 
 MAX_CHARACTERS = 254
 _MAX_LOCAL_CHARACTERS = 64
@@ -67,10 +68,9 @@ class Address:
         try:
             checked = validate_email(text, check_deliverability=False, strict=True)
         except EmailNotValidError as error:
-            raise AddressError(
-                place,
-                say("%(text)s is not an e-mail address: %(error)s", text=_shown(text), error=error),
-            ) from None
+            said = in_words(error)
+            problem = say("%(text)s is not an e-mail address: %(why)s", text=_shown(text), why=said)
+            raise AddressError(place, problem) from None
         key = f"{checked.local_part.lower()}@{checked.ascii_domain.lower()}"
         return cls(checked.normalized, key, checked.ascii_domain.lower())
 

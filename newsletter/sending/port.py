@@ -213,14 +213,16 @@ class RelayPort:
     async def _faulted(self, fault: SmtpFault) -> None:
         useless = outcomes.pause_for(fault)
         opened = await self._in_transaction(
-            _faulted, self.settings.name, str(fault), now(), useless is not None
+            _faulted, self.settings.name, fault.sentence, now(), useless is not None
         )
         if opened:
             self._usable, self._probing = False, False
             for lane in self._lanes:
                 lane.part()
         if useless:
-            self.on_refusal(useless, f"relay {self.settings.name}: {fault}")
+            relay = self.settings.name
+            detail = say("relay %(name)s: %(fault)s", name=relay, fault=fault.sentence)
+            self.on_refusal(useless, detail)
 
     def _pause(self) -> None:
         """No new connection for a moment; those that are open go on."""

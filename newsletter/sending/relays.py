@@ -21,8 +21,6 @@ from newsletter.sending.models import RelayState
 LEARNED_FOR = timedelta(days=1)
 """The provider may have changed: after that the configured limits are tried again."""
 
-_REASON_LENGTH = 200
-
 
 @dataclass(frozen=True, slots=True)
 class Usable:
@@ -103,7 +101,7 @@ def faulted(
     """Count a fault of the relay; True when this one opened its breaker."""
     state = _locked(session, name, now)
     before = _breaker(state)
-    after = before.after_fault(now, reason[:_REASON_LENGTH], is_configuration=is_configuration)
+    after = before.after_fault(now, reason, is_configuration=is_configuration)
     _keep(state, after)
     return after.openings > before.openings
 
@@ -167,7 +165,7 @@ def pause(session: Session, name: str, reason: str, now: datetime) -> None:
     state = _locked(session, name, now)
     if state.paused:
         raise RefusedError(say("relay %(name)s is paused already", name=name))
-    state.paused, state.pause_reason = True, reason[:_REASON_LENGTH]
+    state.paused, state.pause_reason = True, reason
 
 
 def resume(session: Session, name: str, now: datetime) -> None:

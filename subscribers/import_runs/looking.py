@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from newsletter.core.errors import InputError
-from newsletter.core.sentences import say
+from newsletter.core.sentences import from_text, say, to_text, without
 from subscribers.csv_files import CsvFile
 from subscribers.people_files import ENOUGH_BYTES, Reading, is_json_lines, opened
 from subscribers.zip_files import SPREADSHEET, ZipOfTables, is_zip
@@ -55,11 +55,12 @@ class Glance:
         """From what `to_json` made."""
         columns = [Column(**column) for column in value.get("columns", [])]
         rest = {key: value[key] for key in ("is_json", "presets", "problem") if key in value}
+        rest["problem"] = from_text(rest.get("problem", ""))
         return cls(**{"is_json": False, "presets": [], **rest, "columns": columns})
 
     def to_json(self) -> dict[str, Any]:
         """As it is kept; it quotes people's data."""
-        return asdict(self)
+        return {**asdict(self), "problem": to_text(self.problem)}
 
 
 def look(file: Path) -> Glance:
@@ -87,7 +88,7 @@ def look(file: Path) -> Glance:
 
 def in_short(problem: InputError, file: Path) -> str:
     """What is wrong, without the folder that the file lies in for now."""
-    return str(problem).replace(f"{file.parent}/", "")
+    return without(problem.sentence, f"{file.parent}/")
 
 
 def _columns(stream: BufferedReader, name: str, *, is_packed: bool) -> list[Column]:

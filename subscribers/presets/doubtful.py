@@ -15,14 +15,15 @@ DOUBTFUL = frozenset(
     )
 )
 
-STATUSES = "of pending, active and unsubscribed"
+STATUSES = say("of pending, active and unsubscribed")
 
 
 def in_doubt(column: str) -> Sentence:
     """Why such a column is refused: as an attribute nobody would read it, and mail would go out."""
-    return say(
+    page = say(
         "column `%(column)s` may say who left: make it a column `status` %(statuses)s, "
-        "or leave it out by --map '%(column)s=-'",
+        "or leave it out",
         column=column,
         statuses=STATUSES,
     )
+    return say("%(page)s by --map '%(column)s=-'", page=page, column=column)

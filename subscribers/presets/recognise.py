@@ -55,14 +55,10 @@ def _by_header(header: frozenset[str], place: str) -> Preset:
     for preset in (OWN,) if is_ours else PRESETS:
         if any(known <= header for known in preset.known_by):
             return preset
-    raise InputError(
-        place,
-        say(
-            "expected a column `email`, found %(header)s; name yours, such as --map 'E-Mail=email'",
-            header=_shown(header),
-        ),
-    )
+    page = say("expected a column `email`, found %(header)s", header=_shown(header))
+    problem = say("%(page)s; name yours, such as --map 'E-Mail=email'", page=page)
+    raise InputError(place, problem)
 
 
 def _shown(header: frozenset[str]) -> str:
-    return ", ".join(sorted(filter(None, header))) or "nothing"
+    return ", ".join(sorted(filter(None, header))) or say("nothing")

@@ -49,6 +49,8 @@ def translated(said: Any) -> Any:
     """A sentence of the domain in the reader's language; anything else comes back as it is."""
     if not isinstance(said, Sentence):
         return said
+    if "page" in said.values:
+        return translated(said.values["page"])
     catalogue = _of(_language.get())
     if said.plural:
         shape = catalogue.ngettext(said.message, said.plural, said.n)

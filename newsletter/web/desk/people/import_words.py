@@ -53,11 +53,7 @@ _ALSO_CALLED = {
 _FIELDS = {name: field for field, names in _ALSO_CALLED.items() for name in names}
 _PLACE = re.compile(r"^([^:\s][^:]*):(\d+): ")
 _FILE = re.compile(r"^[^:]+\.\w{1,10}: ")
-_COMMAND_WORDS = (
-    (re.compile(r"; name yours, such as --map 'E-Mail=email'"), ""),
-    (re.compile(r",? (?:or leave it out )?by --map '[^']*'"), " or leave it out"),
-    (re.compile(r"^--(?:map|preset|list): "), ""),
-)
+_OPTION = re.compile(r"^--(?:map|preset|list): ")
 _SOME_SHARE, _SOME_ROWS = 0.1, 5
 
 
@@ -114,9 +110,7 @@ def system(preset: str) -> str:
 
 def plain(problem: str) -> str:
     """A problem as a sentence, without the words of the command line."""
-    problem = translated(problem)
-    for command_words, ours in _COMMAND_WORDS:
-        problem = command_words.sub(ours, problem)
+    problem = _OPTION.sub("", translated(problem))
     problem = re.sub("`([^`]*)`", r"“\1”", problem)
     if place := _PLACE.match(problem):
         said = problem[place.end() :]
