@@ -4,7 +4,7 @@ They act on the person's word, never instead of it: nobody who left is brought b
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from newsletter.core.clock import now
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError, RefusedError
-from newsletter.core.sentences import Count, Sentence, say
+from newsletter.core.sentences import Count, Sentence, quoted, say
 from newsletter.mail.address import Address
 from subscribers import details, sign_up, subscriptions, suppressions
 from subscribers.elsewhere import is_elsewhere
@@ -196,7 +196,7 @@ def _read(read: Callable[[str], str], typed: str, known: str) -> str:
     return known if typed == known else read(typed)
 
 
-_JSON_SAYS = {
+_JSON_SAYS: Mapping[str, Sentence] = {
     known: known
     for known in (
         say("expecting value"),
@@ -246,9 +246,10 @@ def attributes_of(text: str) -> dict[str, Any]:
 
 def _not_json(error: json.JSONDecodeError) -> Sentence:
     said = error.msg.lower()
+    problem = _JSON_SAYS.get(said) or quoted(said)
     return say(
         "line %(line)s, column %(column)s: %(problem)s",
         line=error.lineno,
         column=error.colno,
-        problem=_JSON_SAYS.get(said, said),
+        problem=problem,
     )

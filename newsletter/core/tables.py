@@ -99,15 +99,13 @@ class Said(TypeDecorator[str]):
     What is longer than the column is kept as English text, cut off. Other text stays as it is.
     """
 
-    impl = String
+    impl: TypeEngine[str] | type[TypeEngine[str]] = Text
     cache_ok = True
 
     def __init__(self, most: int | None = None) -> None:
-        super().__init__(most)
+        super().__init__()
+        self.impl = String(most) if most else Text()
         self.most = most
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[str]:
-        return dialect.type_descriptor(String(self.most) if self.most else Text())
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         del dialect
