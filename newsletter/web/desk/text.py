@@ -68,7 +68,7 @@ def _our(value: object) -> object:
     if isinstance(value, StrEnum) and value:
         return _of(_language.get()).gettext(value)
     if isinstance(value, Count):
-        return format_decimal(value, locale=_language.get().replace("-", "_"))
+        return format_decimal(int(value), locale=_language.get().replace("-", "_"))
     return translated(value)
 
 
