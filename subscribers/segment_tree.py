@@ -167,10 +167,7 @@ def expected_value(field: Field | Attribute, operator: Operator, value: object) 
         known = ", ".join(CHOICES[field])
         return None if value in CHOICES[field] else say("one of %(known)s", known=known)
     if field in DAYS:
-        is_day = isinstance(value, date) and FIRST_YEAR <= value.year <= LAST_YEAR
-        years = {"first": FIRST_YEAR, "last": LAST_YEAR}
-        expected = say("a day from %(first)s to %(last)s, such as 2026-01-31", **years)
-        return None if is_day else expected
+        return _expected_day(value)
     return _expected_text(value)
 
 
@@ -208,6 +205,14 @@ def _expected_of_attribute(operator: Operator, value: object) -> Sentence | None
     if isinstance(value, date):
         return say("a text: attributes have no dates, write the day in double quotes")
     return say("a text in double quotes, a number, or true or false")
+
+
+def _expected_day(value: object) -> Sentence | None:
+    if isinstance(value, date) and FIRST_YEAR <= value.year <= LAST_YEAR:
+        return None
+    return say(
+        "a day from %(first)s to %(last)s, such as 2026-01-31", first=FIRST_YEAR, last=LAST_YEAR
+    )
 
 
 def _expected_text(value: object) -> Sentence | None:

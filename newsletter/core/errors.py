@@ -38,7 +38,8 @@ class NotFoundError(NewsletterError):
     """
 
     def __init__(self, kind: str, name: object, hint: Sentence | None = None) -> None:
-        missing = say("there is no %(kind)s %(name)r", kind=say(kind), name=str(name))
+        thing = Sentence(kind, {})
+        missing = say("there is no %(kind)s %(name)r", kind=thing, name=str(name))
         super().__init__(joined("; ", [missing, hint]) if hint else missing)
         self.kind = kind
         self.name = str(name)

@@ -54,7 +54,7 @@ def send_test(
     if not runtime.settings.relays:
         said = _("The test waits: no relay is configured.")
     elif paused_by:
-        said = f"{_('The test waits.')} {words.relays_paused_text(paused_by)}"
+        said = " ".join((_("The test waits."), words.relays_paused_text(paused_by)))
     return go(request, back, said=said)
 
 
