@@ -11,7 +11,9 @@ from newsletter.core.errors import ConfigurationError
 from newsletter.core.sentences import say
 
 PLACE = "bounces.mailbox"
-_EXPECTED = "expected imaps://USER:PASSWORD@HOST/FOLDER or pop3s://… (special characters as %XX)"
+_EXPECTED = say(
+    "expected imaps://USER:PASSWORD@HOST/FOLDER or pop3s://… (special characters as %%XX)"
+)
 _PORTS = {"imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995}
 
 

@@ -10,7 +10,7 @@ from newsletter.core.errors import ConfigurationError
 from newsletter.core.sections import RelaySettings
 from newsletter.core.sentences import say
 
-_EXPECTED = "expected smtp://USER:PASSWORD@HOST:PORT or smtps://… (special characters as %XX)"
+_EXPECTED = say("expected smtp://USER:PASSWORD@HOST:PORT or smtps://… (special characters as %%XX)")
 
 
 @dataclass(frozen=True, slots=True)

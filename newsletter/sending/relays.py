@@ -70,7 +70,7 @@ def find_relay(relays: Sequence[RelaySettings], name: str) -> RelaySettings:
     for relay in relays:
         if relay.name == name:
             return relay
-    known = ", ".join(relay.name for relay in relays) or "none"
+    known = ", ".join(relay.name for relay in relays) or say("none")
     raise NotFoundError("relay", name, say("in the settings there are: %(known)s", known=known))
 
 

@@ -83,6 +83,12 @@ def in_page_n(singular: str, plural: str, n: int, **values: object) -> Markup:
     return Markup(message) % {"n": n, **_ours(values)}  # noqa: S704 - values are escaped
 
 
+def forget() -> None:
+    """Look for languages anew: somebody put one there."""
+    _catalogues.cache_clear()
+    _of.cache_clear()
+
+
 def _there_is(tag: str) -> str:
     """The tag of ours that speaks this language, its region given up if need be; else empty."""
     ours = {known.lower(): known for known in (*_catalogues(), _ENGLISH)}
