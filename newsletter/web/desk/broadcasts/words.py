@@ -111,7 +111,7 @@ def reason_text(reason: str, *, is_over: bool = True) -> str:
         "worker lost": _("the sender died in the middle of it"),
         "no reply after the dot": _("the relay did not say whether it took it"),
         "accepted by hand": _("somebody took it as accepted"),
-        "accepted by policy": _("taken as accepted after a while"),
+        "assumed accepted": _("taken as accepted after a while"),
         "resent by hand": _("somebody sent it once more"),
         "resent by policy": _("sent once more after a while"),
         "retried by hand": _("somebody had it tried again"),
