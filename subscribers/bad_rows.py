@@ -5,7 +5,8 @@ from pathlib import Path
 
 from newsletter.core.errors import InputError
 from newsletter.core.sentences import say
-from subscribers.people_files import Bad, PeopleFile
+from subscribers.people_files import Bad
+from subscribers.reading import FileRows
 from subscribers.whole_files import CsvWriter, JsonLinesWriter
 
 
@@ -28,7 +29,7 @@ def check_bad_rows(file: Path, bad_rows: Path | None) -> None:
 class BadRows:
     """The file of bad rows; made by the first of them."""
 
-    def __init__(self, file: PeopleFile, path: Path) -> None:
+    def __init__(self, file: FileRows, path: Path) -> None:
         self.path = path
         self._columns = {name: text for name, text in file.columns.items() if name != "error"}
         self._lines: JsonLinesWriter | None = None

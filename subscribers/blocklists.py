@@ -19,7 +19,6 @@ from newsletter.core.db import Sessions, for_rehearsal
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError
 from newsletter.core.sentences import Sentence, say
-from newsletter.mail.address import Address
 from subscribers.bulk import take_turns
 from subscribers.csv_files import MAX_ROW_BYTES, CsvFile, Row
 from subscribers.lists import slugs_of_lists
@@ -136,8 +135,8 @@ def _store(
     erased: ErasureKey | None,
     report: BlocklistReport,
 ) -> None:
-    addresses = [Address.stored(row.key, row.key) for row in chunk if row.key[0] not in "@#"]
-    forgotten = erased_among(session, addresses, erased)
+    keys = [row.key for row in chunk if row.key[0] not in "@#"]
+    forgotten = erased_among(session, keys, erased)
     rows = [row for row in chunk if row.key not in forgotten]
     added = suppress_all(session, rows) if rows else 0
     report.counts[Fate.ADDED] += added

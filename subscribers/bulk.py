@@ -1,7 +1,7 @@
 """Many rows in few statements: COPY on PostgreSQL, prepared statements on SQLite."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -24,14 +24,12 @@ EVENTS = (
     *("form", "ip", "user_agent", "wording", "reason", "remark"),
 )
 Values = Sequence[Any]
-"""One row, in the order of the columns above; times as `Bulk.time` has them, JSON as text."""
+"""One row, in the order of the columns above; times as `time_for` has them, JSON as text."""
+Moment = Callable[[datetime | None], str | None]
 
 
 class Bulk(Protocol):
     """Adds rows within the session's transaction."""
-
-    def time(self, moment: datetime | None) -> Any:
-        """A value for a column of times."""
 
     def add_people(self, rows: Sequence[Values]) -> dict[str, int]:
         """Address key -> id of those that were added: not those whom somebody else just added."""
@@ -43,15 +41,29 @@ class Bulk(Protocol):
         """Evidence."""
 
 
-_SECONDS_END = len("2026-06-17 08:00:00.000000")
-
-
 def as_json(value: Mapping[str, Any]) -> str:
     """As both databases take it."""
     return _JSON.encode(value) if value else "{}"
 
 
 _JSON = json.JSONEncoder(ensure_ascii=False, sort_keys=True, allow_nan=False)
+
+
+def time_for(dialect: str) -> Moment:
+    """What makes a value of a time that is UTC already, a good deal faster than the drivers do."""
+    return _time_on_postgresql if dialect == "postgresql" else _time_on_sqlite
+
+
+def _time_on_postgresql(moment: datetime | None) -> str | None:
+    return moment.isoformat(" ") if moment else None
+
+
+def _time_on_sqlite(moment: datetime | None) -> str | None:
+    """As `json_time` has it."""
+    return moment.isoformat(" ", "microseconds")[:_SECONDS_END] if moment else None
+
+
+_SECONDS_END = len("2026-06-17 08:00:00.000000")
 
 
 def bulk(session: Session) -> Bulk:
@@ -105,10 +117,6 @@ class _OnSqlite:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def time(self, moment: datetime | None) -> str | None:
-        # As `json_time` has it, of times that are UTC already, in a fifth of the time.
-        return moment.isoformat(" ", "microseconds")[:_SECONDS_END] if moment else None
-
     def add_people(self, rows: Sequence[Values]) -> dict[str, int]:
         self._insert("subscribers", PEOPLE, rows)
         # Ids count up by one within a transaction, and the last was given to the last row.
@@ -129,6 +137,13 @@ class _OnSqlite:
             self._session.connection().exec_driver_sql(sql, list(map(tuple, rows)))
 
 
+# The sequence is looked up once by itself: within `nextval`, for each number.
+_NEW_IDS = """
+    SELECT array_agg(nextval((SELECT pg_get_serial_sequence('subscribers', 'id')::regclass)))
+    FROM generate_series(1, %s)
+"""
+
+
 class _OnPostgresql:
     """Rows come by COPY, or where somebody else was faster by COPY past those that are there."""
 
@@ -136,10 +151,6 @@ class _OnPostgresql:
         self._session = session
         driver: Any = session.connection().connection.dbapi_connection
         self._driver = driver
-
-    def time(self, moment: datetime | None) -> str | None:
-        # Text is what COPY sends; made here it costs a third of what the driver's way does.
-        return moment.isoformat(" ") if moment else None
 
     def add_people(self, rows: Sequence[Values]) -> dict[str, int]:
         ids = self._new_ids(len(rows))
@@ -157,10 +168,8 @@ class _OnPostgresql:
     def add_events(self, rows: Iterable[Values]) -> None:
         self._copy("consent_events", EVENTS, rows)
 
-    def _new_ids(self, many: int) -> list[int]:
-        sequence = func.pg_get_serial_sequence("subscribers", "id")
-        numbers = select(func.nextval(sequence)).select_from(func.generate_series(1, many))
-        return list(self._session.scalars(numbers))
+    def _new_ids(self, many: int) -> Sequence[int]:
+        return self._driver.execute(_NEW_IDS, [many]).fetchone()[0] or []
 
     def _copied(self, table: str, columns: Sequence[str], rows: Sequence[Values]) -> bool:
         """All of them; False, and none, when one is there already."""

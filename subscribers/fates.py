@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
-from subscribers.imported import ImportedSubscriber
+from subscribers.import_rows import Ready
 from subscribers.suppressions import SuppressionRow
 
 
@@ -22,29 +22,17 @@ class Fate(StrEnum):
     BAD = "bad"
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """One person's row about one list.
+class Incoming(NamedTuple):
+    """A row on its way in.
 
     Attributes:
-        source: the file and line it stands in.
         list_id: None for somebody who is on no list.
         suppressed: what the row asks for, of its own address.
     """
 
-    source: str
-    person: ImportedSubscriber
+    row: Ready
     list_id: int | None
     suppressed: Sequence[SuppressionRow] = ()
-
-    @property
-    def key(self) -> str:
-        return self.person.address.key
-
-    @property
-    def subject(self) -> tuple[str, int | None]:
-        """Nothing else of a row says whom and what it is about."""
-        return self.person.address.key, self.list_id
 
 
 class Fates:
@@ -56,10 +44,9 @@ class Fates:
         self.examples: dict[Fate, list[str]] = {}
         self._examples_of_each = examples_of_each
 
-    def note(self, fate: Fate, row: Incoming) -> None:
+    def note(self, fate: Fate, row: Ready) -> None:
         self.counts[fate] += 1
-        standing = row.person.subscription
         if fate is Fate.ADDED:
-            self.added_as[standing.status.value if standing else "on no list"] += 1
+            self.added_as[row.status or "on no list"] += 1
         if self.counts[fate] <= self._examples_of_each:
-            self.examples.setdefault(fate, []).append(f"{row.source} {row.person.address.typed}")
+            self.examples.setdefault(fate, []).append(f"{row.source} {row.typed}")

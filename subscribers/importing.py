@@ -1,26 +1,24 @@
 """Import a file of subscribers: streamed, rehearsable, idempotent; it revives nobody who left."""
 
-import gc
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from itertools import islice
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
 from newsletter.core.db import Sessions, for_rehearsal
 from subscribers.bad_rows import check_bad_rows
+from subscribers.batches import batches
 from subscribers.bulk import Others, give_room
+from subscribers.garbage import seldom_collected
 from subscribers.import_chunks import Chunk, Importing
 from subscribers.import_options import ImportOptions, ImportReport
+from subscribers.import_rows import Making, Row
 from subscribers.pace import Pace
-from subscribers.people_files import Bad, Good, opened
+from subscribers.reading import Job, file_rows
 from subscribers.repeats import Repeats
 
 CHUNK_ROWS = 5_000
-_ALLOCATIONS = 200_000
-"""Of containers, before the youngest are looked through: some chunks."""
 _AS_IT_STANDS = ImportOptions()
 
 
@@ -48,18 +46,18 @@ def import_file(
             before that line are imported, and importing the mended file goes on from there.
     """
     with ExitStack() as stack:
-        stack.enter_context(_seldom_collected())
-        people = stack.enter_context(opened(file, options.reading))
+        stack.enter_context(seldom_collected())
+        job = _job(sessions, file, options)
+        people = stack.enter_context(file_rows(job, beside=not options.in_company))
         check_bad_rows(file, options.bad_rows)
         repeats = Repeats() if _in_pieces(sessions, options) else None
-        importing = Importing(file, people, find_list, options, repeats)
+        importing = Importing(people, find_list, options, repeats)
         stack.callback(importing.close)
         transaction = stack.enter_context(_transactions(sessions, options))
         alone = sessions.dialect == "sqlite" and not options.rehearse
         pace = Pace(CHUNK_ROWS, alone, options.in_company)
         others = Others()
-        rows = islice(people.rows(), options.already, None)
-        for chunk in stack.enter_context(_chunks(rows, pace)):
+        for chunk in _chunks(people.rows(), pace):
             pace.rest()
             with transaction() as session:
                 session.connection()  # SQLite waits for its turn here
@@ -67,22 +65,14 @@ def import_file(
                 importing.store(session, chunk)
             pace.end()
             progress(people.bytes_read)
-        importing.settle(transaction, file, lambda: progress(people.bytes_read))
+        importing.settle(transaction, lambda: progress(people.bytes_read))
     return importing.report
 
 
-@contextmanager
-def _seldom_collected() -> Iterator[None]:
-    """Rows make no cycles; looking for some among thousands of rows takes a fifth of the time."""
-    first, *others = gc.get_threshold()
-    if first >= _ALLOCATIONS:  # another import of this process has said so, and takes it back
-        yield
-        return
-    gc.set_threshold(_ALLOCATIONS, *others)
-    try:
-        yield
-    finally:
-        gc.set_threshold(first, *others)
+def _job(sessions: Sessions, file: Path, options: ImportOptions) -> Job:
+    folder = str(file).removesuffix(file.name)
+    making = Making(options.reading, sessions.dialect, folder, options.unconfirmed, options.tags)
+    return Job(file, making, options.already, CHUNK_ROWS)
 
 
 def _in_pieces(sessions: Sessions, options: ImportOptions) -> bool:
@@ -112,29 +102,11 @@ def _transactions(
             yield lambda: database.writing(on=connection)
 
 
-@contextmanager
-def _chunks(rows: Iterator[Good | Bad], pace: Pace) -> Iterator[Iterator[Chunk]]:
-    """Rows in chunks, at least one; none when there are no more.
-
-    Where nobody waits for us, the next chunk is read while the database works on this one.
-    """
-    following = _following(rows, pace)
-    if pace.alone or pace.in_company:
-        yield following
-        return
-    with ThreadPoolExecutor(1, thread_name_prefix="import") as reader:
-        yield _ahead(following, reader)
-
-
-def _following(rows: Iterator[Good | Bad], pace: Pace) -> Iterator[Chunk]:
-    chunk = list(islice(rows, pace.rows))
-    yield chunk
-    while chunk := list(islice(rows, pace.rows)):
+def _chunks(rows: Iterator[Row], pace: Pace) -> Iterator[Chunk]:
+    """At least one, which may have no rows: lists are found even so."""
+    is_first = True
+    for chunk in batches(rows, lambda: pace.rows):
+        is_first = False
         yield chunk
-
-
-def _ahead(chunks: Iterator[Chunk], reader: ThreadPoolExecutor) -> Iterator[Chunk]:
-    coming = reader.submit(next, chunks, None)
-    while (chunk := coming.result()) is not None:
-        coming = reader.submit(next, chunks, None)
-        yield chunk
+    if is_first:
+        yield []

@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, ForeignKeyConstraint, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from newsletter.core.clock import now
@@ -168,12 +168,17 @@ class ConsentEvent(Base):
     """Evidence of one change of a subscription: when, how, from where, which wording."""
 
     __tablename__ = "consent_events"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["subscriber_id", "list_id"],
+            [Subscription.subscriber_id, Subscription.list_id],
+            ondelete="CASCADE",
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
-    subscriber_id: Mapped[int] = mapped_column(
-        ForeignKey("subscribers.id", ondelete="CASCADE"), index=True
-    )
-    list_id: Mapped[int] = mapped_column(ForeignKey("subscriber_lists.id"))
+    subscriber_id: Mapped[int] = mapped_column(BigId, index=True)
+    list_id: Mapped[int]
     change: Mapped[ConsentChange] = mapped_column(text_enum(ConsentChange))
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     method: Mapped[str] = mapped_column(String(40))

@@ -39,7 +39,7 @@ class Repeats:
 
     def new(self, piece: Iterable[Incoming], rows: int) -> list[Incoming]:
         """Those of a piece of the file whose people are in no piece before it."""
-        told = [(hash(row.key), row) for row in piece]
+        told = [(hash(incoming.row.key), incoming) for incoming in piece]
         self._again.update(person for person, _ in told if person in self._seen)
         new = [row for person, row in told if person not in self._seen]
         self._seen.update(person for person, _ in told)
@@ -63,7 +63,7 @@ class Repeats:
         with ExitStack() as stack:
             heaps = [stack.enter_context(_heap()) for _ in range(many)]
             for piece, row in again:
-                person = hash(row.key)
+                person = hash(row.row.key)
                 if person in self._again:
                     pickle.dump((piece, row), heaps[person % many])
             for heap in heaps:
@@ -84,7 +84,7 @@ def _people(heap: SpooledTemporaryFile[bytes]) -> Iterable[list[tuple[int, Incom
     heap.seek(0)
     while heap.tell() < end:
         piece, row = pickle.load(heap)  # noqa: S301 - written just now, a file without a name
-        people.setdefault(hash(row.key), []).append((piece, row))
+        people.setdefault(hash(row.row.key), []).append((piece, row))
     return people.values()
 
 

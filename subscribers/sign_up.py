@@ -141,19 +141,17 @@ def give_up(session: Session, subscription: Subscription) -> bool:
     Who had been on the list before and left it has left it still.
     """
     changes = session.scalars(
-        select(ConsentEvent).where(
+        select(ConsentEvent.change).where(
             ConsentEvent.subscriber_id == subscription.subscriber_id,
             ConsentEvent.list_id == subscription.list_id,
         )
     ).all()
-    if any(event.change is not ConsentChange.REQUESTED for event in changes):
+    if any(change is not ConsentChange.REQUESTED for change in changes):
         since = subscription.unsubscribed_at
         subscriptions.end(session, subscription, Evidence("retention", wording="Not confirmed."))
         subscription.unsubscribed_at = since or now()
         return False
-    for event in changes:
-        session.delete(event)
-    session.delete(subscription)
+    session.delete(subscription)  # and with it, in the database, its evidence
     session.flush()
     return True
 

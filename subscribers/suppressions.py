@@ -1,7 +1,7 @@
 """Whom nobody must mail: by address, by domain, by the keyed hash of an erased address."""
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
@@ -177,12 +177,12 @@ def _any(session: Session) -> bool:
 
 
 def erased_among(
-    session: Session, addresses: Collection[Address], erased: ErasureKey | None
+    session: Session, address_keys: Iterable[str], erased: ErasureKey | None
 ) -> set[str]:
-    """The address keys of those whose owners asked to be forgotten."""
+    """Those whose owners asked to be forgotten."""
     if not erased or not _any(session):
         return set()  # as on most days of most installations: no need to hash each address
-    hashes = {erased_suppression(erased, address.key): address.key for address in addresses}
+    hashes = {erased_suppression(erased, key): key for key in address_keys}
     return {hashes[key] for key, _ in standing_among(session, hashes)}
 
 

@@ -68,7 +68,7 @@ def add(
     if key.startswith("#"):
         raise InputError("address", say("expected an address, or @ and a domain"))
     take_turns(session)  # with who erases
-    if not key.startswith("@") and erased_among(session, [Address.stored(key, key)], erased):
+    if not key.startswith("@") and erased_among(session, [key], erased):
         raise RefusedError(say("whoever has this address was erased: no mail gets to them already"))
     rows = [SuppressionRow(key, list_id, reason, source) for list_id in list_ids]
     return suppress_all(session, rows)

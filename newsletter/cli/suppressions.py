@@ -13,7 +13,6 @@ from newsletter.cli import output, state
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError, NotFoundError, RefusedError
 from newsletter.core.sentences import say
-from newsletter.mail.address import Address
 from subscribers import suppressions
 from subscribers.blocklists import Fate, export_blocklist, import_blocklist
 from subscribers.bulk import take_turns
@@ -186,8 +185,7 @@ def _where(list_name: str | None) -> str:
 
 def _check_not_erased(session: Session, key: str, erased: ErasureKey | None) -> None:
     take_turns(session)  # with who erases
-    address = None if key[0] in "@#" else Address.stored(key, key)
-    if address and suppressions.erased_among(session, [address], erased):
+    if key[0] not in "@#" and suppressions.erased_among(session, [key], erased):
         raise RefusedError(
             say(
                 "this address was erased and is suppressed by its hash: "

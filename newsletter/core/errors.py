@@ -1,5 +1,7 @@
 """The one error tree: everything a person can mend derives from NewsletterError."""
 
+from typing import Any
+
 from newsletter.core.sentences import Sentence, joined, say
 
 
@@ -13,6 +15,19 @@ class NewsletterError(Exception):
     def __init__(self, sentence: Sentence) -> None:
         super().__init__(sentence)
         self.sentence = sentence
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Handed on by another process it is as it was, whatever its maker takes."""
+        return _as_it_was, (type(self), self.args, self.__dict__)
+
+
+def _as_it_was(
+    kind: type[NewsletterError], args: tuple[Any, ...], facts: dict[str, Any]
+) -> NewsletterError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
 
 
 class InputError(NewsletterError):

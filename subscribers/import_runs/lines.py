@@ -43,11 +43,10 @@ def keep_examples(
         for fate, examples in report.examples.items()
         for example in examples
     ]
-    addresses = {text: _parsed(text) for _, _, text in shown}
-    forgotten = erased_among(session, list(filter(None, addresses.values())), erased)
+    keys = {text: _key(text) for _, _, text in shown}
+    forgotten = erased_among(session, filter(None, keys.values()), erased)
     for fate, place, text in shown:
-        address = addresses[text]
-        key = address.key if address else ""
+        key = keys[text]
         if key not in forgotten:
             session.add(_line(run_id, fate, place, key, text=text))
     for problem in report.first_problems:
@@ -121,8 +120,9 @@ def _bad(session: Session, run_id: int) -> Iterator[ImportLine]:
         session.expunge_all()
 
 
-def _parsed(text: str) -> Address | None:
+def _key(text: str) -> str:
+    """Of the address that this is; empty when it is none."""
     try:
-        return Address.parse(text)
+        return Address.parse(text).key
     except AddressError:
-        return None
+        return ""

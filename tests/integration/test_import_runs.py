@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError
-from subscribers import import_chunks, importing, intake, people_files, repeats
+from subscribers import importing, intake, people_files, repeats
+from subscribers import reading as reading_rows
 from subscribers.bulk import Others
 from subscribers.fates import Fate
 from subscribers.import_options import ImportOptions
@@ -265,14 +266,14 @@ def test_a_rehearsal_in_pieces_reads_twice_however_many_repeat_and_ends_when_it_
     readings: list[str] = []
 
     def reading(*what: Any) -> Any:
-        readings.append("again")
+        readings.append("once")
         return people_files.opened(*what)
 
-    monkeypatch.setattr(import_chunks, "opened", reading)
+    monkeypatch.setattr(reading_rows, "opened", reading)
     looks: list[int] = []
     options = ImportOptions(rehearse=True, in_company=True)
     whole = import_file(desk.sessions, file, desk.find_list, options, looks.append)
-    assert readings == ["again"]
+    assert readings == ["once", "once"]
     assert whole.counts[Fate.ADDED] == whole.counts.total() - 100 == 100
 
     def stop(bytes_read: int) -> None:

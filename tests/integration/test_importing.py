@@ -196,7 +196,7 @@ def test_evidence_says_no_more_than_the_file_does(desk: Desk) -> None:
     with desk.sessions.reading() as session:
         said = session.execute(
             select(Subscriber.address_key, ConsentEvent.change, ConsentEvent.wording)
-            .join(Subscriber)
+            .join(Subscriber, Subscriber.id == ConsentEvent.subscriber_id)
             .order_by(ConsentEvent.id)
         ).all()
     left = "The file says that they left."
