@@ -198,6 +198,8 @@ class _Reader:
                 self._refuse(line, problem)
 
     def _understood(self, row: Row, column: str, line: int) -> SuppressionRow:
+        if row.problem:
+            raise row.problem
         cells, written = row.cells, row.cells[column]
         if len(row.raw) > 1 and len(cells) == 1:
             raise InputError(column, say("expected one address on a line"))

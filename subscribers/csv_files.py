@@ -5,11 +5,15 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from newsletter.core.errors import InputError
-from newsletter.core.sentences import Count, say
+from newsletter.core.sentences import Count, Sentence, joined, say
 
 MAX_ROW_BYTES = 1_000_000
 _DELIMITERS = ",;\t"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_QUOTE = '"'
+_QUOTES_INSIDE = say(
+    "text follows a closing quote: put the whole cell in quotes, and write each quote inside twice"
+)
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -24,11 +28,17 @@ class Row(NamedTuple):
     """One row: the line it ends on, its cells by normalised header, and its cells as they stood.
 
     Cells beyond the header are kept in `raw` alone: some programs end every line with a comma.
+    Of a broken row `problem` says why it is none, `raw` is its whole line, and `cells` are a guess.
     """
 
     line: int
     cells: dict[str, str]
     raw: tuple[str, ...]
+    problem: InputError | None = None
+
+
+class BrokenRowError(InputError):
+    """One line is no row; the next one begins a row again."""
 
 
 class CsvFile:
@@ -41,7 +51,8 @@ class CsvFile:
 
     def __init__(self, stream: ByteLines, name: str) -> None:
         self.name = name
-        self._row_bytes = 0
+        self._row_bytes, self._begins, self._text = 0, 1, ""
+        self._has_header = False
         self._lines = self._decoded(stream)
         first = next(self._lines, "")
         delimiter, self._lines_before = "", 0
@@ -52,6 +63,7 @@ class CsvFile:
         self.delimiter = delimiter or max(_DELIMITERS, key=first.count)
         self._reader = csv.reader(self._with(first), delimiter=self.delimiter, strict=True)
         self.columns = tuple(self._next() or ())
+        self._has_header = True
         self.header = tuple(normalised(column) for column in self.columns)
         self._check_header()
 
@@ -61,7 +73,14 @@ class CsvFile:
         Raises:
             InputError: names the file and line where the file cannot be read on.
         """
-        while (cells := self._next()) is not None:
+        while True:
+            try:
+                cells = self._next()
+            except BrokenRowError as broken:
+                yield self._guessed(broken)
+                continue
+            if cells is None:
+                return
             stripped = [cell.strip() for cell in cells]
             if not any(stripped):
                 continue
@@ -74,13 +93,37 @@ class CsvFile:
         return self._reader.line_num + self._lines_before
 
     def _next(self) -> list[str] | None:
-        self._row_bytes = 0
+        self._row_bytes, self._begins = 0, self._line + 1
         try:
             return next(self._reader, None)
         except csv.Error as error:
-            raise InputError(
-                f"{self.name}:{self._line}", say("not CSV: %(error)s", error=error)
-            ) from None
+            raise self._problem(error) from None
+
+    def _problem(self, error: csv.Error) -> InputError:
+        """What is wrong here, and whether it is this row's alone; decision 0024 says why."""
+        text = self._text.rstrip("\r\n")
+        is_one_line = self._line == self._begins and "\r" not in text
+        is_closed = "expected after" in str(error) and text.count(_QUOTE) % 2 == 0
+        if self._has_header and is_one_line and is_closed:
+            return BrokenRowError("row", _QUOTES_INSIDE)
+        problem = say("not CSV: %(error)s", error=error)
+        if _QUOTE in text or self._line > self._begins:
+            problem = joined("; ", [problem, self._unclosed])
+        return InputError(f"{self.name}:{self._line}", problem)
+
+    @property
+    def _unclosed(self) -> Sentence:
+        return say(
+            "a quote in the row that begins in line %(line)s is not closed: mend it there",
+            line=self._begins,
+        )
+
+    def _guessed(self, broken: BrokenRowError) -> Row:
+        """Enough of the row to see whose it may be."""
+        text = self._text.rstrip("\r\n")
+        cells = next(csv.reader([text], delimiter=self.delimiter), [])
+        padded = [cell.strip() for cell in cells] + [""] * (len(self.header) - len(cells))
+        return Row(self._line, dict(zip(self.header, padded, strict=False)), (text,), broken)
 
     def _with(self, first: str) -> Iterator[str]:
         yield first
@@ -90,10 +133,10 @@ class CsvFile:
         for number, line in text_lines(stream, self.name):
             self._row_bytes += len(line)  # quoted cells go on over line ends
             if self._row_bytes > MAX_ROW_BYTES:
-                place = f"{self.name}:{number}"
-                raise InputError(
-                    place, say("expected rows of at most %(most)s bytes", most=Count(MAX_ROW_BYTES))
-                )
+                expected = say("expected rows of at most %(most)s bytes", most=Count(MAX_ROW_BYTES))
+                problem = joined("; ", [expected, self._unclosed])
+                raise InputError(f"{self.name}:{number}", problem)
+            self._text = line
             yield line
 
     def _check_header(self) -> None:

@@ -175,6 +175,8 @@ class _Table:
         for row in self._csv.rows():
             cells = cells_of(row.cells)
             try:
+                if row.problem:
+                    raise row.problem
                 if self._is_said_twice:
                     _check_same(cells, self._said_by_name)
                 if self._said_by_name:
@@ -183,6 +185,7 @@ class _Table:
                 check(person)
                 yield Good(name, row.line, (person,))
             except InputError as problem:
+                # A broken row is its whole line, in the first cell: nobody takes it for a good one.
                 cells_written = dict(zip(self._csv.header, row.raw, strict=False))
                 written = {**self._said_by_name, **cells_written}
                 address = _address_in(cells, self.preset.emails)

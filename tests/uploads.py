@@ -14,6 +14,8 @@ from subscribers.import_runs.looking import look
 from subscribers.import_runs.models import ImportPart, ImportRun, ImportState
 from subscribers.import_runs.moves import Wishes
 from subscribers.import_runs.uploading import Upload, upload
+from tests import factories
+from tests.erased import KEY
 
 PLAIN = Wishes()
 
@@ -79,3 +81,11 @@ class Uploads:
     def _record(self, session: Session, run: ImportRun) -> None:
         del session
         self.ended.append(run.state.value)
+
+
+def uploads_to_a_list(sessions: Sessions, folder: Path) -> Uploads:
+    """To the only list of the only newsletter, where people can be erased."""
+    with sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        list_id = factories.a_list(session, issue=issue).id
+    return Uploads(sessions, folder, list_id, KEY)

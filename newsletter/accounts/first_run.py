@@ -23,10 +23,15 @@ class SomebodyIsHereError(RefusedError):
 
 
 def set_up_code(keys: TokenKeys) -> str:
-    """What `serve` prints and a browser on another machine is asked for; 80 bits of the key."""
+    """What `serve` prints and every browser is asked for; 80 bits of the key."""
     digest = hmac.digest(keys.current, b"set-up code", "sha256")[:_CODE_BYTES]
     code = b32encode(digest).decode().lower()
     return "-".join(code[start : start + _GROUP] for start in range(0, len(code), _GROUP))
+
+
+def set_up_path(keys: TokenKeys) -> str:
+    """The page on which the first user is made, with the code: nothing is left to be typed."""
+    return f"/set-up?code={set_up_code(keys)}"
 
 
 def is_set_up_code(keys: TokenKeys, typed: str) -> bool:

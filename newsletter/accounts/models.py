@@ -57,6 +57,8 @@ class User(Base):
     totp_step: Mapped[int] = mapped_column(BigInteger, default=0)
     """The last time step whose code was taken: none is taken twice."""
     is_active: Mapped[bool] = mapped_column(default=True)
+    uses_shortcuts: Mapped[bool] = mapped_column(default=True)
+    """Single keys do something; whoever speaks to their computer may not want that."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
     memberships: Mapped[list["Membership"]] = relationship(order_by="Membership.newsletter_id")

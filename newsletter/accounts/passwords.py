@@ -48,7 +48,7 @@ def check(password: str, address: str = "") -> None:
     if _is_guessable(password.casefold(), address.casefold()):
         raise InputError(
             "password",
-            say("expected one that is hard to guess: several words that go not together"),
+            say("expected one that is hard to guess: several words that do not go together"),
         )
 
 

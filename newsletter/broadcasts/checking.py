@@ -3,6 +3,7 @@
 Nothing here writes, and nothing needs the text to be stored.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
@@ -80,12 +81,17 @@ def check(text: str, issue: Issue, settings: Settings, *, today: date) -> Checke
         return Checked((*findings, wrong), source, identity)
     findings += compilation.findings
     return Checked(
-        tuple(sorted(findings, key=lambda f: (f.is_about_settings, f.line or 0, f.code))),
+        in_order(findings),
         source,
         identity,
         compilation.email,
         largest_bytes(compilation.email),
     )
+
+
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """By line; those about settings last."""
+    return tuple(sorted(findings, key=lambda f: (f.is_about_settings, f.line or 0, f.code)))
 
 
 def is_ready(issue: Issue, settings: Settings) -> bool:

@@ -21,7 +21,7 @@ from newsletter.issues.parsing import parse, read_text
 from newsletter.issues.source import IssueSource
 from newsletter.rendering.compiled import SenderIdentity
 from newsletter.rendering.compiler import Compilation, compile_issue
-from newsletter.rendering.findings import Finding, Severity
+from newsletter.rendering.findings import Finding, Severity, alike
 from newsletter.rendering.sample import as_shown, sample_message
 from newsletter.rendering.templates import TemplateFolders
 from subscribers.recipient import Recipient
@@ -177,15 +177,10 @@ def render_to(file: Path, folder: Path, settings: Settings) -> Compilation:
 
 def print_findings(place: str, findings: Sequence[Finding]) -> None:
     """One line each, as compilers print them; the same text in many places is one line."""
-    alike: dict[tuple[Severity, str, str], list[int | None]] = {}
-    for found in findings:
-        lines = alike.setdefault((found.severity, found.code, found.text), [])
-        if found.line not in lines:
-            lines.append(found.line)
-    for (severity, code, text), (first, *others) in alike.items():
-        where = f"{place}:{first}" if first else place
-        also = f" (also on line {', '.join(map(str, others))})" if others else ""
-        output.problem(f"{where}: {severity.value} {code}: {text}{also}")
+    for same in alike(findings):
+        found, where = same.finding, ":".join([place, *map(str, same.lines[:1])])
+        also = f" (also on line {', '.join(map(str, same.lines[1:]))})" if same.lines[1:] else ""
+        output.problem(f"{where}: {found.severity.value} {found.code}: {found.text}{also}")
 
 
 def _identity(source: IssueSource, settings: Settings) -> SenderIdentity:

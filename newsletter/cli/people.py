@@ -18,6 +18,7 @@ from newsletter.mail.address import Address
 from newsletter.privacy import erasure, person
 from newsletter.privacy.traces import Traces, find_traces
 from subscribers import subscriptions, suppressions
+from subscribers.import_runs import waiting_files
 from subscribers.lists import slugs_of_lists
 from subscribers.models import Subscriber, Subscription
 from subscribers.sign_up_counts import forget_letters
@@ -89,10 +90,11 @@ def erase(
     runtime = state.runtime()
     key = erasure.erasure_key(runtime)
     parsed = Address.parse(address)
+    searched = waiting_files.search(runtime.sessions, parsed)
     with runtime.sessions.reading() as session:
         found = subscriptions.find_subscriber(session, parsed)
         kept = find_traces(session, parsed)
-        if found is None and not kept.any:
+        if found is None and not kept.any and not searched.naming:
             raise _nobody(session, parsed, key)
     output.say(f"{'Would erase' if dry_run else 'Erasing'} {_told(found, kept)}.")
     if dry_run:
@@ -102,9 +104,9 @@ def erase(
     actor = audit.at_the_command_line()
     with runtime.sessions.writing() as session:
         if found:
-            erasure.erase(session, found.id, key, actor)
+            erasure.erase(session, found.id, key, actor, searched)
         else:
-            erasure.erase_address(session, parsed, key, actor)
+            erasure.erase_address(session, parsed, key, actor, searched)
         # They may come back by signing up. Behind their row, as whoever counts takes it.
         forget_letters(session, runtime.keys, parsed.key)
     output.say("Erased. Backups made before still hold it: see docs/privacy.md.")

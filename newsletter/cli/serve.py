@@ -73,17 +73,19 @@ def _in_url(host: str) -> str:
 
 
 def _say_how_to_begin(runtime: Runtime, bound: str) -> None:
-    """Before there is a user: where the first one is made, and by which code from elsewhere.
+    """Before there is a user: the link that makes the first one, and the code in it by itself.
 
     That is where we listen, as `--port` may differ from the settings, unless readers have a URL.
     """
     with runtime.sessions.reading() as session:
         if users.anybody(session):
             return
-    code = first_run.set_up_code(runtime.keys)
     site = runtime.settings.site
-    url = f"{site.public_url if site.base_url else bound}/set-up"
-    output.say(f"Nobody works here yet: begin at {url} · set-up code {code}")
+    url = site.public_url if site.base_url else bound
+    output.say(
+        f"Nobody works here yet: begin at {url}{first_run.set_up_path(runtime.keys)}\n"
+        f"From elsewhere: the page /set-up there, set-up code {first_run.set_up_code(runtime.keys)}"
+    )
 
 
 def worker() -> None:

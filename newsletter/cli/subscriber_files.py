@@ -1,7 +1,8 @@
 """`newsletter subscribers import` and `export`: files of people, ours and other systems'."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,7 @@ from newsletter.cli import output, state
 from newsletter.cli.lists import new_list
 from newsletter.cli.segments import SegmentName, inside_segment
 from newsletter.core.db import Sessions
-from newsletter.core.errors import InputError
+from newsletter.core.errors import InputError, NotFoundError
 from newsletter.core.sentences import say
 from newsletter.core.slug import slugify
 from subscribers.exporting import Form, Selection, count_rows
@@ -84,15 +85,12 @@ def import_(
         bad_rows=bad_rows or _beside(file),
         reading=Reading(preset, parse_map(columns or [])),
         erased=runtime.erasure_key,
-        list_named=target.find_or_make,
     )
-    find_own = target.find_or_make_own if list_name else None
     size = file.stat().st_size if file.is_file() else None
     with output.progress(f"import {file.name}", size) as bar:
-        report = import_file(
+        report = target.take(
             runtime.sessions,
             file,
-            find_own,
             options,
             lambda done: bar.update(bar.task_ids[0], completed=done),
         )
@@ -167,8 +165,26 @@ class _Lists:
     name: str
     made: list[str] = field(default_factory=list)
 
-    def find_or_make_own(self, session: Session) -> int:
-        return self.find_or_make(session, self.name)
+    def take(
+        self,
+        sessions: Sessions,
+        file: Path,
+        options: ImportOptions,
+        progress: Callable[[int], None],
+    ) -> ImportReport:
+        """Import the file, or rehearse it: on PostgreSQL in pieces, so that nobody waits for us.
+
+        A list that would have to be made is made again in each piece: then it is one transaction.
+        """
+        if options.rehearse and sessions.dialect == "postgresql":
+            in_pieces = replace(options, in_company=True, list_named=_find)
+            with suppress(NotFoundError):
+                return import_file(sessions, file, self._own(_find), in_pieces, progress)
+        options = replace(options, list_named=self.find_or_make)
+        return import_file(sessions, file, self._own(self.find_or_make), options, progress)
+
+    def _own(self, named: Callable[[Session, str], int]) -> Callable[[Session], int] | None:
+        return (lambda session: named(session, self.name)) if self.name else None
 
     def find_or_make(self, session: Session, name: str) -> int:
         slug = slugify(name, place="--list")
@@ -178,6 +194,10 @@ class _Lists:
         created = new_list(session, name)
         self.made.append(created.slug)
         return created.id
+
+
+def _find(session: Session, name: str) -> int:
+    return find_list(session, name).id
 
 
 def _beside(file: Path) -> Path:

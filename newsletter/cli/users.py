@@ -5,12 +5,12 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy.orm import Session
 
-from newsletter.accounts import audit, invitations, passwords, second_factor, users
+from newsletter.accounts import audit, first_run, invitations, passwords, second_factor, users
 from newsletter.accounts.models import User
 from newsletter.accounts.permissions import Role
 from newsletter.cli import output, state
 from newsletter.cli.passwords import ask_for_password
-from newsletter.core.errors import InputError
+from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.runtime import Runtime
 from newsletter.core.sentences import say
 from newsletter.issues.newsletters import find_newsletter, slugs_of_newsletters
@@ -170,6 +170,20 @@ def deactivate(
     output.say(
         f"{user.email} {'would be' if dry_run else 'is'} switched {'on' if undo else 'off'}."
     )
+
+
+@app.command("set-up-code")
+def set_up_code() -> None:
+    """Print the link and the code by which the first user is made in the browser, as `serve` does.
+
+    There is none once somebody works here.
+    """
+    runtime = state.runtime()
+    with runtime.sessions.reading() as session:
+        if users.anybody(session):
+            raise RefusedError(say("somebody works here already: `newsletter users list` says who"))
+    output.say(f"{runtime.settings.site.public_url}{first_run.set_up_path(runtime.keys)}")
+    output.say(f"Set-up code: {first_run.set_up_code(runtime.keys)}")
 
 
 def _print_link(runtime: Runtime, address: str, *, dry_run: bool) -> None:

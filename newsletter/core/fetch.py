@@ -26,7 +26,7 @@ MAX_BYTES = 2_000_000
 PATIENCE_SECONDS = 10.0
 MAX_REDIRECTS = 5
 _CHUNK_BYTES = 16_384
-_LONGEST_URL = 2_000
+LONGEST_URL = 2_000
 _PORTS = {"http": 80, "https": 443}
 _REDIRECTS = {301, 302, 303, 307, 308}
 _OK = 200
@@ -35,7 +35,6 @@ _EMBEDDING = (IPv6Network("64:ff9b::/96"), IPv6Network("2002::/16"))
 
 _HEADERS = {
     "User-Agent": "newsletter (link preview)",
-    "Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1",
     "Accept-Encoding": "identity",
     "Connection": "close",
 }
@@ -97,6 +96,7 @@ class Fetcher:
         is_allowed: judges an address before anything is connected to it.
         ports: None: only the usual one of each scheme.
         tls: checks certificates as a browser does.
+        accept: what is looked for there, as a header says it.
     """
 
     is_allowed: Callable[[Address], bool] = is_public
@@ -105,6 +105,7 @@ class Fetcher:
     patience_seconds: float = PATIENCE_SECONDS
     max_bytes: int = MAX_BYTES
     tls: ssl.SSLContext | None = None
+    accept: str = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.1"
 
     def fetch(self, url: str) -> Fetched:
         """The page, after at most five redirects; no cookies, no credentials, nothing cached.
@@ -133,7 +134,7 @@ class Fetcher:
             raise FetchError(url, say("not a URL")) from None
         if parts.scheme not in _PORTS:
             raise FetchError(url, say("expected a URL that begins with https:// or http://"))
-        if not parts.hostname or len(url) > _LONGEST_URL:
+        if not parts.hostname or len(url) > LONGEST_URL:
             raise FetchError(url, say("not a URL"))
         if parts.username is not None or parts.password is not None:
             raise FetchError(
@@ -159,7 +160,7 @@ class Fetcher:
         try:
             connection = self._connected(parts.scheme, host, port, addresses, deadline)
             with _cut_off(connection, deadline, timed_out):
-                connection.request("GET", path, headers=_HEADERS)
+                connection.request("GET", path, headers={**_HEADERS, "Accept": self.accept})
                 with connection.getresponse() as response:
                     yield response
                 if timed_out.is_set():  # a connection that ends looks like the end of the page

@@ -74,14 +74,15 @@ def joined(separator: str, sentences: Iterable[Sentence]) -> Sentence:
     return Sentence(separator.join(f"%({name})s" for name in values), values)
 
 
-def without(sentence: str, words: str) -> str:
+def without(sentence: Sentence, words: str) -> Sentence:
     """The same with these words gone from its values, such as the folder of a file."""
-    if not isinstance(sentence, Sentence):
-        return sentence.replace(words, "")
-    values = {
-        name: without(value, words) if isinstance(value, str) else value
-        for name, value in sentence.values.items()
-    }
+
+    def cut(value: str | float) -> str | float:
+        if isinstance(value, Sentence):
+            return without(value, words)
+        return value.replace(words, "") if type(value) is str else value
+
+    values = {name: cut(value) for name, value in sentence.values.items()}
     return Sentence(sentence.message, values, sentence.plural, sentence.n)
 
 

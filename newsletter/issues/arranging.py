@@ -105,6 +105,28 @@ def remove(text: str, number: int) -> str:
     return _checked("".join(lines[: block.start] + lines[behind:]), wanted)
 
 
+def move_to(text: str, number: int, section: int) -> str:
+    """The text with that entry at the end of another section; sections count from 0.
+
+    Raises:
+        SourceError: the text cannot be read.
+        InputError: there is no such entry or section, or the entry is in it.
+        RefusedError: it would be read differently there, or what it leaves behind.
+    """
+    lines, blocks = _cut(text)
+    rest, source = remove(text, number), _read(text)
+    if not 0 <= section < len(source.sections):
+        raise InputError("target", say("there is no such section"))
+    block = blocks[number - 1]
+    if block.section == section:
+        raise InputError("target", say("the entry is in this section"))
+    wanted = _names(rest)
+    _, title = _names(text)[number - 1]
+    wanted.insert(_behind(wanted, section), (section, title))
+    written = "".join(lines[block.start : block.end]).rstrip("\r\n")
+    return _checked(_put(rest, written, section), wanted)
+
+
 def add(text: str, entry: Entry, section: str = "") -> str:
     """The text with one more entry at the end of the section of that title.
 
@@ -116,24 +138,38 @@ def add(text: str, entry: Entry, section: str = "") -> str:
         RefusedError: the end of the section is no place for an entry.
     """
     source = _read(text)
-    lines = _LINES.findall(text)
     chosen = _section_number(source, section)
-    written = write_entry(entry)
+    written, last = write_entry(entry).rstrip("\n"), len(source.sections) - 1
     if chosen is None:
-        written, chosen = f"{_NEW_SECTION}\n\n{written}", len(source.sections) - 1
-    starts = [each.line - 1 for each in source.sections] + [len(lines)]
-    end = _last_text(lines, starts[chosen], starts[chosen + 1])
-    before, behind = "".join(lines[:end]), "".join(lines[end:])
-    line_end = "\r\n" if "\r\n" in text else "\n"
-    gap = line_end if before.endswith(("\n", "\r")) else 2 * line_end
+        written = f"{_NEW_SECTION}\n\n{written}"
+    to = last + 1 if chosen is None else chosen
     wanted = _names(text)
-    wanted.insert(sum(len(each.entries) for each in source.sections[: chosen + 1]), entry.title)
-    return _checked(before + gap + written.replace("\n", line_end) + behind, wanted)
+    wanted.insert(_behind(wanted, to), (to, entry.title))
+    return _checked(_put(text, written.replace("\n", _line_end(text)), min(to, last)), wanted)
 
 
 def sections_with_entries(source: IssueSource) -> list[str]:
     """Titles of the sections that an entry may be added to."""
     return [section.title for section in source.sections if section.entries]
+
+
+def _put(text: str, written: str, section: int) -> str:
+    """The text with these lines at the end of that section, after an empty one."""
+    lines: list[str] = _LINES.findall(text)
+    starts = [each.line - 1 for each in _read(text).sections] + [len(lines)]
+    end = _last_text(lines, starts[section], starts[section + 1])
+    before, behind, line_end = "".join(lines[:end]), "".join(lines[end:]), _line_end(text)
+    gap = line_end if before.endswith(("\n", "\r")) else 2 * line_end
+    return before + gap + written + line_end + behind
+
+
+def _line_end(text: str) -> str:
+    return "\r\n" if "\r\n" in text else "\n"
+
+
+def _behind(names: Sequence[tuple[int, str]], section: int) -> int:
+    """The place behind that section's last entry, among all."""
+    return sum(each <= section for each, _ in names)
 
 
 def _section_number(source: IssueSource, title: str) -> int | None:
@@ -181,11 +217,16 @@ def _read(text: str) -> IssueSource:
     return source
 
 
-def _names(text: str) -> list[str]:
-    return [entry.title for section in _read(text).sections for entry in section.entries]
+def _names(text: str) -> list[tuple[int, str]]:
+    """Every entry by the number of its section, from 0, and its title."""
+    return [
+        (number, entry.title)
+        for number, section in enumerate(_read(text).sections)
+        for entry in section.entries
+    ]
 
 
-def _checked(text: str, wanted: list[str]) -> str:
+def _checked(text: str, wanted: list[tuple[int, str]]) -> str:
     """What was made, if it says what was meant: an open code block would swallow what follows."""
     try:
         found = _names(text)

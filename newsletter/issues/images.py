@@ -1,6 +1,7 @@
 """Pictures of issues: made small and clean once, when they are uploaded."""
 
 import io
+import re
 import struct
 import threading
 from collections.abc import Sequence
@@ -33,6 +34,7 @@ _LONGEST_NAME = 200
 _HASH_CHARACTERS = 16
 _FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
 _EXTENSIONS = {"image/jpeg": "jpg", "image/png": "png"}
+_IN_TEXT = re.compile(r"\0(/i/(\d{1,9})-[0-9a-f]{16}\.(?:jpg|png))")
 _JPEG_QUALITY = 85
 _REDUCING_GAP = 2.0
 """So much larger than what is wanted a picture may stay before it is made smaller with care."""
@@ -141,6 +143,11 @@ def latest(session: Session, newsletter_id: int, *, most: int = 60) -> Sequence[
     ).all()
 
 
+def describe(image: Image, alt: str) -> None:
+    """What it shows, as the next text that shows it will say; empty: it is decoration."""
+    image.alt = _line(alt, MAX_ALT_CHARACTERS)
+
+
 def path(image: Image) -> str:
     """Where it is served, for ever: the bytes of a name never change."""
     return f"/i/{image.id}-{image.sha256[:_HASH_CHARACTERS]}.{_EXTENSIONS[image.mime]}"
@@ -159,6 +166,25 @@ def served(session: Session, name: str) -> Image:
     if found is None or path(found) != f"/i/{name}":
         raise NotFoundError("image", name[:80])
     return found
+
+
+def of_newsletter(session: Session, newsletter_id: int, image_id: int) -> Image:
+    """One of its pictures, without the bytes.
+
+    Raises:
+        NotFoundError: it has no such picture.
+    """
+    found = session.get(Image, image_id)
+    if found is None or found.newsletter_id != newsletter_id:
+        raise NotFoundError("image", str(image_id))
+    return found
+
+
+def gone(session: Session, text: str, base_url: str) -> list[str]:
+    """Addresses in the text of pictures that were ours and are no more."""
+    named = {int(found[2]): found[1] for found in _IN_TEXT.finditer(text.replace(base_url, "\0"))}
+    there = session.scalars(select(Image.id).where(Image.id.in_(named))).all() if named else ()
+    return [f"{base_url}{named[number]}" for number in named if number not in there]
 
 
 def markdown(image: Image, base_url: str) -> str:

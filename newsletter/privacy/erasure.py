@@ -39,7 +39,8 @@ from newsletter.sending.models import RelayState, SystemMail
 from newsletter.tracking import evidence, recording
 from newsletter.tracking.models import Event
 from subscribers import bulk, suppressions
-from subscribers.import_runs import lines
+from subscribers.import_runs import lines, waiting_files
+from subscribers.import_runs.waiting_files import NOTHING, Searched
 from subscribers.models import (
     EVERYWHERE,
     Segment,
@@ -70,8 +71,17 @@ def erasure_key(runtime: Runtime) -> ErasureKey:
     return runtime.erasure_key
 
 
-def erase(session: Session, subscriber_id: int, key: ErasureKey, actor: str) -> None:
+def erase(
+    session: Session,
+    subscriber_id: int,
+    key: ErasureKey,
+    actor: str,
+    searched: Searched = NOTHING,
+) -> None:
     """Erase a subscriber in the caller's transaction.
+
+    `searched` is what `waiting_files.search` found shortly before; files that it has not seen are
+    read in the transaction.
 
     Raises:
         NotFoundError: nobody has this id.
@@ -93,13 +103,19 @@ def erase(session: Session, subscriber_id: int, key: ErasureKey, actor: str) -> 
         .order_by(Subscription.list_id)
         .with_for_update()
     ).all()
-    _erase(session, address, subscriber_id, key, actor, lists=list(lists))
+    _erase(session, address, subscriber_id, key, actor, searched, lists=list(lists))
 
 
-def erase_address(session: Session, address: Address, key: ErasureKey, actor: str) -> None:
+def erase_address(
+    session: Session,
+    address: Address,
+    key: ErasureKey,
+    actor: str,
+    searched: Searched = NOTHING,
+) -> None:
     """As `erase`, for an address of nobody who is subscribed: of old mails, of suppressions."""
     bulk.take_turns(session)
-    _erase(session, address, None, key, actor)
+    _erase(session, address, None, key, actor, searched)
 
 
 def _erase(
@@ -108,6 +124,7 @@ def _erase(
     subscriber_id: int | None,
     key: ErasureKey,
     actor: str,
+    searched: Searched,
     **facts: object,
 ) -> None:
     """Broadcasts before their deliveries, as everybody takes them: nobody waits in a circle."""
@@ -121,6 +138,8 @@ def _erase(
     session.execute(delete(SystemMail).where(to_them(address)))
     _forget_words(session, address)
     lines.forget(session, address)
+    if dropped := waiting_files.drop(session, address, searched):
+        facts["imports_ended"] = dropped
     _hash_suppressions(session, address, key)
     if subscriber_id is not None:
         # Subscriptions, consent evidence and engagement go with it.

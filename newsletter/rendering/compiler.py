@@ -42,7 +42,7 @@ def compile_issue(
     Raises:
         TemplateError: a designer's file is wrong. What is wrong with the issue is a finding.
     """
-    placeholders = Placeholders()
+    placeholders = Placeholders(identity.base_url)
     subject = placeholders.fields_in(_subject(source, identity), source.lines.get("subject", 1))
     variables = view(source, identity, subject, placeholders)
     look = identity.look

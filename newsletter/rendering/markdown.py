@@ -116,6 +116,12 @@ def _freeze_image(token: Token, line: int, placeholders: Placeholders) -> None:
             )
         )
         src = ""
+    elif _is_insecure(src, placeholders.base_url):
+        text = say(
+            "most mail programs show no picture by http, write https or upload it: %(src)s",
+            src=src[:200],
+        )
+        placeholders.findings.append(Finding("image-insecure", Severity.WARNING, text, line))
     words = str(token.attrGet("title") or "").split()
     if not token.content.strip() and _DECORATIVE not in words:
         placeholders.findings.append(
@@ -130,6 +136,10 @@ def _freeze_image(token: Token, line: int, placeholders: Placeholders) -> None:
     asked = next(filter(None, map(_IMAGE_WIDTH.fullmatch, words)), None)
     width = min(int(asked[1]), COLUMN_WIDTH) if asked else COLUMN_WIDTH
     token.attrs = {"src": src, "alt": "", "width": str(width)}
+
+
+def _is_insecure(src: str, base_url: str) -> bool:
+    return src.startswith("http://") and not (base_url and src.startswith(f"{base_url}/"))
 
 
 def _freeze_alt(token: Token, line: int, placeholders: Placeholders) -> None:

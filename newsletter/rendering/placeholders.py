@@ -17,9 +17,13 @@ from newsletter.rendering.findings import Finding, Severity
 
 
 class Placeholders:
-    """Everything in one compile that is filled in later, and the findings on the way."""
+    """Everything in one compile that is filled in later, and the findings on the way.
 
-    def __init__(self) -> None:
+    `base_url` is ours: what is wrong with it is said once, of the settings.
+    """
+
+    def __init__(self, base_url: str = "") -> None:
+        self.base_url = base_url
         self.nonce = new_nonce()
         self.fields: list[MergeField] = []
         self.findings: list[Finding] = []

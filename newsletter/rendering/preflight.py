@@ -8,7 +8,7 @@ from ipaddress import ip_address
 from itertools import pairwise
 from urllib.parse import urlsplit
 
-from newsletter.core.sentences import Count, say
+from newsletter.core.sentences import Count, say, say_n
 from newsletter.issues.source import IssueSource
 from newsletter.rendering.compiled import (
     CompiledEmail,
@@ -18,6 +18,7 @@ from newsletter.rendering.compiled import (
 )
 from newsletter.rendering.findings import Finding, Severity
 from newsletter.rendering.palette import LEAST_CONTRAST
+from newsletter.rendering.schemes import Scheme
 
 WARN_BYTES = 85_000
 MAX_BYTES = 95_000
@@ -103,7 +104,12 @@ def _of_entries(source: IssueSource) -> Iterator[Finding]:
             text = say("an entry has no link")
             yield Finding("entry-without-link", Severity.WARNING, text, entry.line)
         elif urls[entry.url] > 1:
-            text = say("%(url)s is linked by %(n)s entries", url=entry.url, n=urls[entry.url])
+            text = say_n(
+                "%(url)s is linked by %(n)s entry",
+                "%(url)s is linked by %(n)s entries",
+                urls[entry.url],
+                url=entry.url,
+            )
             yield Finding("link-duplicate", Severity.WARNING, text, entry.line)
 
 
@@ -161,7 +167,7 @@ def _of_settings(identity: SenderIdentity) -> Iterator[Finding]:
         text = say(
             "the %(scheme)s colour for %(name)s is hard to read: contrast %(contrast)s, "
             "expected %(least)s or more",
-            scheme=weak.scheme,
+            scheme=Scheme(weak.scheme),
             name=weak.name,
             contrast=weak.contrast,
             least=LEAST_CONTRAST,

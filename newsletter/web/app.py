@@ -16,6 +16,7 @@ from newsletter.web.bodies import MAX_BODY_BYTES
 from newsletter.web.desk.broadcasts.watching import Publishers
 from newsletter.web.desk.routers import ROOMS, ROUTERS
 from newsletter.web.mail_domains import MailDomains
+from newsletter.web.outside_pictures import OutsidePictures
 from newsletter.web.public import (
     archive,
     confirmation,
@@ -34,14 +35,20 @@ _PUBLIC = (
 )
 
 
-def create_app(runtime: Runtime) -> FastAPI:
-    """The ASGI application for this runtime; nothing of it comes from elsewhere."""
+def create_app(runtime: Runtime, fetcher: Fetcher | None = None) -> FastAPI:
+    """The ASGI application for this runtime; nothing of it comes from elsewhere.
+
+    `fetcher` goes to what people typed; without one, to the public internet alone.
+    """
     app = FastAPI(title="Newsletter", openapi_url=None, lifespan=_until_recorded)
     app.state.runtime = runtime
     app.state.links = Links(runtime.sessions)
     app.state.recorder = Recorder(runtime.sessions)
     app.state.mail_domains = MailDomains(runtime.settings.signup)
-    app.state.fetcher = Fetcher()
+    app.state.fetcher = fetcher or Fetcher()
+    app.state.outside_pictures = OutsidePictures(
+        runtime.settings.site.public_url, runtime.keys, app.state.fetcher
+    )
     app.state.publishers = Publishers(runtime)
     app.state.is_ending = lambda: False
     app.middleware("http")(_with_headers)

@@ -19,7 +19,7 @@ from subscribers.import_runs.models import (
 from subscribers.import_runs.moves import locked, move
 
 WAITING_HOURS = 24
-"""For somebody who says how to go on; a file holds addresses, and nobody can be erased from it."""
+"""For somebody who says how to go on; a file holds addresses."""
 _PARTS_AT_ONCE = 8
 _LINES_AT_ONCE = 1_000
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from newsletter.core.errors import InputError
-from newsletter.core.sentences import from_text, say, to_text, without
+from newsletter.core.sentences import Sentence, from_text, say, to_text, without
 from subscribers.csv_files import CsvFile
 from subscribers.people_files import ENOUGH_BYTES, Reading, is_json_lines, opened
 from subscribers.zip_files import SPREADSHEET, ZipOfTables, is_zip
@@ -86,7 +86,7 @@ def look(file: Path) -> Glance:
         return Glance(is_json, columns, [], in_short(error, file))
 
 
-def in_short(problem: InputError, file: Path) -> str:
+def in_short(problem: InputError, file: Path) -> Sentence:
     """What is wrong, without the folder that the file lies in for now."""
     return without(problem.sentence, f"{file.parent}/")
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, contains_eager
 from newsletter.core.clock import now
 from newsletter.core.doorbell import IMPORTS, ring_after_commit
 from newsletter.core.errors import NotFoundError, RefusedError
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Sentence, say
 from subscribers.import_runs.counts import Counts
 from subscribers.import_runs.models import (
     IMPORT_MOVES,
@@ -43,7 +43,7 @@ def locked(session: Session, run_id: int) -> ImportRun:
     return run
 
 
-def move(run: ImportRun, to: ImportState, problem: str = "") -> None:
+def move(run: ImportRun, to: ImportState, problem: Sentence | None = None) -> None:
     """Into another state.
 
     Raises:
@@ -58,7 +58,7 @@ def move(run: ImportRun, to: ImportState, problem: str = "") -> None:
                 to=to,
             )
         )
-    run.state, run.problem, run.changed_at, run.attempts = to, problem, now(), 0
+    run.state, run.problem, run.changed_at, run.attempts = to, problem or "", now(), 0
 
 
 def check(session: Session, run_id: int, wishes: Wishes) -> ImportRun:

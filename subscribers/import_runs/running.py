@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from newsletter.core.db import Sessions
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError, RefusedError
-from newsletter.core.sentences import say
+from newsletter.core.sentences import Sentence, say
 from subscribers.fates import Fate
 from subscribers.import_options import ImportOptions, Step
 from subscribers.import_runs import lines
@@ -156,7 +156,7 @@ def _options(
     )
 
 
-def _end(shop: Workshop, run: ImportRun, to: ImportState, problem: str = "") -> None:
+def _end(shop: Workshop, run: ImportRun, to: ImportState, problem: Sentence | None = None) -> None:
     """Unless somebody has moved it meanwhile."""
     with shop.sessions.writing() as session:
         ended = locked(session, run.id)

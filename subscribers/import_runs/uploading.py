@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError, RefusedError
-from newsletter.core.sentences import say
+from newsletter.core.sentences import quoted, say
 from subscribers.import_runs.looking import Glance
 from subscribers.import_runs.models import (
     MAX_FILE_NAME_CHARACTERS,
@@ -64,6 +64,7 @@ def upload(sessions: Sessions, sent: Upload) -> int:
 
     Raises:
         InputError: the file is empty.
+        RefusedError: it was ended meanwhile, and says why.
     """
     size = sent.file.stat().st_size
     if not size:
@@ -87,7 +88,10 @@ def upload(sessions: Sessions, sent: Upload) -> int:
         with sessions.writing() as session:
             session.add(ImportPart(run_id=run_id, number=number, data=data))
     with sessions.writing() as session:
-        move(locked(session, run_id), ImportState.UPLOADED)
+        kept = locked(session, run_id)
+        if kept.state is ImportState.CANCELLED:
+            raise RefusedError(quoted(kept.problem))
+        move(kept, ImportState.UPLOADED)
     return run_id
 
 

@@ -88,6 +88,22 @@ def test_what_is_typed_while_an_entry_is_added_stays(house: House, visitor: Visi
     expect(page.locator("#text")).to_have_value(re.compile("Typed meanwhile."))
 
 
+def test_the_preview_asks_us_for_pictures_says_what_is_missing_and_stays_in_sight(
+    house: House, visitor: Visitor
+) -> None:
+    page = visitor.page
+    visitor.go(f"/issues/{house.things['issue_id'][0]}")
+    write_at_the_end(page, "\n\n![A sundial](https://example.org/sundial.png)")
+    expect(page.locator("#findings")).to_contain_text("sundial.png: there is no such server")
+    shown = page.frame_locator("#frame iframe").get_by_alt_text("A sundial")
+    expect(shown).to_have_js_property("naturalWidth", 320)
+    for summary in page.locator(".panel > summary").all():
+        summary.click()
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    expect(page.locator("#findings")).not_to_be_in_viewport()
+    expect(page.locator("#frame"), "the mail stays in sight").to_be_in_viewport(ratio=1)
+
+
 def test_whoever_watches_a_sending_sees_the_truth_again_once_the_connection_is_back(
     house: House, browser: Browser
 ) -> None:
@@ -143,6 +159,29 @@ def test_the_desk_is_used_without_a_mouse(house: House, browser: Browser) -> Non
         keys.press("g")
         keys.press("b")
         expect(page.get_by_role("heading", level=1)).to_have_text("Broadcasts")
+        _turn_shortcuts_off(visitor)
+
+
+def _turn_shortcuts_off(visitor: Visitor) -> None:
+    """In a field they did nothing before."""
+    page, keys = visitor.page, visitor.page.keyboard
+    visitor.go("/account")
+    page.get_by_label("Name", exact=True).focus()
+    keys.type("?gi")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.get_by_label("Shortcuts of single keys").uncheck()
+    page.locator("form[action='/account']").get_by_role("button").click()
+    expect(page.locator("#said")).to_have_text("Saved.")
+    keys.type("?gi")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your account")
+    page.get_by_role("button", name="Keyboard shortcuts").click()
+    expect(page.get_by_role("dialog")).to_contain_text("You have turned them off")
+    page.get_by_role("link", name="Turn them on").click()
+    page.get_by_label("Shortcuts of single keys").check()
+    page.locator("form[action='/account']").get_by_role("button").click()
+    expect(page.locator("#said")).to_have_text("Saved.")
+    keys.type("gi")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Issues")
 
 
 def _tab_to(page: Page, name: str) -> None:

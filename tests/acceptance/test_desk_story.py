@@ -85,7 +85,7 @@ def test_from_the_first_visit_to_the_first_report(
     with visiting(browser, stage.base, screen=PHONE) as visitor:
         page = visitor.page
         _answered(stage)
-        visitor.go("/")
+        page.goto(_link_that_serve_prints(stage))
         _set_up(page)
         _write(page)
         issue = page.url
@@ -107,6 +107,13 @@ def _answered(stage: Stage) -> None:
     transport = httpx2.HTTPTransport(retries=100)
     with httpx2.Client(base_url=stage.base, transport=transport, timeout=30) as client:
         assert client.get("/").is_redirect
+
+
+def _link_that_serve_prints(stage: Stage) -> str:
+    said = "".join(log.read_text() for log in stage.here.folder.glob("newsletter-*.log"))
+    (link,) = re.findall(r"begin at (\S+)", said)
+    assert stage.here.run("users", "set-up-code").splitlines()[0] == link
+    return str(link)
 
 
 def _set_up(page: Page) -> None:

@@ -68,6 +68,7 @@ def test_users_are_added_invited_given_roles_and_switched_off(here: Installation
     assert "/invitation/" in here.run("users", "password", ADA, "--link")
     assert "there is no user" in here.run("users", "password", DAN, "--link", expect=1)
     assert "at least 12 characters" in here.run("users", "password", ADA, expect=1), "no input"
+    assert "somebody works here already" in here.run("users", "set-up-code", expect=1)
 
 
 def test_an_account_goes_off_and_its_tokens_with_it(here: Installation) -> None:

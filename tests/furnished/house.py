@@ -16,11 +16,13 @@ from sqlalchemy import select
 from newsletter.broadcasts.models import Broadcast
 from newsletter.cli.serve import listen_locally
 from newsletter.core.db import Sessions, connect
+from newsletter.core.fetch import Fetcher
 from newsletter.core.runtime import Runtime
 from newsletter.core.sections import RelaySettings, SiteSettings
 from newsletter.core.tokens import TokenKeys
 from newsletter.web.app import create_app
 from newsletter.web.desk.routers import ROUTERS
+from newsletter.web.outside_pictures import OutsidePictures
 from subscribers import lists
 from subscribers.models import SubscriberList
 from tests import factories
@@ -29,7 +31,7 @@ from tests.furnished import broadcasts, drafts, imports, issues, people, workers
 from tests.furnished.people import TODAY, days_ago
 from tests.servers.web import address_of, serving_app
 
-_RELAY = RelaySettings(name="main", url=SecretStr("smtp://relay.example:25?tls=none"))
+RELAY = RelaySettings(name="main", url=SecretStr("smtp://relay.example:25?tls=none"))
 _KEYS = TokenKeys.from_secrets("a secret of the tests, long enough to be one", [])
 _PARAMETER = re.compile(r"{(\w+)(?::\w+)?}")
 
@@ -131,15 +133,15 @@ def _kind(client: httpx2.Client, path: str) -> str:
 def furnished(url: str) -> Iterator[House]:
     """Into a database with this version's tables, empty; served while the block runs.
 
-    It is a Wednesday in June 2026 there.
+    It is a Wednesday in June 2026 there, and there is no other server in the world.
     """
     with time_machine.travel(TODAY):
         sessions, listening = connect(url), listen_locally()
         site = SiteSettings(base_url=HttpUrl(address_of(listening)))
-        settings = factories.settings(relays=(_RELAY,), site=site)
+        settings = factories.settings(relays=(RELAY,), site=site)
         runtime = Runtime(settings, sessions, _KEYS, ERASURE_KEY)
         things, secret = _furnish(sessions, address_of(listening))
-        with serving_app(create_app(runtime), listening) as base:
+        with serving_app(create_app(runtime, Fetcher(resolve=lambda *_: [])), listening) as base:
             yield House(runtime, things, base, secret)
         sessions.engine.dispose()
 
@@ -167,6 +169,7 @@ def _furnish(sessions: Sessions, base: str) -> tuple[Things, str]:
         **{name: [thing] for name, thing in here.items()},
         "issue_id": [draft, _issue_of(sessions, others[0])],
         "number": [2, 1],
+        "/issues/{issue_id}/images/{number} number": [1],
         "broadcast_id": [*others[:1], sent[-1], *others[1:]],
         "newsletter_id": [ours],
         "user_id": [users["author"]],
@@ -174,8 +177,15 @@ def _furnish(sessions: Sessions, base: str) -> tuple[Things, str]:
         "token_id": [1],
         "import_id": runs,
         "/invitation/{token} token": [invitation],
+        "/pictures/{token} token": [_picture(base)],
     }
     return things, secret
+
+
+def _picture(base: str) -> str:
+    """One that a mail shows; nobody finds its server."""
+    shown = OutsidePictures(base, _KEYS, Fetcher()).address("https://example.org/a.png")
+    return shown.rpartition("/")[2]
 
 
 def _issue_of(sessions: Sessions, broadcast_id: int) -> int:

@@ -20,7 +20,7 @@ from subscribers import segments
 from subscribers.models import Segment, SubscriberList
 from tests import factories
 from tests.desk import Seat, text_of
-from tests.ready_to_send import Ready, broadcasts, change, hidden
+from tests.ready_to_send import Ready, broadcasts, change, hidden, wants
 
 Seats = Callable[..., Seat]
 B = BroadcastState
@@ -114,6 +114,19 @@ def test_another_text_than_the_last_look_showed_is_not_sent(ready: Ready) -> Non
         assert "was changed since you looked" in text_of(answer.text)
     assert broadcasts(ready.seat.sessions) == 0
     assert ready.send({**looked, **hidden(answer.text, "#order")}).status_code == 303
+
+
+def test_what_was_to_go_out_now_is_not_held_or_approved_instead_unsaid(ready: Ready) -> None:
+    for changes in ({"hold_minutes": 10}, {"wants_approval": True}, {"wants_approval": False}):
+        looked = ready.look()
+        wants(ready.seat.sessions, **changes)
+        answer = ready.send(looked)
+        assert answer.status_code == 409
+        assert "how long it is held, was changed since you looked" in text_of(answer.text)
+        assert broadcasts(ready.seat.sessions) == 0
+    looked = ready.look(when="at", at=f"{now() + timedelta(days=3):%Y-%m-%dT08:00}")
+    wants(ready.seat.sessions, hold_minutes=0)
+    assert ready.send(looked).status_code == 303, "what has its own time is not held"
 
 
 def test_a_filter_that_was_saved_anew_after_the_last_look_is_not_used(ready: Ready) -> None:

@@ -7,8 +7,12 @@ import pytest
 from bs4 import BeautifulSoup
 from PIL import Image as Picture
 
+from newsletter.broadcasts import picture_use
+from newsletter.core.db import Sessions
+from newsletter.core.errors import RefusedError
 from newsletter.issues import images
-from newsletter.issues.models import Image, Issue
+from newsletter.issues.models import Image, Issue, Newsletter
+from newsletter.issues.newsletters import add_newsletter
 from tests import factories
 from tests.desk import Seat, text_of
 
@@ -106,3 +110,75 @@ def test_the_same_picture_is_kept_once(seat: Seat, path: str) -> None:
     with seat.sessions.reading() as session:
         (image,) = session.query(Image).all()
     assert image.alt == "Second"
+
+
+def test_what_a_picture_shows_is_said_anew(seat: Seat, path: str) -> None:
+    seat.post(path, {"alt": "A dog"}, files=a_file())
+    assert f'href="{path}/1"' in seat.page("/issues/1")
+    assert 'value="A dog"' in seat.page(f"{path}/1")
+    assert seat.post(f"{path}/1", {"alt": " "}).status_code == 422
+    assert "A cat, asleep" in seat.done(f"{path}/1", {"alt": "A cat,\nasleep"})
+    assert "Decoration" in seat.done(f"{path}/1", {"alt": "A cat", "decorative": "1"})
+
+
+def test_only_a_picture_that_nobody_would_miss_is_deleted(seat: Seat, path: str) -> None:
+    for shade in range(4):
+        file = io.BytesIO()
+        Picture.new("RGB", (30, 20), (shade, 2, 3)).save(file, "PNG")
+        seat.post(path, {"alt": "x"}, files=a_file(file.getvalue()))
+    with seat.sessions.writing() as session:
+        sent, sign, elsewhere, free = session.query(Image).order_by(Image.id)
+        issue = session.get_one(Issue, 1)
+        issue.source += f"\n{images.markdown(sent, factories.settings().site.public_url)}\n"
+        other = add_newsletter(session, Newsletter(slug="other", name="Other")).id
+        stolen = images.add(
+            session,
+            other,
+            images.Made(b"x", "image/png", 1, 1),
+            alt="",
+            name="",
+            uploaded_by=None,
+        ).id
+        text = factories.MARKDOWN.replace("newsletter: field-notes", "newsletter: other")
+        secret = f"{text}\n{images.path(elsewhere)}".replace("Measured twice", "A secret")
+        factories.stored_issue(session, secret)
+        where = images.path(free)
+        to = factories.a_list(session, issue=issue)
+        factories.scheduled(session, issue, [to])
+        logo = {"path": images.path(sign), "width": 1, "height": 1, "alt": ""}
+        issue.newsletter.logo = logo
+    told = {}
+    for number in (1, 2, 3):
+        answer = seat.post(f"{path}/{number}/delete")
+        assert answer.status_code == 409
+        told[number] = text_of(answer.text)
+        assert "for good" not in told[number]
+    assert "Measured twice" in told[1]
+    assert "Scheduled" in told[1]
+    assert "the sign above" in told[2]
+    assert "another newsletter" in told[3]
+    assert "A secret" not in told[3]
+    assert seat.get(f"{path}/{stolen}").status_code == 404
+    assert seat.post(f"{path}/{stolen}/delete").status_code == 404
+    assert seat.get(where).status_code == 200
+    assert "deleted" in seat.done(f"{path}/4/delete")
+    assert seat.get(where).status_code == 404
+    missed = seat.post(
+        "/issues/1/check",
+        {"text": f"{factories.MARKDOWN}\n![x]({factories.settings().site.public_url}{where})"},
+    )
+    assert "it was deleted" in missed.text
+
+
+def test_a_mail_that_is_out_keeps_a_sign_that_no_text_names(sessions: Sessions) -> None:
+    """Frozen content is searched as text, which each database keeps in its own way."""
+    with sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        made = images.Made(b"x", "image/png", 1, 1)
+        image = images.add(session, issue.newsletter_id, made, alt="", name="", uploaded_by=None)
+        issue.newsletter.logo = {"path": images.path(image), "width": 1, "height": 1, "alt": ""}
+        factories.scheduled(session, issue, [factories.a_list(session, issue=issue)])
+        issue.newsletter.logo = {}
+        session.flush()
+        with pytest.raises(RefusedError, match="an issue shows"):
+            picture_use.delete(session, image)

@@ -164,9 +164,26 @@ def test_a_half_written_text_is_kept_and_says_what_is_wrong(seat: Seat, issue_id
     assert str(said["problem"]).startswith("Line 4: ")
     assert stored(seat, issue_id)[0] == broken
     page = seat.page(f"/issues/{issue_id}")
-    assert 'data-line="4"' in page
+    assert 'data-lines="4"' in page
     assert "Draft" in text_of(page)
     assert "nothing to show yet" in seat.read(f"/issues/{issue_id}/preview")
+
+
+def test_what_is_found_in_many_lines_is_said_once_with_all_of_them(
+    seat: Seat, issue_id: int
+) -> None:
+    text = MARKDOWN + "".join(f"\n### Unlinked {n}\nx\n" for n in range(3))
+    lines = [text[: text.index(f"### Unlinked {n}")].count("\n") + 1 for n in range(3)]
+    answer = seat.post(f"/issues/{issue_id}/check", {"text": text}).text
+    (found,) = BeautifulSoup(answer, "html.parser").select("[data-text='an entry has no link']")
+    assert found["data-lines"] == " ".join(map(str, lines))
+    assert [link["data-goto"] for link in found.select("a")] == [str(line) for line in lines]
+    assert "3 times" in found.get_text()
+    assert found.get_text().count("An entry has no link") == 1
+    with seat.sessions.writing() as session:
+        session.get_one(Issue, issue_id).source = text
+    named = ", ".join(map(str, lines))
+    assert f"Lines {named}: an entry has no link" in seat.read(f"/broadcasts/new/{issue_id}")
 
 
 def test_what_was_sent_is_read_only(seat: Seat, issue_id: int) -> None:
@@ -217,6 +234,29 @@ def test_entries_move_with_the_text_that_is_in_the_field(seat: Seat, issue_id: i
     )
     assert refused.status_code == 422
     assert in_field(refused) == text
+
+
+def test_an_entry_goes_to_another_section_without_script(seat: Seat, issue_id: int) -> None:
+    text = f"{MARKDOWN}\n## Later\n### [Three](https://example.org/three)\nx\n"
+    seat.post(f"/issues/{issue_id}/save", {"text": text, "revision": "1"})
+    page = BeautifulSoup(seat.page(f"/issues/{issue_id}"), "html.parser")
+    offered = {
+        name: {option.get_text(): str(option["value"]) for option in page.select(f"#{name} option")}
+        for name in ("moved", "target")
+    }
+    assert list(offered["moved"]) == ["One", "Two", "Three"]
+    asked = {"moved": offered["moved"]["One"], "target": offered["target"]["Later"]}
+    fields = {"text": text, "revision": "2", "do": "section", **asked}
+    assert "Moved to the end" in seat.done(f"/issues/{issue_id}/entries", fields)
+    moved = stored(seat, issue_id)[0]
+    assert re.findall(r"^##+ (.*)", moved, re.MULTILINE)[1:] == [
+        *("Deep Reads", "[Two](https://example.org/two)"),
+        *("Later", "[Three](https://example.org/three)", "[One](https://example.org/one)"),
+    ]
+    again = {**fields, "text": moved, "revision": "4", "moved": "3"}
+    refused = seat.post(f"/issues/{issue_id}/entries", again)
+    assert refused.status_code == 422
+    assert "The entry is in this section" in text_of(refused.text)
 
 
 @pytest.mark.parametrize("is_saved", [True, False])
@@ -274,7 +314,7 @@ def test_a_check_finds_without_keeping(seat: Seat, issue_id: int) -> None:
     text = MARKDOWN.replace("https://example.org/one", "javascript:alert(1)")
     answer = seat.post(f"/issues/{issue_id}/check", {"text": text})
     assert answer.status_code == 200
-    assert 'data-severity="error" data-line="12"' in answer.text
+    assert 'data-severity="error" data-lines="12"' in answer.text
     assert "<html" not in answer.text
     assert stored(seat, issue_id) == (MARKDOWN, 1)
 

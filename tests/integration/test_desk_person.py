@@ -19,7 +19,14 @@ from newsletter.rendering.compiled import WireForm
 from newsletter.tracking.models import Event, EventKind
 from newsletter.web.desk.people import person as person_pages
 from subscribers import by_hand, subscriptions, suppressions
-from subscribers.models import Subscriber, SubscriptionStatus, SuppressionReason
+from subscribers.models import (
+    ConsentChange,
+    ConsentEvent,
+    LeaveReason,
+    Subscriber,
+    SubscriptionStatus,
+    SuppressionReason,
+)
 from subscribers.subscriptions import Evidence
 from tests import factories
 from tests.desk import ERASURE_KEY, Seat, log_in, text_of
@@ -253,7 +260,13 @@ def test_who_is_taken_off_can_be_put_back_for_a_day(ours: Seat, two: Two) -> Non
 def test_who_left_by_themselves_is_not_put_back(ours: Seat, two: Two) -> None:
     with two.sessions.writing() as session:
         subscriptions.leave(session, two.people[BOB], two.ours, Evidence("one-click"))
-    assert "Take this back" not in ours.read(page_of(two, BOB))
+        left = session.scalars(
+            select(ConsentEvent).where(ConsentEvent.change == ConsentChange.UNSUBSCRIBED)
+        ).all()
+        left[-1].reason = LeaveReason.TOO_OFTEN
+    read = ours.read(page_of(two, BOB))
+    assert "Take this back" not in read
+    assert "Why they left: It came too often" in read
     words = ours.done(f"{page_of(two, BOB)}/put-back", {"list": two.mornings})
     assert "cannot be taken back" in words
     assert two.standing(BOB, two.mornings).status is SubscriptionStatus.UNSUBSCRIBED
@@ -326,7 +339,7 @@ def test_a_broadcast_that_has_just_come_to_them_asks_for_a_minute(seat: Seat, tw
 def test_the_trail_of_a_person_says_who_did_what(seat: Seat, ours: Seat, two: Two) -> None:
     ours.done(f"{page_of(two, ADA)}/take-off", {"list": two.evenings})
     words = ours.read(page_of(two, ADA))
-    assert f"subscriber.taken_off evenings user {ours.editor_id}: {ours.email}" in words
+    assert f"Took a person off a list: evenings {ours.email}" in words
     with two.sessions.reading() as session:
         trail = audit.trail(session, subscriber_id=two.people[ADA])
     assert [event.details["newsletter"] for event in trail] == ["field-notes"]

@@ -34,6 +34,7 @@ def test_a_token_is_shown_once_and_revoked(seat: Seat) -> None:
     page = seat.page("/settings/tokens")
     assert text not in page
     assert token.hint in page
+    assert "Read issues and reports; People, lists, segments, suppressions" in text_of(page)
     assert "Shop lets nobody in any more." in seat.done(f"/settings/tokens/{token.id}/revoke")
     assert token_of(seat, text) is None
     assert seat.post(f"/settings/tokens/{token.id}/revoke").status_code == 409

@@ -99,6 +99,18 @@ def test_bad_rows_go_to_a_file_that_imports_once_mended(desk: Desk) -> None:
     assert names == {"Ada", "=cmd()", "Bob", "Cyd"}
 
 
+def test_a_row_with_a_broken_quote_is_bad_and_reading_goes_on_behind_it(desk: Desk) -> None:
+    bad = desk.folder / "bad.csv"
+    broken = 'cyd@example.org,"Cyd "the" cat, unsubscribed",unsubscribed'
+    text = f'email,name,status\nada@example.org,"A\nda",active\n{broken}\nbob@example.org,,active'
+    report = desk.run(text, bad_rows=bad)
+    assert report.counts == {Fate.ADDED: 2, Fate.BAD: 1}
+    assert "people.csv:4: row: text follows a closing quote" in report.first_problems[0]
+    # As it came, it is nobody's row: not even that of somebody who did not leave.
+    assert desk.run(bad.read_text(), bad_rows=bad).counts == {Fate.BAD: 1}
+    assert 'cyd@example.org,""Cyd ""the"" cat, unsubscribed"",unsubscribed' in bad.read_text()
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -124,7 +136,11 @@ def test_files_as_programs_write_them(desk: Desk, text: str) -> None:
         ("email,Email\na,b\n", r"people\.csv:1: column named twice: email"),
         (b"email\n\xff\xfe@example.org\n", r"people\.csv:2: expected UTF-8, found byte 0xff"),
         (b"email\na\0b\n", r"people\.csv:2: a NUL byte"),
-        ('email\n"open\n', r"people\.csv:\d: not CSV"),
+        ('email\n"open\nbob@example.org\n', r"people\.csv:3: not CSV: .* begins in line 2 "),
+        ('email\n"open\n"bob@example.org"\n', r"people\.csv:3: not CSV: .* begins in line 2 "),
+        ('email,x\nada@example.org,"a "b"\nbob@example.org,\n"', r"people\.csv:2: .* line 2 "),
+        ('email,x\na"b,"c\n', r"people\.csv:2: .* begins in line 2 "),
+        ('email,"x"y\n', r"people\.csv:1: not CSV"),
         ("email\n" + "x" * 1_100_000, r"people\.csv:2: expected lines of at most"),
     ],
 )

@@ -11,13 +11,14 @@ import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from newsletter.cli import subscriber_files
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError
 from subscribers import importing, intake, people_files, repeats
 from subscribers import reading as reading_rows
 from subscribers.bulk import Others
 from subscribers.fates import Fate
-from subscribers.import_options import ImportOptions
+from subscribers.import_options import ImportOptions, ImportReport
 from subscribers.import_runs.running import StoppedError
 from subscribers.importing import CHUNK_ROWS, import_file
 from subscribers.models import (
@@ -251,6 +252,30 @@ def test_rehearsed_in_pieces_rows_meet_those_before_them_and_nothing_stays_locke
     assert reports[1].counts == reports[0].counts
     assert Counter(reports[1].added_as) == Counter(reports[0].added_as)
     assert import_file(desk.sessions, file, desk.find_list).counts == reports[1].counts
+
+
+def test_the_command_rehearses_in_pieces_where_no_list_is_to_be_made(
+    postgresql: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, in_pieces = Desk(postgresql, tmp_path), []
+
+    def noted(*arguments: Any) -> ImportReport:
+        in_pieces.append(arguments[3].in_company)
+        return import_file(*arguments)
+
+    monkeypatch.setattr(subscriber_files, "import_file", noted)
+    file = tmp_path / "people.csv"
+    for rows, expected, made in (
+        ("email\nada@example.org\n", [True], []),
+        ("email,list\nada@example.org,\nbob@example.org,new\n", [True, False], ["new"]),
+    ):
+        file.write_text(rows)
+        target = subscriber_files._Lists("mornings")
+        options = ImportOptions(rehearse=True)
+        report = target.take(desk.sessions, file, options, lambda _bytes: None)
+        assert (report.counts, target.made) == ({Fate.ADDED: rows.count("@")}, made)
+        assert in_pieces == expected
+        in_pieces.clear()
 
 
 def test_a_rehearsal_in_pieces_reads_twice_however_many_repeat_and_ends_when_it_is_told(

@@ -10,13 +10,15 @@ from sqlalchemy import select, update
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.errors import RefusedError
-from newsletter.mail.address import Address
-from newsletter.privacy import erasure
 from subscribers import importing, suppressions
 from subscribers.fates import Fate
 from subscribers.import_runs import forgetting, lines, moves, running
 from subscribers.import_runs.counts import Counts
-from subscribers.import_runs.models import IMPORT_MOVES, ImportLine, ImportRun, ImportState
+from subscribers.import_runs.models import (
+    IMPORT_MOVES,
+    ImportRun,
+    ImportState,
+)
 from subscribers.import_runs.moves import Wishes
 from subscribers.models import (
     EVERYWHERE,
@@ -28,7 +30,7 @@ from subscribers.models import (
 )
 from tests import factories
 from tests.erased import KEY
-from tests.uploads import Uploads
+from tests.uploads import Uploads, uploads_to_a_list
 
 PIECE = 25
 """Chunks are never shorter, however slow the machine is, and here not longer either."""
@@ -40,10 +42,18 @@ ON_ONE = pytest.mark.parametrize("sessions", ["sqlite"], indirect=True)
 
 @pytest.fixture
 def uploads(sessions: Sessions, tmp_path: Path) -> Uploads:
-    with sessions.writing() as session:
-        issue = factories.stored_issue(session)
-        list_id = factories.a_list(session, issue=issue).id
-    return Uploads(sessions, tmp_path, list_id, KEY)
+    return uploads_to_a_list(sessions, tmp_path)
+
+
+@pytest.fixture
+def begun(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> int:
+    """An import of many in small chunks: somebody said yes, and nobody works on it yet."""
+    monkeypatch.setattr(importing, "CHUNK_ROWS", PIECE)
+    run_id = uploads.send(MANY)
+    uploads.check(run_id)
+    with uploads.sessions.writing() as session:
+        moves.start(session, run_id)
+    return run_id
 
 
 def _standing(sessions: Sessions) -> dict[str, str]:
@@ -83,37 +93,27 @@ def test_a_checked_file_says_what_would_be_and_changes_nothing(uploads: Uploads)
 
 
 def test_an_import_that_was_cut_off_goes_on_behind_its_last_row(
-    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+    uploads: Uploads, begun: int
 ) -> None:
     """Whatever was cut off, no row is counted twice and no bad row is kept twice."""
-    monkeypatch.setattr(importing, "CHUNK_ROWS", PIECE)
-    run_id = uploads.send(MANY)
-    uploads.check(run_id)
-    with uploads.sessions.writing() as session:
-        moves.start(session, run_id)
     asked = iter([False, False, False, True])
     shop = running.Workshop(uploads.sessions, KEY, uploads._record, lambda: next(asked, True))
-    running.work_on(shop, run_id)
-    assert uploads.run(run_id).rows_read == 3 * PIECE
-    assert uploads.run(run_id).state is ImportState.IMPORTING
+    running.work_on(shop, begun)
+    assert uploads.run(begun).rows_read == 3 * PIECE
+    assert uploads.run(begun).state is ImportState.IMPORTING
     uploads.work()
-    assert uploads.run(run_id).state is ImportState.DONE
-    assert uploads.counts(run_id).fates == {Fate.ADDED: 300, Fate.BAD: 1}
-    assert uploads.counts(run_id).added_as == {"active": 300}
+    assert uploads.run(begun).state is ImportState.DONE
+    assert uploads.counts(begun).fates == {Fate.ADDED: 300, Fate.BAD: 1}
+    assert uploads.counts(begun).added_as == {"active": 300}
     with uploads.sessions.reading() as session:
-        assert len(lines.lines_of(session, run_id, Fate.BAD)) == 1
+        assert len(lines.lines_of(session, begun, Fate.BAD)) == 1
     assert uploads.parts() == 0
 
 
 def test_of_two_who_work_on_one_import_one_stores_each_row(
-    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+    uploads: Uploads, begun: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Should a lease ever fail: whoever finds that the run has come on without them stops."""
-    monkeypatch.setattr(importing, "CHUNK_ROWS", PIECE)
-    run_id = uploads.send(MANY)
-    uploads.check(run_id)
-    with uploads.sessions.writing() as session:
-        moves.start(session, run_id)
     note = running._Ledger.note
 
     def overtaken(ledger: running._Ledger, session: object, step: object) -> None:
@@ -122,33 +122,28 @@ def test_of_two_who_work_on_one_import_one_stores_each_row(
         note(ledger, session, step)  # type: ignore[arg-type]
 
     monkeypatch.setattr(running._Ledger, "note", overtaken)
-    running.work_on(uploads.shop(), run_id)
-    assert uploads.run(run_id).state is ImportState.IMPORTING
-    assert uploads.run(run_id).rows_read == PIECE, "what was stored with it is rolled back"
+    running.work_on(uploads.shop(), begun)
+    assert uploads.run(begun).state is ImportState.IMPORTING
+    assert uploads.run(begun).rows_read == PIECE, "what was stored with it is rolled back"
     assert len(_standing(uploads.sessions)) == PIECE
 
 
 @ON_ONE
 def test_cancelled_in_the_middle_what_is_in_stays_and_the_file_goes(
-    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+    uploads: Uploads, begun: int
 ) -> None:
-    monkeypatch.setattr(importing, "CHUNK_ROWS", PIECE)
-    run_id = uploads.send(MANY)
-    uploads.check(run_id)
-    with uploads.sessions.writing() as session:
-        moves.start(session, run_id)
     asked: list[int] = []
 
     def cancel_then() -> bool:
         asked.append(1)
         return len(asked) == 3
 
-    running.work_on(running.Workshop(uploads.sessions, KEY, uploads._record, cancel_then), run_id)
+    running.work_on(running.Workshop(uploads.sessions, KEY, uploads._record, cancel_then), begun)
     with uploads.sessions.writing() as session:
-        moves.cancel(session, run_id)
+        moves.cancel(session, begun)
     uploads.work()
-    assert uploads.run(run_id).state is ImportState.CANCELLED
-    assert len(_standing(uploads.sessions)) == uploads.run(run_id).rows_read == 2 * PIECE
+    assert uploads.run(begun).state is ImportState.CANCELLED
+    assert len(_standing(uploads.sessions)) == uploads.run(begun).rows_read == 2 * PIECE
     assert uploads.parts() == 0
 
 
@@ -268,28 +263,6 @@ def test_a_run_moves_as_the_table_says(state: ImportState) -> None:
         else:
             with pytest.raises(RefusedError):
                 moves.move(run, to)
-
-
-def test_whoever_is_erased_is_in_no_row_that_is_kept(uploads: Uploads) -> None:
-    bad = uploads.whole("email,status\nAda@example.org,gone\nbob@example.org,\n")
-    waiting = uploads.send("email,friend\neve@example.org,ada@example.org\n")
-    uploads.check(waiting)
-    address = Address.parse("ada@example.org")
-    with uploads.sessions.writing() as session:
-        erasure.erase_address(session, address, KEY, "test")
-    with uploads.sessions.reading() as session:
-        assert lines.lines_of(session, bad, Fate.BAD) == []
-        assert session.get_one(ImportRun, waiting).glance["columns"][1] == {
-            "name": "friend",
-            "examples": [],
-        }
-        assert session.get_one(ImportRun, bad).glance == {}
-    run_id = uploads.send("email\nada@example.org\n")
-    run = uploads.check(run_id)
-    assert Counts.from_json(run.expected).fates == {Fate.KEPT_ERASED: 1}
-    with uploads.sessions.reading() as session:
-        quoted = session.scalars(select(ImportLine).where(ImportLine.run_id == run_id)).all()
-    assert quoted == []
 
 
 def test_files_that_nobody_goes_on_with_and_old_bad_rows_go(uploads: Uploads) -> None:

@@ -6,7 +6,7 @@
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +17,7 @@ from playwright.sync_api import Browser
 
 from newsletter.core.db import connect
 from newsletter.migrations import schema
+from tests.furnished.empty import EmptyHouse, empty
 from tests.furnished.house import House, furnished
 from tests.furnished.public import public_pages
 from tests.screenshots.documentation import PICTURES
@@ -32,28 +33,34 @@ def main() -> None:
     wanted.add_argument("subjects", nargs="*", help="words in the path; none: every page")
     wanted.add_argument("--docs", action="store_true", help="the pictures of the documentation")
     chosen = wanted.parse_args()
-    with _house() as house, chromium() as browser:
+    with chromium() as browser:
         if chosen.docs:
-            _for_documentation(house, browser)
+            with _database() as url, furnished(url) as house:
+                _for_documentation(house, browser)
             return
-        paths = {
-            name: path
-            for name, path in _names(house).items()
-            if not chosen.subjects or any(word in path for word in chosen.subjects)
-        }
-        _all(house, browser, paths)
-        print(f"{len(paths)} pages, four pictures each, in {_BUILD.relative_to(_ROOT)}")
+        with _database() as url, empty(url) as nobodys:
+            number = _all(nobodys, browser, _wanted(nobodys.paths, chosen.subjects))
+        with _database() as url, furnished(url) as house:
+            number += _all(house, browser, _wanted(_names(house), chosen.subjects))
+        print(f"{number} pages, four pictures each, in {_BUILD.relative_to(_ROOT)}")
 
 
 @contextmanager
-def _house() -> Iterator[House]:
+def _database() -> Iterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/newsletter.db"
         sessions = connect(url)
         schema.upgrade(sessions)
         sessions.engine.dispose()
-        with furnished(url) as house:
-            yield house
+        yield url
+
+
+def _wanted(paths: Mapping[str, str], subjects: Sequence[str]) -> Mapping[str, str]:
+    return {
+        name: path
+        for name, path in paths.items()
+        if not subjects or any(word in path for word in subjects)
+    }
 
 
 def _names(house: House) -> Mapping[str, str]:
@@ -64,12 +71,14 @@ def _names(house: House) -> Mapping[str, str]:
     return {**named, **public_pages(house)}
 
 
-def _all(house: House, browser: Browser, paths: Mapping[str, str]) -> None:
+def _all(house: House | EmptyHouse, browser: Browser, paths: Mapping[str, str]) -> int:
+    """Returns how many pages."""
     _BUILD.mkdir(parents=True, exist_ok=True)
     for screen in (PHONE, DESKTOP):
         with visiting(browser, house.base, screen=screen) as visitor:
             visitor.expects(".")
-            house.let_in(visitor.context)
+            if isinstance(house, House):
+                house.let_in(visitor.context)
             for name, path in paths.items():
                 visitor.go(path)
                 for scheme in get_args(Scheme):
@@ -78,6 +87,7 @@ def _all(house: House, browser: Browser, paths: Mapping[str, str]) -> None:
                     visitor.page.screenshot(path=file, full_page=True)
             for said in visitor.complaints:
                 print(said)
+    return len(paths)
 
 
 def _for_documentation(house: House, browser: Browser) -> None:

@@ -47,6 +47,44 @@ def names(text: str) -> list[str]:
     return [entry.title for section in parse(text, "x").sections for entry in section.entries]
 
 
+def by_section(text: str) -> list[list[str]]:
+    return [[entry.title for entry in each.entries] for each in parse(text, "x").sections]
+
+
+@settings(max_examples=60)
+@given(issues(), st.integers(1, 8), st.integers(0, 2))
+def test_an_entry_moves_to_another_section_whole(text: str, number: int, section: int) -> None:
+    with suppress(InputError, RefusedError):
+        moved = arranging.move_to(text, number, section)
+        wanted, title = by_section(text), names(text)[number - 1]
+        for each in wanted:
+            if title in each:
+                each.remove(title)
+        wanted[section].append(title)
+        assert by_section(moved) == wanted
+        of = {entry.title: entry for each in parse(text, "x").sections for entry in each.entries}
+        now = {entry.title: entry for each in parse(moved, "x").sections for entry in each.entries}
+        assert {t: (e.url, e.author) for t, e in of.items()} == {
+            t: (e.url, e.author) for t, e in now.items()
+        }
+        assert sorted(filter(str.strip, text.splitlines())) == sorted(
+            filter(str.strip, moved.splitlines())
+        )
+
+
+def test_an_entry_goes_behind_the_last_of_its_new_section() -> None:
+    text = f"{HEAD}## A\n### One\n1\n\n### Two\n2\n\n## B\n### Three\n3\n## C\nEnd."
+    moved = arranging.move_to(text, 1, 1)
+    assert moved == f"{HEAD}## A\n### Two\n2\n\n## B\n### Three\n3\n\n### One\n1\n## C\nEnd."
+    assert arranging.move_to(text, 3, 0).startswith(
+        f"{HEAD}## A\n### One\n1\n\n### Two\n2\n\n### Three\n3\n\n## B\n## C"
+    )
+    assert arranging.move_to(text, 2, 2).endswith("## C\nEnd.\n\n### Two\n2\n")
+    for number, section in ((1, 0), (1, 3), (1, -1), (9, 1)):
+        with pytest.raises(InputError):
+            arranging.move_to(text, number, section)
+
+
 @settings(max_examples=80)
 @given(issues(), st.integers(1, 8), st.sampled_from([-1, 1]))
 def test_a_move_there_and_back_is_the_same_text(text: str, number: int, by: int) -> None:

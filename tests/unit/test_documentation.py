@@ -23,6 +23,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 CHECKING = (
     *("rendering/preflight", "rendering/markdown", "rendering/placeholders"),
     "broadcasts/checking",
+    "web/desk/issues/unseen_pictures",
 )
 KEBAB = r"[a-z]+(?:-[a-z]+)+"
 PACKAGES = ("newsletter", "subscribers")

@@ -73,6 +73,7 @@ def test_a_clean_issue_has_no_finding() -> None:
         ("A calm subject", "For {{ subscriber.name", "merge-field-unknown", E, 4),
         ("Summary.", "![](https://example.org/x.png)", "image-without-alt", E, 12),
         ("Summary.", "![x](data:image/png;base64,AA)", "image-source", E, 12),
+        ("Summary.", "x\n\n![x](http://example.org/x.png)", "image-insecure", W, 14),
         ("Summary.", "word " * 20_000, "size", E, None),
         ("Summary.", "word " * 14_000, "size", W, None),
         ("Summary.", "> " * 60 + "deep", "text-too-deep", E, 12),
@@ -158,3 +159,9 @@ def test_a_designers_template_is_checked_too(
 def test_readers_unsubscribe_by_https(base_url: str, found: tuple[str, Severity] | None) -> None:
     made = [(finding.code, finding.severity) for finding in findings(CLEAN, base_url=base_url)]
     assert made == ([found] if found else [])
+
+
+def test_our_own_picture_by_http_is_said_of_the_settings_alone() -> None:
+    base = "http://127.0.0.1:8000"
+    text = CLEAN.replace("Summary.", f"![x]({base}/i/1-ab.png)")
+    assert [finding.code for finding in findings(text, base_url=base)] == ["base-url-local"]

@@ -33,6 +33,7 @@ class Editor:
         allowed: what they may in that newsletter.
         newsletters: all that they work for.
         actor: who they are in the audit trail.
+        uses_shortcuts: single keys do something.
         seat_key: of this browser's seat.
         seat_is_stale: it should be written down that they were here.
     """
@@ -47,6 +48,7 @@ class Editor:
     allowed: frozenset[Permission]
     actor: str
     newsletters: Sequence[NewsletterChoice]
+    uses_shortcuts: bool
     seat_key: str
     seat_is_stale: bool
 
@@ -90,6 +92,7 @@ def editor_of(
         allowed=_allowed(seat.user, here),
         actor=audit.actor_of(seat.user),
         newsletters=mine,
+        uses_shortcuts=seat.user.uses_shortcuts,
         seat_key=seat.key,
         seat_is_stale=seat.is_stale,
     )

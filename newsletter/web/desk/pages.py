@@ -18,8 +18,11 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from newsletter.accounts.permissions import Permission
+from newsletter.rendering import pictures
+from newsletter.rendering.findings import alike
 from newsletter.web.desk import cookies, text
 from newsletter.web.desk.editor import Editor
+from newsletter.web.outside_pictures import OutsidePictures
 
 _PAGES = Path(__file__).parent / "pages"
 _STATIC = Path(__file__).parents[1] / "static"
@@ -34,10 +37,11 @@ POLICY = (
 """For our own pages: nothing inline, nothing from elsewhere."""
 
 MAIL_POLICY = (
-    "default-src 'none'; img-src 'self' https:; style-src 'unsafe-inline'; sandbox; "
+    "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; base-uri 'none'; sandbox; "
     "frame-ancestors 'self'"
 )
-"""For the HTML of a mail, shown in a frame: no script, no form, no link that leads anywhere."""
+"""For the HTML of a mail, shown in a frame: no script, no form, no link that leads anywhere, and
+nothing from elsewhere."""
 
 
 def page(request: Request, name: str, *, status: int = 200, **variables: Any) -> HTMLResponse:
@@ -87,10 +91,14 @@ def go(request: Request, where: str, *, said: str = "") -> Response:
     return response
 
 
-def framed(html: str) -> HTMLResponse:
-    """HTML of a mail as a response of its own, for a sandboxed frame of our page."""
+def framed(request: Request, html: str) -> HTMLResponse:
+    """HTML of a mail as a response of its own, for a sandboxed frame of our page.
+
+    Its pictures come from us, also those that are elsewhere.
+    """
+    outside: OutsidePictures = request.app.state.outside_pictures
     headers = {"Content-Security-Policy": MAIL_POLICY, "Cache-Control": "no-store"}
-    return HTMLResponse(html, headers=headers)
+    return HTMLResponse(pictures.moved(html, outside.address), headers=headers)
 
 
 def _version(path: str) -> str:
@@ -165,7 +173,7 @@ def _made() -> Environment:
         finalize=text.translated,
     )
     environment.globals.update(_=text.in_page, n_=text.in_page_n, static=_version)
-    environment.globals["Permission"] = Permission
+    environment.globals.update(Permission=Permission, alike=alike)
     environment.filters.update(
         when=_when,
         clock=_clock,

@@ -1,6 +1,6 @@
 """Every room of the desk."""
 
-from newsletter.web.desk import home, invitation, login, set_up
+from newsletter.web.desk import home, invitation, login, outside_pictures, set_up
 from newsletter.web.desk.account import profile, second_factor
 from newsletter.web.desk.broadcasts.routers import ROUTERS as BROADCASTS
 from newsletter.web.desk.guard import DeskRoute
@@ -14,6 +14,7 @@ ROUTERS = (
     login.router,
     set_up.router,
     invitation.router,
+    outside_pictures.router,
     profile.router,
     second_factor.router,
     *BROADCASTS,

@@ -1,11 +1,11 @@
 """`/set-up`: the first run, in the browser. There is no such page once there is a user.
 
-A stranger on the network must not be faster than who runs the machine: whoever does not come from
-the machine itself is asked for a code that `serve` prints.
+A stranger on the network must not be faster than who runs the machine: everybody is asked for a
+code that `serve` prints. Where a browser runs nobody can tell for sure, as a proxy on this machine
+need not say for whom it asks; the link that `serve` prints has the code in it.
 """
 
 from collections.abc import Mapping
-from ipaddress import ip_address
 
 from fastapi import Request, Response
 from sqlalchemy import exists, select
@@ -16,10 +16,9 @@ from newsletter.core.runtime import Runtime
 from newsletter.issues import identity
 from newsletter.issues.models import Newsletter
 from newsletter.mail.address import Address
-from newsletter.tracking.recording import Visit
-from newsletter.web.deps import Running, Visiting
+from newsletter.web.deps import Running
 from newsletter.web.desk import cookies
-from newsletter.web.desk.forms import Form, Sent
+from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import desk_router, for_strangers
 from newsletter.web.desk.login import let_in
 from newsletter.web.desk.pages import go, page
@@ -30,49 +29,46 @@ from newsletter.web.desk.text import _
 router = desk_router()
 
 _OF_NEWSLETTER = ("name", "sender_address", "postal_address")
-_LOOPBACK_NAMES = {"localhost", "127.0.0.1", "::1"}
-_OF_PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 
 @router.get("/set-up")
 @for_strangers
-def begin(request: Request, runtime: Running, visit: Visiting) -> Response:
-    """The form, or the question for the code."""
+def begin(request: Request, runtime: Running, code: str = "") -> Response:
+    """The question for the code; behind a link that has it, the form."""
     elsewhere = _elsewhere(request, runtime)
     if elsewhere is not None:
         return elsewhere
-    if not _is_from_here(request, runtime, visit):
+    if not code:
         return page(request, "set_up/code.html", problem="")
-    return _form(request, runtime, _defaults(runtime))
+    return _asked_again(request, runtime, code) or _form(request, runtime, _defaults(runtime, code))
 
 
 @router.post("/set-up/code")
 @for_strangers
-def with_code(request: Request, runtime: Running, visit: Visiting, sent: Sent) -> Response:
+def with_code(request: Request, runtime: Running, sent: Sent) -> Response:
     """The form, for whoever knows the code."""
-    turned_away = _elsewhere(request, runtime) or _without_code(request, runtime, visit, sent)
+    turned_away = _elsewhere(request, runtime) or _asked_again(request, runtime, sent.one("code"))
     if turned_away is not None:
         return turned_away
-    return _form(request, runtime, {**_defaults(runtime), "code": sent.one("code")})
+    return _form(request, runtime, _defaults(runtime, sent.one("code")))
 
 
 @router.post("/set-up/relay")
 @for_strangers
-def try_relay(request: Request, runtime: Running, visit: Visiting, sent: Sent) -> Response:
+def try_relay(request: Request, runtime: Running, sent: Sent) -> Response:
     """Whether the relays that are set let us in."""
-    turned_away = _elsewhere(request, runtime) or _without_code(request, runtime, visit, sent)
+    turned_away = _elsewhere(request, runtime) or _asked_again(request, runtime, sent.one("code"))
     if turned_away is not None:
         return turned_away
     tried = {relay.name: tried_out(runtime, relay.name) for relay in runtime.settings.relays}
-    typed = {**_defaults(runtime), "code": sent.one("code")}
-    return _form(request, runtime, typed, tried=tried)
+    return _form(request, runtime, _defaults(runtime, sent.one("code")), tried=tried)
 
 
 @router.post("/set-up")
 @for_strangers
-def finish(request: Request, runtime: Running, visit: Visiting, sent: Sent) -> Response:
+def finish(request: Request, runtime: Running, sent: Sent) -> Response:
     """Make the first admin and the newsletter, in one transaction, and log the admin in."""
-    turned_away = _elsewhere(request, runtime) or _without_code(request, runtime, visit, sent)
+    turned_away = _elsewhere(request, runtime) or _asked_again(request, runtime, sent.one("code"))
     if turned_away is not None:
         return turned_away
     typed = {name: sent.one(name) for name in ("code", "email", "time_zone", *_OF_NEWSLETTER)}
@@ -107,26 +103,12 @@ def _elsewhere(request: Request, runtime: Runtime) -> Response | None:
     return None
 
 
-def _without_code(request: Request, runtime: Runtime, visit: Visit, sent: Form) -> Response | None:
-    """The question for the code, unless it was answered or need not be."""
-    if _is_from_here(request, runtime, visit):
-        return None
-    if first_run.is_set_up_code(runtime.keys, sent.one("code")):
+def _asked_again(request: Request, runtime: Runtime, code: str) -> Response | None:
+    """The question for the code, unless this is it."""
+    if first_run.is_set_up_code(runtime.keys, code):
         return None
     problem = _("That is not the code.")
     return page(request, "set_up/code.html", status=403, problem=problem)
-
-
-def _is_from_here(request: Request, runtime: Runtime, visit: Visit) -> bool:
-    """The browser runs on this machine; what a proxy may have passed on does not count."""
-    try:
-        is_loopback = ip_address(visit.ip).is_loopback
-    except ValueError:
-        return False
-    base_url = runtime.settings.site.base_url
-    names = {request.url.hostname, base_url.host if base_url else "127.0.0.1"}
-    is_direct = not any(name in request.headers for name in _OF_PROXIES)
-    return is_loopback and is_direct and names <= _LOOPBACK_NAMES
 
 
 def _has_newsletter(runtime: Runtime) -> bool:
@@ -134,10 +116,10 @@ def _has_newsletter(runtime: Runtime) -> bool:
         return bool(session.scalar(select(exists().where(Newsletter.id > 0))))
 
 
-def _defaults(runtime: Runtime) -> dict[str, str]:
+def _defaults(runtime: Runtime, code: str) -> dict[str, str]:
     sender = runtime.settings.sender
     return {
-        "code": "",
+        "code": code,
         "email": "",
         "time_zone": "",
         "name": sender.name,

@@ -4,11 +4,13 @@ import json
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
+from newsletter.mail.address import Address
 from newsletter.privacy import erasure, person
 from newsletter.tracking.leaving import masked
 from newsletter.web.deps import Running
 from newsletter.web.pages import render
 from newsletter.web.public.visitors import owner
+from subscribers.import_runs import waiting_files
 from subscribers.sign_up_counts import forget_letters
 
 router = APIRouter()
@@ -46,10 +48,14 @@ def erase(token: str, request: Request, runtime: Running) -> Response:
     """Forget them, at once and for good."""
     if runtime.erasure_key is None:
         raise HTTPException(404)
+    with runtime.sessions.reading() as session:
+        known = owner(token, runtime, session).person
+        address = Address.stored(known.email, known.address_key)
+    searched = waiting_files.search(runtime.sessions, address)
     with runtime.sessions.writing() as session:
         found = owner(token, runtime, session)
         shown, address_key = masked(found.person.email), found.person.address_key
-        erasure.erase(session, found.person.id, runtime.erasure_key, _THEMSELVES)
+        erasure.erase(session, found.person.id, runtime.erasure_key, _THEMSELVES, searched)
         # They may come back by signing up. Behind their row, as whoever counts takes it.
         forget_letters(session, runtime.keys, address_key)
     return render(request, "erased.html", shown_address=shown)

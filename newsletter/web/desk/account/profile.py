@@ -39,7 +39,7 @@ def show(request: Request, runtime: Running, editor: Seated) -> Response:
 @router.post(_HERE)
 @needs(Permission.ACCOUNT)
 def change(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Response:
-    """Name and time zone."""
+    """Name, time zone, and whether single keys do something."""
     zone = sent.one("time_zone")
     try:
         name = users.checked_name(sent.one("name"))
@@ -49,6 +49,7 @@ def change(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Re
         user = session.get_one(User, editor.user_id)
         if zone in time_zones.offered() or zone == user.time_zone:
             user.name, user.time_zone = name, zone
+            user.uses_shortcuts = "shortcuts" in sent
             return go(request, _HERE, said=_("Saved."))
     return _show(request, runtime, editor, {"time_zone": _("Please choose one of these.")})
 

@@ -26,8 +26,9 @@ from subscribers.segment_writing import written
 FIELDS = ("segment", "when", "at", "stale_hours", "request_key")
 """Of the form, besides lists: what the last look sends along."""
 
-SEEN = ("seen", "seen_segment")
-"""Of the last look alone: the hash of what it showed, and the filter written out."""
+SEEN = ("seen", "seen_segment", "seen_steps")
+"""Of the last look alone: the hash of what it showed, the filter written out, and what comes
+between the click and the first mail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +145,30 @@ class Asking:
 
 def looked_at(plan: Plan, order: Order) -> dict[str, str]:
     """What a last look shows, for the form to say it again."""
-    return dict(zip(SEEN, (plan.content_hash(), _filter(order)), strict=True))
+    shown = (plan.content_hash(), _filter(order), _steps(plan, order))
+    return dict(zip(SEEN, shown, strict=True))
 
 
 def changed_since(sent: Form, plan: Plan, order: Order) -> str:
     """What is not as the last look showed it, in a sentence; empty: all is."""
-    text, segment = (sent.one(name) == now for name, now in looked_at(plan, order).items())
+    text, segment, steps = (sent.one(name) == now for name, now in looked_at(plan, order).items())
     if not text:
         return _("The issue or its newsletter was changed since you looked. Look at it once more.")
     if not segment:
         return _("The saved filter was changed since you looked. Look at it once more.")
+    if not steps:
+        return _(
+            "Whether a second person has to approve, or how long it is held, was changed since "
+            "you looked. Look at it once more."
+        )
     return ""
+
+
+def _steps(plan: Plan, order: Order) -> str:
+    """Somebody's yes, or the minutes of the hold, which what has its own time does not wait for."""
+    if plan.basis["wants_approval"]:
+        return "approval"
+    return "" if order.start_at else f"hold {plan.basis['hold_minutes']}"
 
 
 def _filter(order: Order) -> str:

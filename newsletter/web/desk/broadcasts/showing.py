@@ -38,11 +38,11 @@ def show(request: Request, broadcast_id: int, runtime: Running, editor: Seated) 
 
 @router.get("/broadcasts/{broadcast_id}/mail")
 @needs(Permission.READ)
-def mail(broadcast_id: int, runtime: Running) -> Response:
+def mail(request: Request, broadcast_id: int, runtime: Running) -> Response:
     """What it sends, for a frame."""
     with runtime.sessions.reading() as session:
         frozen = planning.frozen_content(session, broadcast_id)
-    return framed(as_read(runtime, frozen))
+    return framed(request, as_read(runtime, frozen))
 
 
 @router.get("/broadcasts/{broadcast_id}/in-doubt")

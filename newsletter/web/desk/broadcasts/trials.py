@@ -11,9 +11,8 @@ from newsletter.broadcasts.models import OPEN_STATES, DeliveryState
 from newsletter.mail.address import Address
 from newsletter.sending import trial_copies
 from newsletter.sending.models import SystemMail
-from newsletter.web.desk.broadcasts.words import reason_text
+from newsletter.web.desk.broadcasts.words import DELIVERY_TONES, delivery_states, reason_text
 from newsletter.web.desk.editor import Editor
-from newsletter.web.desk.text import _
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +43,11 @@ def any_waits(tests: Sequence[Trial]) -> bool:
 
 
 def _told(mail: SystemMail) -> Trial:
-    said, tone = {
-        DeliveryState.PENDING: (_("waiting"), "busy"),
-        DeliveryState.ACCEPTED: (_("accepted by the relay"), "good"),
-        DeliveryState.FAILED: (_("failed"), "wrong"),
-        DeliveryState.IN_DOUBT: (_("in doubt"), "wrong"),
-    }.get(mail.state, (_("on its way"), "busy"))
     return Trial(
         to=mail.address,
         at=mail.created_at,
-        said=said,
-        tone=tone,
+        said=delivery_states()[mail.state],
+        tone=DELIVERY_TONES.get(mail.state, "busy"),
         why="" if mail.state is DeliveryState.ACCEPTED else _why(mail),
         waits=mail.state in OPEN_STATES,
     )

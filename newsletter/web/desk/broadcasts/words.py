@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from newsletter.broadcasts.models import Broadcast, BroadcastState, PauseReason
+from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState, PauseReason
 from newsletter.broadcasts.today import Task
 from newsletter.web.desk.text import _
 
@@ -25,7 +25,7 @@ def state_text(state: BroadcastState) -> str:
         BroadcastState.FREEZING: _("Starting"),
         BroadcastState.SENDING: _("Sending"),
         BroadcastState.PAUSED: _("Paused"),
-        BroadcastState.DONE: _("Done"),
+        BroadcastState.DONE: _("Sent"),
         BroadcastState.CANCELLED: _("Cancelled"),
     }[state]
 
@@ -33,6 +33,26 @@ def state_text(state: BroadcastState) -> str:
 def tone(state: BroadcastState) -> str:
     """How the word looks."""
     return _TONES[state]
+
+
+DELIVERY_TONES = {
+    DeliveryState.ACCEPTED: "good",
+    DeliveryState.FAILED: "wrong",
+    DeliveryState.IN_DOUBT: "busy",
+}
+
+
+def delivery_states() -> dict[DeliveryState, str]:
+    """Where one person's mail stands; nobody can know more than that a relay took it."""
+    return {
+        DeliveryState.PENDING: _("waiting"),
+        DeliveryState.CLAIMED: _("on its way"),
+        DeliveryState.SENDING: _("on its way"),
+        DeliveryState.ACCEPTED: _("accepted"),
+        DeliveryState.FAILED: _("failed"),
+        DeliveryState.SKIPPED: _("skipped"),
+        DeliveryState.IN_DOUBT: _("in doubt"),
+    }
 
 
 def pause_text(reason: PauseReason | None, paused_by: str = "") -> str:
@@ -120,7 +140,7 @@ def reason_text(reason: str, *, is_over: bool = True) -> str:
         "paused": _("paused by themselves"),
         "cancelled": _("the broadcast was cancelled"),
         "expired": _("the issue went stale"),
-        "unconfirmed": _("not confirmed"),
+        "unconfirmed": _("unconfirmed"),
         "outside the segment": _("outside the segment"),
     }
     return known.get(reason, reason) or _("unknown")

@@ -21,6 +21,7 @@ from newsletter.issues.source import SourceForm
 from newsletter.rendering.preflight import MAX_BYTES, WARN_BYTES
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.issues import words
+from newsletter.web.desk.issues.unseen_pictures import outside, with_unseen
 from newsletter.web.desk.pages import page
 
 MOST_BYTES = 4_000_000
@@ -70,7 +71,7 @@ def edit_page(  # noqa: PLR0913 - named one by one
         pictures = images.latest(session, found.issue.newsletter_id)
     issue = found.issue
     shown = issue.source if text is None else text
-    checked = checking.check(shown, issue, runtime.settings, today=today(editor))
+    checked = looked_at(request, shown, issue, editor)
     return page(
         request,
         "issues/edit.html",
@@ -93,6 +94,15 @@ def edit_page(  # noqa: PLR0913 - named one by one
     )
 
 
+def looked_at(request: Request, text: str, issue: Issue, editor: Editor) -> Checked:
+    """The text checked, with what the preview found out about its pictures."""
+    runtime: Runtime = request.app.state.runtime
+    checked = checking.check(text, issue, runtime.settings, today=today(editor))
+    with runtime.sessions.reading() as session:
+        gone = images.gone(session, text, runtime.settings.site.public_url)
+    return with_unseen(checked, text, request.app.state.outside_pictures, gone)
+
+
 def state_of(sending: Sending, checked: Checked) -> IssueState:
     """Where it stands: by its broadcasts, else by its text."""
     return sending.state or (IssueState.READY if checked.is_ready else IssueState.DRAFT)
@@ -104,6 +114,7 @@ def about(checked: Checked) -> dict[str, Any]:
     can_arrange = source is not None and source.form is SourceForm.MARKDOWN
     return {
         "checked": checked,
+        "has_outside_pictures": bool(outside(checked)),
         "is_digest": source is not None and source.form is SourceForm.DIGEST,
         "places": arranging.places(source) if source and can_arrange else [],
         "sections": [section.title for section in source.sections] if source else [],

@@ -3,7 +3,6 @@
 from fastapi import Request, Response
 
 from newsletter.accounts.permissions import Permission
-from newsletter.broadcasts import checking
 from newsletter.web.deps import Running
 from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
@@ -12,9 +11,9 @@ from newsletter.web.desk.issues.desk import (
     MOST_BYTES,
     about,
     edit_page,
+    looked_at,
     opened,
     state_of,
-    today,
 )
 from newsletter.web.desk.pages import part
 
@@ -36,7 +35,7 @@ def check(
     """What is found in a text that is being written; nothing is kept."""
     with runtime.sessions.reading() as session:
         found = opened(session, issue_id)
-    checked = checking.check(sent.text("text"), found.issue, runtime.settings, today=today(editor))
+    checked = looked_at(request, sent.text("text"), found.issue, editor)
     read_only = found.is_fixed or not editor.may(Permission.WRITE)
     return part(
         request,

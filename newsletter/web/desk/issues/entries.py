@@ -28,6 +28,13 @@ def arrange(asked: Asking, fetcher: Fetching) -> Response:
     verb, _space, number = asked.sent.one("do").partition(" ")
     if verb in ("add", "bare"):
         return _add(asked, lambda url: _page(url, fetcher) if verb == "add" else LinkPage(url))
+    if verb == "section":
+        moved, to = asked.sent.number("moved") or 0, asked.sent.number("target")
+        return keep(
+            asked,
+            lambda text: arranging.move_to(text, moved, -1 if to is None else to),
+            _("Moved to the end of the other section."),
+        )
     if verb == "markdown":
         return keep(asked, lambda text: _turned(text, asked), _("The text is Markdown now."))
     change, said = _change(verb, int(number) if number.isdecimal() and len(number) < 6 else 0)  # noqa: PLR2004

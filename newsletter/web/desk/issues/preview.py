@@ -49,6 +49,7 @@ _NOTE = """<!DOCTYPE html><html lang="en"><meta name="color-scheme" content="lig
 class _Wish:
     """What is to be shown: which shape of the mail, in which colours, as whom."""
 
+    request: Request
     shape: str
     is_dark: bool
     recipient: Recipient
@@ -63,13 +64,16 @@ def of_what_is_stored(
     with runtime.sessions.reading() as session:
         issue = opened(session, issue_id).issue
     choices = preview_choices(request)
-    wish = _Wish(choices["shape"], choices["scheme"] == "dark", SAMPLES[choices["reader"]])
+    reader = SAMPLES[choices["reader"]]
+    wish = _Wish(request, choices["shape"], choices["scheme"] == "dark", reader)
     return _shown(issue, issue.source, wish, runtime, editor)
 
 
 @router.post("/issues/{issue_id}/preview")
 @needs(Permission.READ, most_bytes=MOST_BYTES)
-def of_what_is_written(issue_id: int, runtime: Running, editor: Seated, sent: Sent) -> Response:
+def of_what_is_written(
+    request: Request, issue_id: int, runtime: Running, editor: Seated, sent: Sent
+) -> Response:
     """A text that is being written, as a sample reader gets it, or as somebody real."""
     address = sent.one("address")
     if address and not editor.may(Permission.PEOPLE):
@@ -87,21 +91,21 @@ def of_what_is_written(issue_id: int, runtime: Running, editor: Seated, sent: Se
             else SAMPLES.get(sent.one("reader"), SAMPLES["named"])
         )
     if reader is None:
-        return _note(_("Nobody with this address is on a list of this newsletter."))
-    wish = _Wish(sent.one("shape"), sent.one("scheme") == "dark", reader)
+        return _note(request, _("Nobody with this address is on a list of this newsletter."))
+    wish = _Wish(request, sent.one("shape"), sent.one("scheme") == "dark", reader)
     return _shown(issue, sent.text("text"), wish, runtime, editor)
 
 
 def _shown(issue: Issue, text: str, wish: _Wish, runtime: Runtime, editor: Editor) -> Response:
     checked = checking.check(text, issue, runtime.settings, today=today(editor))
     if checked.email is None or checked.identity is None:
-        return _unreadable(checked)
+        return _unreadable(wish.request, checked)
     if wish.shape == "web":
         return _framed(_with_style(checked.email.webpage), wish)
     try:
         mail = _mail(checked.email, checked.identity, wish.recipient)
     except NewsletterError as error:
-        return _note(capitalised(error.sentence))
+        return _note(wish.request, capitalised(error.sentence))
     if wish.shape == "text":
         return PlainTextResponse(mail.text, headers=_PLAIN)
     return _framed(mail.html, wish)
@@ -111,22 +115,22 @@ def _mail(email: CompiledEmail, identity: SenderIdentity, recipient: Recipient) 
     return as_shown(sample_message(email, identity, recipient, now()))
 
 
-def _unreadable(checked: Checked) -> Response:
+def _unreadable(request: Request, checked: Checked) -> Response:
     finding = checked.findings[0]
     where = _("Line %(line)s: ", line=finding.line) if finding.line else ""
     said = capitalised(finding.text)
-    return _note(_("There is nothing to show yet. %(said)s", said=where + said))
+    return _note(request, _("There is nothing to show yet. %(said)s", said=where + said))
 
 
-def _note(text: str) -> Response:
-    return framed(_NOTE.format(title=escape(_("Preview")), text=escape(text)))
+def _note(request: Request, text: str) -> Response:
+    return framed(request, _NOTE.format(title=escape(_("Preview")), text=escape(text)))
 
 
 def _framed(html: str, wish: _Wish) -> Response:
     """In the colours that were asked for, whatever the editor's own screen prefers."""
     scheme, applies = ("dark", "all") if wish.is_dark else ("light", "not all")
     coloured = _DARK_ONLY.sub(f"@media {applies}", _SCHEMES.sub(rf"\1{scheme}", html))
-    return framed(_numbered(coloured))
+    return framed(wish.request, _numbered(coloured))
 
 
 def _numbered(html: str) -> str:

@@ -6,6 +6,7 @@ from newsletter.web.desk.issues import (
     entries,
     history,
     index,
+    one_picture,
     pictures,
     preview,
     saving,
@@ -19,5 +20,6 @@ ROUTERS = (
     preview.router,
     entries.router,
     pictures.router,
+    one_picture.router,
     history.router,
 )

@@ -21,6 +21,7 @@ from newsletter.web.desk.people.asked import here
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
 from subscribers import elsewhere
+from subscribers.import_runs import waiting_files
 from subscribers.models import Subscriber
 from subscribers.sign_up_counts import forget_letters
 
@@ -80,10 +81,12 @@ def _erase(runtime: Runtime, editor: Editor, person: Subscriber) -> str:
         NotFoundError: somebody else has just erased them.
     """
     key = erasure.erasure_key(runtime)
+    address = Address.stored(person.email, person.address_key)
+    searched = waiting_files.search(runtime.sessions, address)
     try:
         with runtime.sessions.writing() as session:
             _check_still(session, editor, person)
-            erasure.erase(session, person.id, key, editor.actor)
+            erasure.erase(session, person.id, key, editor.actor, searched)
             # They may come back by signing up. Behind their row, as whoever counts takes it.
             forget_letters(session, runtime.keys, person.address_key)
     except RefusedError as error:

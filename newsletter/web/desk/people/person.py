@@ -8,6 +8,7 @@ from fastapi import HTTPException, Request, Response
 from sqlalchemy.orm import Session
 
 from newsletter.accounts import audit
+from newsletter.accounts.models import AuditEvent
 from newsletter.accounts.permissions import Permission
 from newsletter.broadcasts.models import OPEN_STATES
 from newsletter.core.errors import InputError, RefusedError
@@ -18,7 +19,8 @@ from newsletter.mail.address import Address
 from newsletter.privacy import history
 from newsletter.privacy import person as personal_data
 from newsletter.web.deps import Running
-from newsletter.web.desk.broadcasts.words import reason_text
+from newsletter.web.desk import audit_words
+from newsletter.web.desk.broadcasts import words as sending_words
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
@@ -27,6 +29,7 @@ from newsletter.web.desk.people import words
 from newsletter.web.desk.people.apart import private, told_to
 from newsletter.web.desk.people.asked import here, number
 from newsletter.web.desk.problems import capitalised
+from newsletter.web.desk.reports.words import leave_reasons
 from newsletter.web.desk.text import _
 from subscribers import by_hand, details
 from subscribers.lists import slugs_of_lists
@@ -214,8 +217,17 @@ def _past(
         "earlier_mails": mails[_LINES - 1].broadcast.id if len(mails) > _LINES else None,
         "consent_before": consent_before,
         "mails_before": mails_before,
-        "audit": history.audit_of(session, person.id, told_to(editor), editor.newsletter_slug),
+        "audit": _done_to(session, editor, person),
     }
+
+
+def _done_to(
+    session: Session, editor: Editor, person: Subscriber
+) -> list[tuple[AuditEvent, str, audit_words.Named]]:
+    """Each act, what it is called, and by whom."""
+    said = audit_words.sentences()
+    found = history.audit_of(session, person.id, told_to(editor), editor.newsletter_slug)
+    return [(act, said.get(act.action, ""), audit_words.who(act.actor)) for act in found]
 
 
 def _undoable(
@@ -257,10 +269,11 @@ def _words() -> dict[str, Any]:
         "consents": words.consents(),
         "changes": words.changes(),
         "methods": words.methods(),
-        "reason_text": reason_text,
+        "leave_reasons": leave_reasons(),
+        "reason_text": sending_words.reason_text,
         "open_states": OPEN_STATES,
-        "delivery_states": words.delivery_states(),
-        "delivery_tones": words.DELIVERY_TONES,
+        "delivery_states": sending_words.delivery_states(),
+        "delivery_tones": sending_words.DELIVERY_TONES,
         "events": words.events(),
         "readers": words.readers(),
     }

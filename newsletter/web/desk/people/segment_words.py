@@ -1,5 +1,6 @@
 """What the rows of a segment are called."""
 
+from newsletter.web.desk.people.words import consents, statuses
 from newsletter.web.desk.text import _
 from subscribers import segment_rows as rows
 from subscribers.segment_tree import CHOICES, DAYS, Field, Moment
@@ -93,14 +94,8 @@ def comparison(subject: str, operator: str) -> str:
 
 def choices() -> dict[str, list[tuple[str, str]]]:
     """Values of fields that have few."""
-    words = {
-        "pending": _("unconfirmed"),
-        "active": _("active"),
-        "unsubscribed": _("left"),
-        "unknown": _("not asked"),
-        "granted": _("agreed"),
-        "denied": _("refused"),
-    }
+    states: list[tuple[str, str]] = [*statuses().items(), *consents().items()]
+    words = {str(state): text for state, text in states}
     return {found: [(value, words[value]) for value in CHOICES[found]] for found in CHOICES}
 
 

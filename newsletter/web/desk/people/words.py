@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from newsletter.broadcasts.models import DeliveryState
 from newsletter.tracking.classification import Reader
 from newsletter.tracking.models import EventKind
 from newsletter.web.desk.text import _
@@ -15,19 +14,13 @@ TONES = {
 }
 """Of a state's label, see `parts.state`."""
 
-DELIVERY_TONES = {
-    DeliveryState.ACCEPTED: "good",
-    DeliveryState.FAILED: "wrong",
-    DeliveryState.IN_DOUBT: "busy",
-}
-
 
 def statuses() -> dict[SubscriptionStatus, str]:
     """Where a subscription stands, in the order people ask for it."""
     return {
         SubscriptionStatus.ACTIVE: _("Active"),
         SubscriptionStatus.PENDING: _("Unconfirmed"),
-        SubscriptionStatus.UNSUBSCRIBED: _("Left"),
+        SubscriptionStatus.UNSUBSCRIBED: _("Unsubscribed"),
     }
 
 
@@ -46,8 +39,8 @@ def changes() -> dict[ConsentChange, str]:
         ConsentChange.REQUESTED: _("Asked to confirm"),
         ConsentChange.SUBSCRIBED: _("Subscribed"),
         ConsentChange.CONFIRMED: _("Confirmed"),
-        ConsentChange.UNSUBSCRIBED: _("Left"),
-        ConsentChange.RESUMED: _("Leaving taken back"),
+        ConsentChange.UNSUBSCRIBED: _("Unsubscribed"),
+        ConsentChange.RESUMED: _("Unsubscribing taken back"),
         ConsentChange.PAUSED: _("Paused"),
         ConsentChange.UNPAUSED: _("Pause ended"),
         ConsentChange.TRACKING_GRANTED: _("Agreed to be tracked"),
@@ -70,26 +63,13 @@ def methods() -> Mapping[str, str]:
     }
 
 
-def delivery_states() -> dict[DeliveryState, str]:
-    """Where one person's mail stands; nobody can know more than that a relay took it."""
-    return {
-        DeliveryState.PENDING: _("waiting"),
-        DeliveryState.CLAIMED: _("on its way"),
-        DeliveryState.SENDING: _("on its way"),
-        DeliveryState.ACCEPTED: _("accepted"),
-        DeliveryState.FAILED: _("failed"),
-        DeliveryState.SKIPPED: _("skipped"),
-        DeliveryState.IN_DOUBT: _("in doubt"),
-    }
-
-
 def events() -> dict[EventKind, str]:
     """What happened to a mail."""
     return {
         EventKind.OPEN: _("Opened"),
         EventKind.CLICK: _("Clicked"),
-        EventKind.UNSUBSCRIBE: _("Left"),
-        EventKind.RESUBSCRIBE: _("Leaving taken back"),
+        EventKind.UNSUBSCRIBE: _("Unsubscribed"),
+        EventKind.RESUBSCRIBE: _("Unsubscribing taken back"),
     }
 
 

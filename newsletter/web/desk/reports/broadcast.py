@@ -88,13 +88,14 @@ def click_map_page(broadcast_id: int, request: Request, runtime: Running) -> Res
 
 @router.get("/reports/{broadcast_id}/map/mail")
 @needs(Permission.READ)
-def click_map_mail(broadcast_id: int, runtime: Running) -> Response:
+def click_map_mail(request: Request, broadcast_id: int, runtime: Running) -> Response:
     """The mail itself, for the frame; nothing in it leads anywhere."""
     report = _report(runtime, broadcast_id)
     with runtime.sessions.reading() as session:
         email = planning.frozen_content(session, broadcast_id).email
     clicks = {line.link.number: line.clicks.get(Reader.HUMAN, 0) for line in report.links}
-    return framed(click_map.drawn(email, clicks, lambda n: n_("%(n)s click", "%(n)s clicks", n)))
+    drawn = click_map.drawn(email, clicks, lambda n: n_("%(n)s click", "%(n)s clicks", n))
+    return framed(request, drawn)
 
 
 @router.get("/reports/{broadcast_id}/hours.svg")

@@ -8,9 +8,10 @@ from newsletter.reports import charts, over_time, snapshots, tables
 from newsletter.reports.over_time import Line
 from newsletter.tracking.classification import Reader
 from newsletter.web.deps import Running
+from newsletter.web.desk.broadcasts import words
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import page
-from newsletter.web.desk.reports import answers, words
+from newsletter.web.desk.reports import answers
 from newsletter.web.desk.text import _
 
 router = desk_router()
@@ -36,7 +37,8 @@ def index(request: Request, runtime: Running, editor: Seated) -> Response:
         number=number,
         has_more=len(lines) > PAGE_ROWS,
         cadence=over_time.cadence_days(lines),
-        states=words.states(),
+        state_text=words.state_text,
+        tone=words.tone,
         Reader=Reader,
     )
     if due:

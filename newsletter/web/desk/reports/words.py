@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from newsletter.broadcasts.models import BroadcastState
 from newsletter.reports.growth import BY_IMPORT
 from newsletter.web.desk.text import _
 from subscribers.models import LeaveReason
@@ -22,18 +21,6 @@ def leave_reasons() -> Mapping[str, str]:
 def leavings() -> Mapping[str, str]:
     """The same for a list, which a file may also say they had left."""
     return {**leave_reasons(), BY_IMPORT: _("A file said so")}
-
-
-def states() -> Mapping[str, str]:
-    """Where a broadcast stands, by `BroadcastState`."""
-    return {
-        BroadcastState.SCHEDULED: _("scheduled"),
-        BroadcastState.FREEZING: _("being prepared"),
-        BroadcastState.SENDING: _("sending"),
-        BroadcastState.PAUSED: _("paused"),
-        BroadcastState.DONE: _("done"),
-        BroadcastState.CANCELLED: _("cancelled"),
-    }
 
 
 def spans() -> Mapping[str, str]:

@@ -9,10 +9,10 @@ from newsletter.accounts import audit
 from newsletter.accounts.audit import Wanted
 from newsletter.accounts.permissions import Permission
 from newsletter.web.deps import Running
+from newsletter.web.desk import audit_words
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import page
-from newsletter.web.desk.settings import audit_words
 from newsletter.web.desk.text import _
 
 router = desk_router()

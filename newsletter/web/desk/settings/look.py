@@ -28,7 +28,6 @@ from newsletter.rendering.palette import (
     DEFAULT_TEMPLATE,
     LEAST_CONTRAST,
     SCHEMES,
-    Logo,
     Look,
     Palette,
 )
@@ -106,9 +105,9 @@ def mail(
     wanted = Scheme.DARK if scheme == Scheme.DARK else Scheme.LIGHT
     folders = TemplateFolders.of(runtime.settings.templates.dir)
     compiled = compile_issue(
-        source, replace(identity, look=replace(draft.look, logo=_logo_here(identity))), folders
+        source, replace(identity, look=replace(draft.look, logo=identity.look.logo)), folders
     )
-    return framed(shown_in(nobodys(compiled.email), wanted))
+    return framed(request, shown_in(nobodys(compiled.email), wanted))
 
 
 @router.post(_PATH)
@@ -161,12 +160,6 @@ def change_logo(
         )
         audit.record(session, editor.actor, "newsletter.logo_changed", newsletter=found.slug)
     return go(request, here, said=_("Saved. The next issue looks like this."))
-
-
-def _logo_here(identity: SenderIdentity) -> Logo | None:
-    """From where the page came from, whatever readers call this installation."""
-    logo = identity.look.logo
-    return replace(logo, url=logo.url.removeprefix(identity.base_url)) if logo else None
 
 
 def _kept_logo(

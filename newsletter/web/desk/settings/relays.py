@@ -22,11 +22,11 @@ from newsletter.sending.relay_rates import throttled_rates
 from newsletter.sending.relay_url import RelayUrl, server_of
 from newsletter.sending.relays import RelayStatus
 from newsletter.web.deps import Running
+from newsletter.web.desk import audit_words
 from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page, part
 from newsletter.web.desk.problems import capitalised
-from newsletter.web.desk.settings import audit_words
 from newsletter.web.desk.text import _
 
 router = desk_router()

@@ -101,6 +101,7 @@ def _index(
         status=422 if problems else 200,
         rows=rows,
         scopes=_scopes(editor),
+        words=_words(),
         states={
             "active": (_("active"), "good"),
             "revoked": (_("revoked"), "quiet"),
@@ -114,11 +115,15 @@ def _index(
 
 def _scopes(editor: Editor) -> list[tuple[Permission, str]]:
     """What a token can be for: what its maker may do."""
-    said = {
+    said = _words()
+    return [(scope, said[scope]) for scope in api_tokens.SCOPES if editor.may(scope)]
+
+
+def _words() -> dict[Permission, str]:
+    return {
         Permission.READ: _("Read issues and reports"),
         Permission.WRITE: _("Write issues, send test mails"),
         Permission.SEND: _("Send, approve, steer"),
         Permission.PEOPLE: _("People, lists, segments, suppressions"),
         Permission.SETTINGS: _("Settings of the newsletter"),
     }
-    return [(scope, said[scope]) for scope in api_tokens.SCOPES if editor.may(scope)]

@@ -22,6 +22,7 @@ let blocked = false;
 let checkTimer;
 let saveTimer;
 let checks = 0;
+let looking = 0;
 let at = 0;
 let before = field.value;
 
@@ -55,22 +56,39 @@ async function check() {
   if (!response.ok || number !== checks) return false;
   const made = document.createElement("template");
   made.innerHTML = await response.text();
-  for (const fresh of [...made.content.children]) document.getElementById(fresh.id)?.replaceWith(fresh);
+  for (const fresh of [...made.content.children]) {
+    const shown = document.getElementById(fresh.id);
+    // What is the same stays, and with it whoever stands in it by keyboard.
+    if (shown && !shown.isEqualNode(fresh)) shown.replaceWith(fresh);
+  }
   mark();
   return true;
 }
 
 async function look() {
-  // Who is logged out meanwhile, or without a connection, keeps what is shown.
-  if (await check()) preview();
+  looking += 1;
+  try {
+    // Who is logged out meanwhile, or without a connection, keeps what is shown.
+    if (await check()) preview();
+  } finally {
+    looking -= 1;
+  }
+}
+
+// Once a preview has asked for its pictures, the server knows which are not to be had. A look that
+// is under way is not overtaken: its own preview comes and asks.
+
+function checkPictures() {
+  if (!looking && document.getElementById("findings").dataset.outside) check();
 }
 
 function mark() {
-  const found = [...document.querySelectorAll("#findings [data-line]")].map((item) => ({
-    line: Number(item.dataset.line),
-    severity: item.dataset.severity,
-    text: item.dataset.text,
-  }));
+  const found = [...document.querySelectorAll("#findings [data-lines]")].flatMap((item) =>
+    item.dataset.lines.split(" ").map((line) => ({
+      line: Number(line),
+      severity: item.dataset.severity,
+      text: item.dataset.text,
+    })));
   editor.setFindings(found);
 }
 
@@ -113,6 +131,7 @@ function preview() {
     if (!next.isConnected) return;
     next.classList.remove("coming");
     current.remove();
+    checkPictures();
   });
   post.submit();
   post.remove();
@@ -229,6 +248,7 @@ async function arrange(button) {
   const moved = Number(number) + { up: -1, down: 1 }[verb];
   const again = [`${verb} ${moved}`, `${verb === "up" ? "down" : "up"} ${moved}`];
   const next = again.map((value) => document.querySelector(`#places [value="${value}"]:enabled`));
+  if (verb === "section") next.unshift(document.getElementById("moved"));
   (next.find(Boolean) ?? document.querySelector("#entries summary")).focus();
 }
 
@@ -301,3 +321,5 @@ editor = edit(field, { onChange: changed, label: says.label });
 editor.dom.querySelector(".cm-content").tabIndex = 0;
 mark();
 if (stored === null) changed();
+else if (document.readyState === "complete") checkPictures();
+else window.addEventListener("load", checkPictures);

@@ -1,5 +1,6 @@
 // Keyboard shortcuts: whatever has `data-key` is clicked by its keys; `?` shows them all.
 // Two keys, such as "g i", are pressed one after the other within a second and a half.
+// Nothing happens while somebody types in a field, or for who turned shortcuts off (WCAG 2.1.4).
 
 const SECOND_KEY_MILLISECONDS = 1500;
 const sheet = document.getElementById("keys");
@@ -8,7 +9,7 @@ let first = "";
 let timer;
 
 function typing(target) {
-  return target.closest?.("input, select, textarea, [contenteditable='true'], dialog");
+  return target.isContentEditable || target.closest?.("input, select, textarea, dialog");
 }
 
 function nameOf(element) {
@@ -40,6 +41,7 @@ function press(keys) {
 }
 
 document.addEventListener("keydown", (event) => {
+  if (document.body.dataset.withoutKeys) return;
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
   if (typing(event.target) || event.key.length !== 1) return;
   const keys = first ? `${first} ${event.key}` : event.key;
@@ -56,7 +58,8 @@ document.addEventListener("keydown", (event) => {
 if (opener) {
   opener.hidden = false;
   opener.addEventListener("click", show);
-  sheet.querySelector(".own").hidden = false;
+  sheet.querySelector("a").addEventListener("click", () => sheet.close()); // perhaps to this page
+  sheet.querySelector(".own")?.removeAttribute("hidden");
 }
 
 // On a telephone the rooms are wider than the screen: the one we are in is in sight.
