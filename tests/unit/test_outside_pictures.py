@@ -55,7 +55,7 @@ def test_a_picture_is_kept_for_minutes_and_a_refusal_for_one(pictures: OutsidePi
         asyncio.run(looked_at(there, gone, there, gone))
         assert [there, gone] == _ASKED
         assert pictures.problem(gone) == "the server answered 404"
-        assert pictures.problem(there) == ""
+        assert pictures.problem(there) is None
         clock.shift(61)
         assert pictures.problem(gone) == ""
         asyncio.run(looked_at(there, gone))
