@@ -108,6 +108,7 @@ def test_what_is_found_and_recorded_is_told_in_the_readers_language(spoken: Read
     ):
         assert said in found
     assert "⟦refuses STARTTLS⟧" in read(seat.get(f"/broadcasts/{paused(spoken)}"))
+    assert "⟧: ⟦refuses STARTTLS⟧" in read(seat.get("/"))
     files = {"file": ("people.csv", BytesIO(b"email\nnope\n"))}
     path = seat.post("/imports", {"list": spoken.list_id}, files=files).headers["location"]
     imports.work(seat.runtime)

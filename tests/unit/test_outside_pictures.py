@@ -57,7 +57,7 @@ def test_a_picture_is_kept_for_minutes_and_a_refusal_for_one(pictures: OutsidePi
         assert pictures.problem(gone) == "the server answered 404"
         assert pictures.problem(there) is None
         clock.shift(61)
-        assert pictures.problem(gone) == ""
+        assert pictures.problem(gone) is None
         asyncio.run(looked_at(there, gone))
         assert [there, gone, gone] == _ASKED
         clock.shift(600)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState, PauseReason
 from newsletter.broadcasts.today import Task
-from newsletter.web.desk.text import _
+from newsletter.web.desk.text import _, translated
 
 _TONES = {
     BroadcastState.AWAITING_APPROVAL: "busy",
@@ -83,7 +83,7 @@ def pause_line(task: Task) -> str:
         PauseReason.QUOTA: _("the relay takes no more for now"),
         None: _("paused"),
     }[task.pause_reason]
-    return f"{why}: {task.pause_detail}" if task.pause_detail else why
+    return f"{why}: {translated(task.pause_detail)}" if task.pause_detail else why
 
 
 def attention_text(task: Task, relays_paused_by: Sequence[str]) -> str:
