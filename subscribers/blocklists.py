@@ -21,6 +21,7 @@ from newsletter.core.errors import InputError
 from newsletter.core.sentences import Sentence, say
 from subscribers.bulk import take_turns
 from subscribers.csv_files import MAX_ROW_BYTES, CsvFile, Row
+from subscribers.erased import mark_key
 from subscribers.lists import slugs_of_lists
 from subscribers.models import EVERYWHERE, SuppressionReason
 from subscribers.presets.cells import moment
@@ -104,6 +105,7 @@ def import_blocklist(
 
     Raises:
         InputError: the file cannot be read at all, or from some line on.
+        RefusedError: people were erased under another key than this one.
     """
     report = BlocklistReport()
     try:
@@ -138,6 +140,8 @@ def _store(
     keys = [row.key for row in chunk if row.key[0] not in "@#"]
     forgotten = erased_among(session, keys, erased)
     rows = [row for row in chunk if row.key not in forgotten]
+    if erased and any(row.key.startswith("#") for row in rows):
+        mark_key(session, erased)
     added = suppress_all(session, rows) if rows else 0
     report.counts[Fate.ADDED] += added
     report.counts[Fate.KNOWN] += len(rows) - added

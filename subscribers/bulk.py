@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from typing import Any, Protocol
 
 from psycopg.errors import UniqueViolation
@@ -32,10 +33,10 @@ class Bulk(Protocol):
     """Adds rows within the session's transaction."""
 
     def add_people(self, rows: Sequence[Values]) -> dict[str, int]:
-        """Address key -> id of those that were added: not those whom somebody else just added."""
+        """Address key -> id of those that were added: not those who are there already."""
 
     def add_subscriptions(self, rows: Sequence[Values]) -> set[tuple[int, int]]:
-        """(subscriber id, list id) of those that were added, in the same sense."""
+        """(subscriber id, list id) of those that were added: not what somebody else just added."""
 
     def add_events(self, rows: Iterable[Values]) -> None:
         """Evidence."""
@@ -73,13 +74,24 @@ def bulk(session: Session) -> Bulk:
 
 
 def give_room(connection: Connection) -> None:
-    """On SQLite, memory for the pages that so many rows change, for as long as it is open."""
+    """On SQLite, memory for the pages that so many rows change, for as long as it is open.
+
+    From then on no commit takes pages from the log to their places: `bring_home` does.
+    """
     if connection.dialect.name == "sqlite":
         driver: Any = connection.connection.dbapi_connection
         driver.execute(f"PRAGMA cache_size=-{_CACHE_KB}")
+        driver.execute("PRAGMA wal_autocheckpoint=0")
 
 
-_CACHE_KB = 32_000
+def bring_home(connection: Connection) -> None:
+    """On SQLite, between transactions: others may write while pages go to their places."""
+    if connection.dialect.name == "sqlite":
+        driver: Any = connection.connection.dbapi_connection
+        driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+_CACHE_KB = 64_000
 """The index of a million addresses, nearly: each row goes to another page of it."""
 
 
@@ -111,16 +123,25 @@ _IMPORTS = 0x1A907
 """The number of the lock; nothing else in the database has it."""
 
 
+_AT_ONCE = 10
+"""Rows of a statement; more gain nothing."""
+
+
 class _OnSqlite:
-    """Nobody else writes while we do, so whoever was not there is added."""
+    """Nobody else writes while we do."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def add_people(self, rows: Sequence[Values]) -> dict[str, int]:
-        self._insert("subscribers", PEOPLE, rows)
+        highest = select(func.max(Subscriber.id))
+        before = self._session.scalar(highest) or 0
+        added = self._insert("subscribers", PEOPLE, rows, "ON CONFLICT (address_key) DO NOTHING")
+        if added < len(rows):
+            new = select(Subscriber.address_key, Subscriber.id).where(Subscriber.id > before)
+            return dict(self._session.execute(new).all())
         # Ids count up by one within a transaction, and the last was given to the last row.
-        last = self._session.scalar(select(func.max(Subscriber.id))) or 0
+        last = self._session.scalar(highest) or 0
         return {row[1]: number for number, row in enumerate(rows, last - len(rows) + 1)}
 
     def add_subscriptions(self, rows: Sequence[Values]) -> set[tuple[int, int]]:
@@ -130,11 +151,28 @@ class _OnSqlite:
     def add_events(self, rows: Iterable[Values]) -> None:
         self._insert("consent_events", EVENTS, list(rows))
 
-    def _insert(self, table: str, columns: Sequence[str], rows: Sequence[Values]) -> None:
-        if rows:
-            asked = ", ".join("?" * len(columns))
-            sql = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({asked})"  # noqa: S608 - our own names
-            self._session.connection().exec_driver_sql(sql, list(map(tuple, rows)))
+    def _insert(
+        self, table: str, columns: Sequence[str], rows: Sequence[Values], unless: str = ""
+    ) -> int:
+        """Some at once, the rest one by one; returns how many were added.
+
+        FAIL: what has failed may have left rows behind, and is rolled back whole; to be able to
+        take back one statement of several rows SQLite would copy every page before it writes.
+        """
+        cut = len(rows) - len(rows) % _AT_ONCE
+        together = [
+            tuple(chain.from_iterable(rows[at : at + _AT_ONCE])) for at in range(0, cut, _AT_ONCE)
+        ]
+        row = f"({', '.join('?' * len(columns))})"
+        into = f"INSERT OR FAIL INTO {table} ({', '.join(columns)}) VALUES"
+        connection = self._session.connection()
+        driver: Any = connection.connection.dbapi_connection
+        before = driver.total_changes
+        for several, given in ((_AT_ONCE, together), (1, list(map(tuple, rows[cut:])))):
+            if given:
+                values = ", ".join([row] * several)
+                connection.exec_driver_sql(f"{into} {values} {unless}", given)
+        return int(driver.total_changes - before)
 
 
 # The sequence is looked up once by itself: within `nextval`, for each number.
@@ -145,7 +183,7 @@ _NEW_IDS = """
 
 
 class _OnPostgresql:
-    """Rows come by COPY, or where somebody else was faster by COPY past those that are there."""
+    """Rows come by COPY, or where somebody is there already by COPY past those that are."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

@@ -17,11 +17,12 @@ from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.sentences import Count, Sentence, quoted, say
 from newsletter.mail.address import Address
-from subscribers import details, sign_up, subscriptions, suppressions
+from subscribers import details, leavers, sign_up, subscriptions, suppressions
 from subscribers.elsewhere import is_elsewhere
 from subscribers.models import (
     ConsentChange,
     ConsentEvent,
+    ConsentMethod,
     Subscriber,
     SubscriberList,
     Subscription,
@@ -30,8 +31,7 @@ from subscribers.models import (
 from subscribers.presets.cells import MAX_LEVELS, json_value
 from subscribers.subscriptions import UNDO_WITHIN, Evidence
 
-METHOD = "desk"
-"""How a change came about, in the words of its evidence."""
+METHOD = ConsentMethod.DESK
 MAX_ATTRIBUTE_CHARACTERS = 20_000
 MAX_STATEMENT_CHARACTERS = 1_000
 
@@ -52,9 +52,10 @@ def may_join(
     """Nothing stands against putting this address on the list.
 
     Raises:
-        RefusedError: says what does: a suppression, an erasure, or that they left.
+        RefusedError: says what does: a suppression, an erasure, or that they left; or that nobody
+            can tell who was erased.
     """
-    if erased and suppressions.find(session, suppressions.erased_suppression(erased, address.key)):
+    if suppressions.erased_among(session, [address.key], erased):
         raise RefusedError(
             say(
                 "%(address)s asked to be forgotten; only they can come back, by signing up",
@@ -83,6 +84,13 @@ def may_join(
     if standing and standing.status is SubscriptionStatus.ACTIVE:
         raise RefusedError(
             say("%(address)s is on %(name)r already", address=address.typed, name=to.name)
+        )
+    if person and leavers.left_newsletter(session, person.id, to):
+        raise RefusedError(
+            say(
+                "%(address)s left this newsletter; only they can come back, by signing up",
+                address=address.typed,
+            )
         )
 
 
@@ -154,16 +162,18 @@ def may_be_put_back(session: Session, subscription: Subscription) -> bool:
         return False
     if left_at <= now() - UNDO_WITHIN:
         return False
-    last = session.execute(
-        select(ConsentEvent.change, ConsentEvent.method)
+    last = session.scalar(
+        select(ConsentEvent)
         .where(
             ConsentEvent.subscriber_id == subscription.subscriber_id,
             ConsentEvent.list_id == subscription.list_id,
         )
         .order_by(ConsentEvent.id.desc())
         .limit(1)
-    ).first()
-    return last is not None and tuple(last) == (ConsentChange.UNSUBSCRIBED, METHOD)
+    )
+    if last is None or (last.change, last.method) != (ConsentChange.UNSUBSCRIBED, METHOD):
+        return False
+    return not leavers.has_left_since(session, subscription, last)
 
 
 def edition(person: Subscriber) -> str:

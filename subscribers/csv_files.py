@@ -105,7 +105,7 @@ class CsvFile:
         is_one_line = self._line == self._begins and "\r" not in text
         is_closed = "expected after" in str(error) and text.count(_QUOTE) % 2 == 0
         if self._has_header and is_one_line and is_closed:
-            return BrokenRowError("row", _QUOTES_INSIDE)
+            return BrokenRowError(say("row"), _QUOTES_INSIDE)
         problem = say("not CSV: %(error)s", error=error)
         if _QUOTE in text or self._line > self._begins:
             problem = joined("; ", [problem, self._unclosed])

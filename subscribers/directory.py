@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session, aliased
 from newsletter.core.errors import InputError
 from newsletter.core.sentences import say
 from newsletter.mail.address import Address
+from subscribers import spellings
 from subscribers.models import Subscriber, Subscription, SubscriptionStatus
-from subscribers.segment_sql import fold, folded
+from subscribers.segment_folding import fold, folded
 
 MAX_PAGE = 1_000
 MAX_SEARCH = 100
@@ -186,10 +187,13 @@ def _subscribed(search: Search) -> Iterator[ColumnElement[bool]]:
 def _named(search: Search) -> ColumnElement[bool]:
     if search.is_whole:
         return Subscriber.address_key == search.part
-    return or_(
-        Subscriber.address_key.like(_anywhere(search.part.lower()), escape=_ESCAPE),
-        folded(Subscriber.name).like(_anywhere(fold(search.part)), escape=_ESCAPE),
-    )
+    parts: list[tuple[Any, str]] = [
+        (Subscriber.address_key, search.part.lower()),
+        (folded(Subscriber.name), fold(search.part)),
+    ]
+    if spellings.is_kept_otherwise(search.part):
+        parts.append((spellings.typed_address(), spellings.as_typed(search.part)))
+    return or_(*(column.like(_anywhere(part), escape=_ESCAPE) for column, part in parts))
 
 
 def _anywhere(part: str) -> str:

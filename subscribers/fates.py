@@ -22,6 +22,9 @@ class Fate(StrEnum):
     BAD = "bad"
 
 
+_ON_NO_LIST = "on no list"
+
+
 class Incoming(NamedTuple):
     """A row on its way in.
 
@@ -44,9 +47,17 @@ class Fates:
         self.examples: dict[Fate, list[str]] = {}
         self._examples_of_each = examples_of_each
 
+    def note_added(self, rows: Sequence[Ready]) -> None:
+        """As `note` does of each, in a fraction of the time."""
+        for row in rows[: self._examples_of_each]:
+            self.note(Fate.ADDED, row)
+        others = rows[self._examples_of_each :]
+        self.counts[Fate.ADDED] += len(others)
+        self.added_as.update(row.status or _ON_NO_LIST for row in others)
+
     def note(self, fate: Fate, row: Ready) -> None:
         self.counts[fate] += 1
         if fate is Fate.ADDED:
-            self.added_as[row.status or "on no list"] += 1
+            self.added_as[row.status or _ON_NO_LIST] += 1
         if self.counts[fate] <= self._examples_of_each:
             self.examples.setdefault(fate, []).append(f"{row.source} {row.typed}")

@@ -45,6 +45,7 @@ class Importing:
         self._options = options
         self._lists: dict[str, int] = {}
         self._refused: list[Bad] = []
+        self._likely_new = False
         self._fates = Fates(_EXAMPLES if options.rehearse else 0)
         self._bad = (
             BadRows(file, options.bad_rows) if options.bad_rows and not options.rehearse else None
@@ -67,7 +68,9 @@ class Importing:
                 incoming += [self._placed(session, each) for each in self._kept(row, erased)]
         if self._repeats:
             incoming = self._repeats.new(incoming, len(chunk))
-        take_in(session, incoming, self._fates)
+        added = self._fates.counts[Fate.ADDED]
+        take_in(session, incoming, self._fates, likely_new=self._likely_new)
+        self._likely_new = self._fates.counts[Fate.ADDED] == added + len(incoming)
         if not self._options.rehearse:
             step = Step(len(chunk), self._refused, self._file.bytes_read, self.report)
             self._options.with_each(session, step)
@@ -104,8 +107,6 @@ class Importing:
 
     def _erased(self, session: Session, chunk: Chunk) -> set[str]:
         """Address keys; asked before anything of the chunk is stored."""
-        if not self._options.erased:
-            return set()
         return suppressions.erased_among(session, _address_keys(chunk), self._options.erased)
 
     def _kept(self, people: tuple[Ready, ...], erased: set[str]) -> tuple[Ready, ...]:

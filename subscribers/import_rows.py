@@ -74,6 +74,11 @@ class Ready(NamedTuple):
         """A TrackingConsent; empty without a list."""
         return self.subscription[1] if self.subscription else ""
 
+    @property
+    def left_at(self) -> str | None:
+        """As the database has it."""
+        return self.subscription[4] if self.subscription else None
+
 
 Row = Bad | tuple[Ready, ...]
 """A row or line of a file: bad, or one person, once for each of their subscriptions."""

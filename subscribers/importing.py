@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Session
 from newsletter.core.db import Sessions, for_rehearsal
 from subscribers.bad_rows import check_bad_rows
 from subscribers.batches import batches
-from subscribers.bulk import Others, give_room
+from subscribers.bulk import Others, bring_home, give_room
 from subscribers.garbage import seldom_collected
 from subscribers.import_chunks import Chunk, Importing
 from subscribers.import_options import ImportOptions, ImportReport
@@ -53,19 +54,20 @@ def import_file(
         repeats = Repeats() if _in_pieces(sessions, options) else None
         importing = Importing(people, find_list, options, repeats)
         stack.callback(importing.close)
-        transaction = stack.enter_context(_transactions(sessions, options))
+        database = stack.enter_context(_database(sessions, options))
         alone = sessions.dialect == "sqlite" and not options.rehearse
         pace = Pace(CHUNK_ROWS, alone, options.in_company)
         others = Others()
         for chunk in _chunks(people.rows(), pace):
             pace.rest()
-            with transaction() as session:
+            with database.transaction() as session:
                 session.connection()  # SQLite waits for its turn here
                 pace.begin(others_wrote=others.wrote(session))
                 importing.store(session, chunk)
             pace.end()
+            database.after_each()
             progress(people.bytes_read)
-        importing.settle(transaction, lambda: progress(people.bytes_read))
+        importing.settle(database.transaction, lambda: progress(people.bytes_read))
     return importing.report
 
 
@@ -83,23 +85,33 @@ def _in_pieces(sessions: Sessions, options: ImportOptions) -> bool:
     return options.rehearse and options.in_company and sessions.dialect == "postgresql"
 
 
+@dataclass(frozen=True, slots=True)
+class _Database:
+    """What chunks go into.
+
+    Attributes:
+        transaction: that of a chunk: its own, or rehearsed the one that is rolled back.
+        after_each: what is to be done when nobody waits for it.
+    """
+
+    transaction: Callable[[], AbstractContextManager[Session]]
+    after_each: Callable[[], None] = lambda: None
+
+
 @contextmanager
-def _transactions(
-    sessions: Sessions, options: ImportOptions
-) -> Iterator[Callable[[], AbstractContextManager[Session]]]:
-    """What gives each chunk its transaction: its own, or rehearsed the one that is rolled back."""
+def _database(sessions: Sessions, options: ImportOptions) -> Iterator[_Database]:
     rehearse = options.rehearse
     with ExitStack() as stack:
         database = stack.enter_context(for_rehearsal(sessions)) if rehearse else sessions
         connection = stack.enter_context(database.own_connection())
         give_room(connection)
         if _in_pieces(sessions, options):
-            yield lambda: database.writing(rehearse=True, on=connection)
+            yield _Database(lambda: database.writing(rehearse=True, on=connection))
         elif rehearse:
             whole = stack.enter_context(database.writing(rehearse=True, on=connection))
-            yield lambda: nullcontext(whole)
+            yield _Database(lambda: nullcontext(whole))
         else:
-            yield lambda: database.writing(on=connection)
+            yield _Database(lambda: database.writing(on=connection), lambda: bring_home(connection))
 
 
 def _chunks(rows: Iterator[Row], pace: Pace) -> Iterator[Chunk]:

@@ -1,45 +1,67 @@
 """What becomes of rows that are ready: the people, subscriptions and evidence they add or end."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import BigInteger, String, select
 from sqlalchemy.orm import Session
 
+from newsletter.core.clock import now
 from newsletter.core.given_rows import any_of
-from subscribers import engagement, subscriptions, suppressions
-from subscribers.bulk import Bulk, Values, bulk
+from subscribers import engagement, leavers, subscriptions, suppressions
+from subscribers.bulk import Bulk, Values, bulk, time_for
 from subscribers.fates import Fate, Fates, Incoming
 from subscribers.import_rows import OF_TRACKING, STATEMENTS, Ready
 from subscribers.models import (
     EVERYWHERE,
+    ConsentMethod,
     Subscriber,
     Subscription,
     SubscriptionStatus,
     TrackingConsent,
 )
-from subscribers.subscriptions import Evidence
+from subscribers.subscriptions import UNDO_WITHIN, Evidence
 from subscribers.suppressions import SuppressionRow
 
+_LEFT = SubscriptionStatus.UNSUBSCRIBED.value
+"""Looked at for every row: as plain text, that is done in no time."""
 
-def take_in(session: Session, rows: Iterable[Incoming], fates: Fates) -> None:
-    """Store the rows, by a handful of statements whatever their number."""
+
+def take_in(
+    session: Session, rows: Iterable[Incoming], fates: Fates, *, likely_new: bool = False
+) -> None:
+    """Store the rows, by a handful of statements whatever their number.
+
+    `likely_new`: as were all rows before them; asking who is known may be left until one is.
+    """
     for part in _each_subject_once(rows):
-        _Part(session, part, fates).store()
+        _Part(session, part, fates).store(likely_new=likely_new)
 
 
 def _each_subject_once(rows: Iterable[Incoming]) -> list[list[Incoming]]:
     """Rows such that no address stands twice for a list in one part; repeated, it comes later.
 
     Thus it meets what the first one did, exactly as it would from far below in the file: an
-    opt-out counts wherever it stands.
+    opt-out counts wherever it stands. So it is with rows for other lists behind one that says that
+    they left: it may have been the newsletter.
     """
+    rows = list(rows)
+    if len({incoming.row.key for incoming in rows}) == len(rows):
+        return [rows] if rows else []
     parts: list[list[Incoming]] = []
     seen: Counter[tuple[str, int | None]] = Counter()
+    left: dict[str, int] = {}
     for incoming in rows:
-        subject = incoming.row.key, incoming.list_id
+        row = incoming.row
+        subject = row.key, incoming.list_id
         number = seen[subject]
+        if left and row.key in left:
+            number = max(number, left[row.key] + (row.status == SubscriptionStatus.ACTIVE))
+            left[row.key] = number
+        elif row.subscription and row.subscription[0] == _LEFT:
+            left[row.key] = number
         if number == len(parts):
             parts.append([])
         parts[number].append(incoming)
@@ -53,6 +75,11 @@ class _Standing(NamedTuple):
     id: int
     status: SubscriptionStatus
     tracking_consent: TrackingConsent
+    left_at: datetime | None
+
+
+_Subject = tuple[int, int]
+"""(subscriber id, list id)."""
 
 
 class _Part:
@@ -64,16 +91,25 @@ class _Part:
         self._fates = fates
         self._bulk: Bulk = bulk(session)
 
-    def store(self) -> None:
-        ids = self._known()
+    def store(self, *, likely_new: bool = False) -> None:
+        ids = {} if likely_new else self._known()
         standing = self._standing(ids.values())
+        closed = self._closed(standing, ids)
         added = self._add_people(row for row, *_ in self._rows if row.key not in ids)
         ids |= added
         subscribed = self._subscribe(
-            [each for each in self._rows if (ids.get(each.row.key), each.list_id) not in standing],
+            [
+                each
+                for each in self._rows
+                if (subject := (ids.get(each.row.key), each.list_id)) not in standing
+                and subject not in closed
+            ],
             ids,
         )
         covered = _Covered(self._session, self._rows)
+        if len(subscribed) == len(self._rows) and covered.concerns_nobody:
+            self._fates.note_added([incoming.row for incoming in self._rows])
+            return
         late = []
         for incoming in self._rows:
             row, list_id, _ = incoming
@@ -83,6 +119,8 @@ class _Part:
                 fate = Fate.KEPT_SUPPRESSED if covered.covers(incoming) else Fate.ADDED
             elif subject in standing:
                 fate = self._meet(standing[subject], row)
+            elif subject in closed:
+                fate = Fate.KEPT_UNSUBSCRIBED
             elif list_id is None and row.key in ids:
                 fate = Fate.ADDED if row.key in added else Fate.PRESENT
             if fate:
@@ -90,7 +128,9 @@ class _Part:
             else:
                 late.append(incoming)
         covered.store()
-        if late:  # somebody else was faster, by milliseconds, and is there for us to see now
+        if (
+            late
+        ):  # people who are there after all, perhaps since a moment ago: we see now what they did
             _Part(self._session, late, self._fates).store()
 
     def _known(self) -> dict[str, int]:
@@ -105,8 +145,7 @@ class _Part:
             ).all()
         )
 
-    def _standing(self, ids: Collection[int]) -> dict[tuple[int | None, int | None], _Standing]:
-        """By (subscriber id, list id)."""
+    def _standing(self, ids: Collection[int]) -> dict[_Subject, _Standing]:
         if not ids:
             return {}
         asked = any_of(self._session.get_bind().dialect.name, "ids", BigInteger())
@@ -116,6 +155,7 @@ class _Part:
             Subscription.id,
             Subscription.status,
             Subscription.tracking_consent,
+            Subscription.unsubscribed_at,
         ).join(asked, Subscription.subscriber_id == asked.c.value)
         rows = self._session.execute(found, {"ids": list(ids)})
         return {(row[0], row[1]): _Standing(*row[2:]) for row in rows}
@@ -127,10 +167,8 @@ class _Part:
             people.setdefault(row.key, row.person)
         return self._bulk.add_people([*people.values()])
 
-    def _subscribe(
-        self, absent: Sequence[Incoming], ids: dict[str, int]
-    ) -> Collection[tuple[int, int]]:
-        """The (subscriber id, list id) of those that were not there."""
+    def _subscribe(self, absent: Sequence[Incoming], ids: dict[str, int]) -> Collection[_Subject]:
+        """Those that were not there."""
         wanted = {
             (ids[row.key], list_id): row
             for row, list_id, _ in absent
@@ -148,7 +186,7 @@ class _Part:
         self._forget_engagement(pair for pair in wanted.items() if pair[0] in added)
         return added
 
-    def _forget_engagement(self, subject_rows: Iterable[tuple[tuple[int, int], Ready]]) -> None:
+    def _forget_engagement(self, subject_rows: Iterable[tuple[_Subject, Ready]]) -> None:
         """Of those who refuse: they may have agreed on another list of the newsletter."""
         denied: dict[int, list[int]] = {}
         for (person_id, list_id), row in subject_rows:
@@ -157,34 +195,95 @@ class _Part:
         for list_id, people in denied.items():
             engagement.forget_all(self._session, people, list_id)
 
-    def _meet(self, known: _Standing, row: Ready) -> Fate:
-        """A row about somebody who is on the list: only leaving and refusing count."""
-        refuses = row.tracking_consent == TrackingConsent.DENIED
-        if refuses and known.tracking_consent is not TrackingConsent.DENIED:
-            subscription = self._session.get_one(Subscription, known.id)
+    def _closed(
+        self, standing: Mapping[_Subject, _Standing], ids: Mapping[str, int]
+    ) -> Collection[_Subject]:
+        """Where the file puts somebody on a list whose newsletter they left.
+
+        Who is pending may come: they still have to confirm, and that is their own word.
+        """
+        if not standing:
+            return ()
+        asked = {
+            (ids[row.key], list_id)
+            for row, list_id, _ in self._rows
+            if list_id is not None and row.key in ids and row.status == SubscriptionStatus.ACTIVE
+        }
+        if not (asked := asked - standing.keys()):
+            return ()
+        theirs: dict[int, list[tuple[int, _Standing]]] = {person: [] for person, _ in asked}
+        for (person, list_id), found in standing.items():
+            if person in theirs:
+                theirs[person].append((list_id, found))
+        newsletter = leavers.newsletters_of(self._session)
+        return {
+            (person, list_id)
+            for person, list_id in asked
+            if leavers.is_gone(
+                (found.status, found.left_at)
+                for on, found in theirs[person]
+                if newsletter[on] == newsletter[list_id]
+            )
+        }
+
+    def _meet(self, known: _Standing, row: Ready) -> Fate | None:
+        """A row about somebody who is on the list: only leaving and refusing count.
+
+        None when their subscription is gone by now.
+        """
+        has_left = known.status is SubscriptionStatus.UNSUBSCRIBED
+        leaves = row.status == SubscriptionStatus.UNSUBSCRIBED
+        denied = TrackingConsent.DENIED
+        refuses = row.tracking_consent == denied and known.tracking_consent is not denied
+        if refuses or (leaves and (not has_left or self._leaves_later(known, row))):
+            return self._change(known.id, row, refuses=refuses, leaves=leaves)
+        return Fate.KEPT_UNSUBSCRIBED if has_left and not leaves else Fate.PRESENT
+
+    def _leaves_later(self, known: _Standing, row: Ready) -> bool:
+        """What ended before may be taken back still, and the file is news."""
+        if known.left_at is None or known.left_at <= now() - UNDO_WITHIN:
+            return False
+        said = time_for(self._session.get_bind().dialect.name)
+        return (row.left_at or "") > (said(known.left_at) or "")
+
+    def _change(self, number: int, row: Ready, *, refuses: bool, leaves: bool) -> Fate | None:
+        """Whoever changes it at the same time is waited for, and what they did counts."""
+        subscription = self._session.get(
+            Subscription, number, with_for_update=True, populate_existing=True
+        )
+        if subscription is None:
+            return None
+        if refuses:
             _, wording = OF_TRACKING[TrackingConsent.DENIED]
             subscriptions.set_tracking_consent(
                 self._session, subscription, TrackingConsent.DENIED, _statement(row, wording)
             )
-        leaves = row.status == SubscriptionStatus.UNSUBSCRIBED
-        if known.status is SubscriptionStatus.UNSUBSCRIBED:
-            return Fate.PRESENT if leaves else Fate.KEPT_UNSUBSCRIBED
-        if leaves:
-            subscription = self._session.get_one(Subscription, known.id)
-            wording = STATEMENTS[SubscriptionStatus.UNSUBSCRIBED]
-            subscriptions.end(self._session, subscription, _statement(row, wording))
-            return Fate.ENDED
-        return Fate.PRESENT
+        has_left = subscription.status is SubscriptionStatus.UNSUBSCRIBED
+        if not leaves:
+            return Fate.KEPT_UNSUBSCRIBED if has_left else Fate.PRESENT
+        said = _statement(row, STATEMENTS[SubscriptionStatus.UNSUBSCRIBED])
+        if has_left:
+            last = leavers.last_leaving(self._session, subscription)
+            if last is None or last.method != said.method:
+                subscriptions.leave_again(self._session, subscription, said)
+            return Fate.PRESENT
+        subscriptions.end(self._session, subscription, said)
+        return Fate.ENDED
 
 
 class _Covered:
     """The suppressions about a part's addresses: those there are, and those its rows ask for."""
 
-    def __init__(self, session: Session, rows: Iterable[Incoming]) -> None:
+    def __init__(self, session: Session, rows: Sequence[Incoming]) -> None:
         self._session = session
+        self._rows = rows
         keys = (key for incoming in rows for key in _suppression_keys(incoming.row))
         self._standing = suppressions.standing_among(session, keys)
         self._new: list[SuppressionRow] = []
+
+    @property
+    def concerns_nobody(self) -> bool:
+        return not self._standing and not any(incoming.suppressed for incoming in self._rows)
 
     def covers(self, incoming: Incoming) -> bool:
         """No mail for the row's list gets to its person."""
@@ -214,4 +313,4 @@ def _suppression_keys(row: Ready) -> tuple[str, str]:
 
 
 def _statement(row: Ready, wording: str) -> Evidence:
-    return Evidence(method="import", source=row.source, wording=row.evidence or wording)
+    return Evidence(ConsentMethod.IMPORT, source=row.source, wording=row.evidence or wording)

@@ -32,7 +32,8 @@ STATUS_MOVES: dict[SubscriptionStatus, frozenset[SubscriptionStatus]] = {
         {SubscriptionStatus.PENDING, SubscriptionStatus.ACTIVE}
     ),
 }
-"""Unsubscribed goes back only by the person's own act: an undo, or asking and confirming again."""
+"""Unsubscribed goes back only by the person's own act, an undo, or asking and confirming again; or
+where the desk takes back what it ended itself."""
 
 
 class TrackingConsent(StrEnum):
@@ -50,12 +51,29 @@ class ConsentChange(StrEnum):
     SUBSCRIBED = "subscribed"
     CONFIRMED = "confirmed"
     UNSUBSCRIBED = "unsubscribed"
+    LEFT_AGAIN = "left_again"
+    """Left what had been ended already: whoever ended it first cannot take that back any more."""
     RESUMED = "resumed"
     """A leaving was taken back."""
     PAUSED = "paused"
     UNPAUSED = "unpaused"
     TRACKING_GRANTED = "tracking_granted"
     TRACKING_DENIED = "tracking_denied"
+
+
+class ConsentMethod(StrEnum):
+    """How a subscription changed, in the words of its evidence; a file may bring others along."""
+
+    IMPORT = "import"
+    COMMAND = "command"
+    DESK = "desk"
+    FORM = "form"
+    CONFIRMATION = "confirmation"
+    ONE_CLICK = "one-click"
+    PAGE = "page"
+    MAIL = "mail"
+    RETENTION = "retention"
+    """By itself, after a time."""
 
 
 class LeaveReason(StrEnum):
@@ -182,7 +200,7 @@ class ConsentEvent(Base):
     change: Mapped[ConsentChange] = mapped_column(text_enum(ConsentChange))
     at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     method: Mapped[str] = mapped_column(String(40))
-    """How: `import`, `command`, `form`, `confirmation`, `one-click`, `page`, `mail`."""
+    """How: a ConsentMethod, or another system's word."""
     source: Mapped[str] = mapped_column(String(300), default="")
     """From where: a file and row, a page's address."""
     form: Mapped[str] = mapped_column(String(80), default="")
@@ -221,6 +239,15 @@ class Suppression(Base):
     reason: Mapped[SuppressionReason] = mapped_column(text_enum(SuppressionReason))
     source: Mapped[str] = mapped_column(String(300), default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class ErasureMark(Base):
+    """Of the key under which people were erased: see `erased`. One row, once somebody was."""
+
+    __tablename__ = "erasure_marks"
+
+    mark: Mapped[str] = mapped_column(String(64), primary_key=True)
+    """A keyed hash; empty: somebody was erased before marks were kept."""
 
 
 class Segment(Base):

@@ -15,7 +15,7 @@ from newsletter.mail.address import Address, AddressError
 from subscribers.csv_files import ByteLines, CsvFile, normalised, text_lines
 from subscribers.imported import Cells, ImportedSubscriber, Preset
 from subscribers.presets import cells as of
-from subscribers.presets.doubtful import DOUBTFUL, in_doubt
+from subscribers.presets.doubtful import in_doubt, is_doubtful
 from subscribers.presets.file_names import THEY_LEFT, status_in
 from subscribers.presets.mapping import Mapped
 from subscribers.presets.own import OWN, read_object
@@ -166,7 +166,7 @@ class _Table:
             raise InputError(place, _not_said(self.preset, missing))
         if self.preset is OWN and "status" not in header and status_in(name) in THEY_LEFT:
             raise InputError(place, _said_by_name_alone(name))
-        for column in sorted((DOUBTFUL & header) - self.preset.understood):
+        for column in sorted(filter(is_doubtful, header - self.preset.understood)):
             raise InputError(place, in_doubt(column))
 
     def rows(self) -> Iterator[Good | Bad]:

@@ -18,13 +18,11 @@ from sqlalchemy import (
     or_,
     select,
 )
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import aliased
-from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement
 
 from newsletter.core.errors import InputError
 from newsletter.mail.address import Address
+from subscribers import spellings
 from subscribers.attribute_sql import Attributes, Path, Scalar, attributes_of
 from subscribers.models import (
     Engagement,
@@ -34,6 +32,7 @@ from subscribers.models import (
     TrackingConsent,
 )
 from subscribers.sampling import is_sampled
+from subscribers.segment_folding import fold, folded
 from subscribers.segment_tree import (
     DAYS,
     All,
@@ -73,22 +72,6 @@ _SINCE = {
     Moment.OPENED: Engagement.opened_at,
     Moment.CLICKED: Engagement.clicked_at,
 }
-
-
-class folded(FunctionElement[str]):  # noqa: N801 - reads as the SQL function it is
-    """The letters A to Z in lower case, all others as they are: what SQLite's `lower` does."""
-
-    inherit_cache = True
-
-
-@compiles(folded, "sqlite")
-def _sqlite_folded(element: folded, compiler: SQLCompiler, **options: Any) -> str:
-    return f"lower({compiler.process(element.clauses, **options)})"
-
-
-@compiles(folded, "postgresql")
-def _postgresql_folded(element: folded, compiler: SQLCompiler, **options: Any) -> str:
-    return f'lower({compiler.process(element.clauses, **options)} COLLATE "C")'
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +182,19 @@ def _day(column: Any, operator: Operator, day: date) -> ColumnElement[bool]:
 
 def _text(field: Field, operator: Operator, value: str, dialect: str) -> ColumnElement[bool]:
     column, wanted = _column(field, value)
+    holds = _holds(field, operator, column, wanted, dialect)
+    is_part = operator in (Operator.CONTAINS, Operator.STARTS_WITH)
+    of_address = is_part and field in (Field.EMAIL, Field.DOMAIN)
+    if not of_address or not spellings.is_kept_otherwise(value):
+        return holds
+    whole = field is Field.EMAIL
+    typed = spellings.typed_address() if whole else spellings.typed_domain(dialect)
+    return or_(holds, _holds(field, operator, typed, spellings.as_typed(value), dialect))
+
+
+def _holds(
+    field: Field, operator: Operator, column: Any, wanted: str, dialect: str
+) -> ColumnElement[bool]:
     if operator is Operator.CONTAINS:
         found = func.instr if dialect == "sqlite" else func.strpos
         contains: ColumnElement[bool] = found(column, wanted) > 0
@@ -237,11 +233,6 @@ def _address_key(text: str) -> str:
         return Address.parse(text).key
     except InputError:
         return text.lower()
-
-
-def fold(text: str) -> str:
-    """As `folded` does in SQL."""
-    return "".join(character.lower() if character.isascii() else character for character in text)
 
 
 def _exists(field: Field | Attribute, about: Surroundings) -> ColumnElement[bool]:

@@ -15,10 +15,12 @@ from sqlalchemy.orm import Session
 from newsletter.core.clock import now
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.mail.address import Address
-from subscribers import subscriptions, suppressions
+from subscribers import leavers, subscriptions, suppressions
+from subscribers.erased import fits
 from subscribers.models import (
     ConsentChange,
     ConsentEvent,
+    ConsentMethod,
     Subscriber,
     SubscriberList,
     Subscription,
@@ -146,9 +148,12 @@ def give_up(session: Session, subscription: Subscription) -> bool:
             ConsentEvent.list_id == subscription.list_id,
         )
     ).all()
-    if any(change is not ConsentChange.REQUESTED for change in changes):
+    has_left = subscription.unsubscribed_at is not None  # an import may not know more of it
+    if has_left or any(change is not ConsentChange.REQUESTED for change in changes):
         since = subscription.unsubscribed_at
-        subscriptions.end(session, subscription, Evidence("retention", wording="Not confirmed."))
+        subscriptions.end(
+            session, subscription, Evidence(ConsentMethod.RETENTION, wording="Not confirmed.")
+        )
         subscription.unsubscribed_at = since or now()
         return False
     session.delete(subscription)  # and with it, in the database, its evidence
@@ -186,10 +191,14 @@ def locked(session: Session, address: Address) -> Subscriber:
 def _may_just_join(
     session: Session, person: Subscriber, to: SubscriberList, erased: ErasureKey | None
 ) -> bool:
-    """They were never on the list, and were not erased."""
+    """They were never on the list, did not leave its newsletter, and were not erased."""
     if subscriptions.find_subscription(session, person.id, to.id):
         return False
+    if leavers.left_newsletter(session, person.id, to):
+        return False
     address = Address.stored(person.email, person.address_key)
+    if not fits(session, erased):
+        return False  # nobody can tell whether they were erased; whoever confirms may be known
     return not (erased and suppressions.covering(session, address, erased=erased))
 
 

@@ -11,7 +11,7 @@ from newsletter.core.clock import now
 from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.sentences import say
 from newsletter.mail.address import Address
-from subscribers import engagement
+from subscribers import engagement, leavers
 from subscribers.models import (
     MAX_NAME_CHARACTERS,
     STATUS_MOVES,
@@ -26,6 +26,8 @@ from subscribers.models import (
 
 UNDO_WITHIN = timedelta(hours=24)
 """How long a leaving can be taken back without confirming anew."""
+_ONE_PRESS = timedelta(minutes=1)
+"""Who leaves twice the same way within it pressed a button twice, or their mail program did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Evidence:
     """How a change came about.
 
     Attributes:
-        method: `import`, `command`, `form`, `confirmation`, `one-click`, `page`, `mail`.
+        method: a ConsentMethod, or another system's word.
         source: from where: a file and row, a page's address.
         wording: what the person agreed to, or the operator's statement.
         form: which form it was.
@@ -93,10 +95,20 @@ def subscribe(
     """Put somebody on a list by the operator's statement of consent.
 
     Raises:
-        RefusedError: the person left this list; only they themselves come back, by confirming.
+        RefusedError: the person left this list, or its newsletter; only they themselves come back,
+            by confirming.
     """
     subscription = find_subscription(session, person.id, to.id)
     if subscription is None:
+        if leavers.left_newsletter(session, person.id, to):
+            raise RefusedError(
+                say(
+                    "%(email)s left the newsletter of %(slug)r; "
+                    "only they can come back, by confirming",
+                    email=person.email,
+                    slug=to.slug,
+                )
+            )
         subscription = _new(session, person, to, SubscriptionStatus.ACTIVE)
         _witness(session, subscription, ConsentChange.SUBSCRIBED, evidence)
     elif subscription.status is SubscriptionStatus.UNSUBSCRIBED:
@@ -153,17 +165,35 @@ def confirm(session: Session, subscription: Subscription, evidence: Evidence) ->
 def leave(
     session: Session, subscriber_id: int, newsletter_id: int, evidence: Evidence
 ) -> list[Subscription]:
-    """End the person's subscriptions on every list of the newsletter; returns those ended now."""
-    ended = [
-        subscription
-        for subscription in _of_newsletter(session, subscriber_id, newsletter_id)
-        if subscription.status is not SubscriptionStatus.UNSUBSCRIBED
-    ]
+    """End the person's subscriptions on every list of the newsletter; returns those ended now.
+
+    Of those that were ended already it is known from now on that they left themselves.
+    """
+    ended = []
     left_at = now()
-    for subscription in ended:
+    for subscription in _of_newsletter(session, subscriber_id, newsletter_id):
+        if subscription.status is SubscriptionStatus.UNSUBSCRIBED:
+            leave_again(session, subscription, evidence)
+            continue
         end(session, subscription, evidence)
         subscription.unsubscribed_at = left_at  # one moment for all: `undo_leave` goes by it
+        ended.append(subscription)
     return ended
+
+
+def leave_again(session: Session, ended: Subscription, evidence: Evidence) -> None:
+    """Who ended it first, by a forwarded mail or at the desk, cannot take that back any more.
+
+    The moment of leaving stays: with another one, an undo would take back what it did not end.
+    """
+    if ended.unsubscribed_at is None or ended.unsubscribed_at <= now() - UNDO_WITHIN:
+        return  # it cannot be taken back anyway
+    last = leavers.last_leaving(session, ended)
+    if last and last.change is ConsentChange.LEFT_AGAIN:
+        return
+    is_one_press = last and last.method == evidence.method and last.at > now() - _ONE_PRESS
+    if not is_one_press:
+        _witness(session, ended, ConsentChange.LEFT_AGAIN, evidence)
 
 
 def end(session: Session, subscription: Subscription, evidence: Evidence) -> None:
@@ -183,8 +213,8 @@ def undo_leave(
 ) -> list[Subscription]:
     """Take back the `leave` of that moment: what it ended, and nothing else, is as it was.
 
-    What was ended since, by whomever, stays ended, and so does what was left longer ago than
-    `UNDO_WITHIN`: an old letter is no consent.
+    What was ended or left again since, by whomever, stays ended, and so does what was left longer
+    ago than `UNDO_WITHIN`: an old letter is no consent.
     """
     if left_at <= now() - UNDO_WITHIN:
         return []
@@ -193,6 +223,7 @@ def undo_leave(
         for subscription in _of_newsletter(session, subscriber_id, newsletter_id)
         if subscription.status is SubscriptionStatus.UNSUBSCRIBED
         and subscription.unsubscribed_at == left_at
+        and not leavers.has_left_again(session, subscription)
     ]
     for subscription in back:
         resume(session, subscription, evidence)
@@ -202,7 +233,7 @@ def undo_leave(
 def resume(session: Session, subscription: Subscription, evidence: Evidence) -> None:
     """A leaving is taken back: as it was before. Whether it may be is the caller's to know."""
     # Whoever had not confirmed before leaving still has not.
-    was_active = not _had_only_asked(session, subscription)
+    was_active = not leavers.had_only_asked(session, subscription)
     _move(subscription, SubscriptionStatus.ACTIVE if was_active else SubscriptionStatus.PENDING)
     subscription.unsubscribed_at = None
     _witness(session, subscription, ConsentChange.RESUMED, evidence)
@@ -286,22 +317,6 @@ def _of_newsletter(
         .order_by(Subscription.list_id)  # as everybody takes them: nobody waits in a circle
         .with_for_update(of=Subscription)
     ).all()
-
-
-def _had_only_asked(session: Session, subscription: Subscription) -> bool:
-    """Before it was left, it waited to be confirmed: an earlier time on the list does not count."""
-    came = (ConsentChange.REQUESTED, ConsentChange.SUBSCRIBED, ConsentChange.CONFIRMED)
-    last = session.scalar(
-        select(ConsentEvent.change)
-        .where(
-            ConsentEvent.subscriber_id == subscription.subscriber_id,
-            ConsentEvent.list_id == subscription.list_id,
-            ConsentEvent.change.in_(came),
-        )
-        .order_by(ConsentEvent.id.desc())
-        .limit(1)
-    )
-    return last in (None, ConsentChange.REQUESTED)
 
 
 def _witness(

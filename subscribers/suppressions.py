@@ -16,6 +16,7 @@ from newsletter.core.errors import InputError
 from newsletter.core.given_rows import any_of
 from newsletter.core.sentences import say
 from newsletter.mail.address import Address, AddressError
+from subscribers.erased import check_key
 from subscribers.models import EVERYWHERE, Subscriber, Suppression, SuppressionReason
 
 _DOMAIN, _HASH = "@", "#"
@@ -179,7 +180,12 @@ def _any(session: Session) -> bool:
 def erased_among(
     session: Session, address_keys: Iterable[str], erased: ErasureKey | None
 ) -> set[str]:
-    """Those whose owners asked to be forgotten."""
+    """Those whose owners asked to be forgotten.
+
+    Raises:
+        RefusedError: by this key, or without one, nobody can tell.
+    """
+    check_key(session, erased)
     if not erased or not _any(session):
         return set()  # as on most days of most installations: no need to hash each address
     hashes = {erased_suppression(erased, key): key for key in address_keys}

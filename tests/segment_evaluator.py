@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from hashlib import sha256
 from typing import Any
+from unicodedata import normalize
 
 from subscribers.segment_tree import (
     All,
@@ -45,6 +46,7 @@ class Person:
     """One person, and the subscription they are looked at by."""
 
     address_key: str
+    typed: str
     name: str
     locale: str
     time_zone: str
@@ -95,6 +97,13 @@ def compared(person: Person, of: Field | Attribute, operator: Operator, wanted: 
     if isinstance(wanted, date):
         return day_compared(found, operator, wanted)
     text: str = found
+    if of in (Field.EMAIL, Field.DOMAIN) and not wanted.isascii() and operator is not Operator.IS:
+        typed = person.typed.lower()
+        typed = typed if of is Field.EMAIL else typed.partition("@")[2]
+        composed = normalize("NFC", wanted).lower()
+        return text_compared(text, operator, wanted.lower()) or text_compared(
+            typed, operator, composed
+        )
     wanted = wanted.lower() if of in (Field.EMAIL, Field.DOMAIN) else folded(wanted)
     if of is Field.LOCALE:
         wanted = wanted.replace("_", "-")

@@ -71,6 +71,7 @@ def _person(choose: random.Random, number: int) -> Person:
     own = choose.sample(names, choose.randint(0, len(names)))
     return Person(
         address_key=address.key,
+        typed=address.typed,
         name=choose.choice(["", *TEXTS]),
         locale=choose.choice(["", "de", "DE-at", "de_AT", "den", "en-GB", "1"]),
         time_zone=choose.choice(["", "Europe/Vienna", "europe/vienna", "UTC"]),
@@ -93,7 +94,7 @@ def _inserted(
     choose: random.Random,
 ) -> Person:
     row = Subscriber(
-        email=person.address_key,
+        email=person.typed,
         address_key=person.address_key,
         domain_key=person.address_key.rpartition("@")[2],
         name=person.name,

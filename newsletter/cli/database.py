@@ -9,12 +9,13 @@ import typer
 from newsletter.cli import output, state
 from newsletter.core.clock import now
 from newsletter.core.errors import SchemaError
-from newsletter.core.runtime import open_runtime
+from newsletter.core.runtime import Runtime, open_runtime
 from newsletter.core.sentences import say
 from newsletter.migrations import schema
 from newsletter.privacy import compaction, retention, upkeep
 from newsletter.privacy.unconfirmed import count_unconfirmed, forget_unconfirmed
 from newsletter.tracking import engaging
+from subscribers import erased
 
 app = typer.Typer(
     help="Create, upgrade, check and prune the database's tables.", no_args_is_help=True
@@ -36,20 +37,32 @@ def upgrade(*, dry_run: output.DryRun = False) -> None:
 
 @app.command()
 def check(*, as_json: output.AsJson = False) -> None:
-    """Compare the database with this version's tables; exit code 2 if they differ."""
-    sessions = open_runtime(state.settings()).sessions
+    """Compare the database with this version's tables and with the erasure key.
+
+    Exit code 2 if the tables differ, 1 if nobody could tell by the key who was erased.
+    """
+    runtime = open_runtime(state.settings())
+    sessions = runtime.sessions
     current = schema.is_current(sessions)
     differences = schema.drift(sessions) if current else []
     if as_json:
-        output.print_json({"current": current, "head": schema.head(), "differences": differences})
+        found = {"current": current, "head": schema.head(), "differences": differences}
+        output.print_json(found | ({"erasure_key_fits": _key_fits(runtime)} if current else {}))
     if not current:
         raise SchemaError(say("the database is not at this version; run `newsletter db upgrade`"))
     if differences:
         raise SchemaError(
             say("the tables differ from this version's: %(how)s", how="; ".join(differences))
         )
+    with sessions.reading() as session:
+        erased.check_key(session, runtime.erasure_key)
     if not as_json:
         output.say(f"The database is at this version ({schema.head()}) and its tables agree.")
+
+
+def _key_fits(runtime: Runtime) -> bool:
+    with runtime.sessions.reading() as session:
+        return erased.fits(session, runtime.erasure_key)
 
 
 @app.command()

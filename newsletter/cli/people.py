@@ -16,6 +16,7 @@ from newsletter.core.errors import InputError, NotFoundError, RefusedError
 from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from newsletter.privacy import erasure, person
+from newsletter.privacy.mentions import Mention, find_mentions
 from newsletter.privacy.traces import Traces, find_traces
 from subscribers import subscriptions, suppressions
 from subscribers.import_runs import waiting_files
@@ -96,7 +97,10 @@ def erase(
         kept = find_traces(session, parsed)
         if found is None and not kept.any and not searched.naming:
             raise _nobody(session, parsed, key)
+        mentions = find_mentions(session, parsed, found.name if found else "")
     output.say(f"{'Would erase' if dry_run else 'Erasing'} {_told(found, kept)}.")
+    for each in mentions:
+        output.say(_told_of_filter(each))
     if dry_run:
         return
     if not yes and not typer.confirm("Erase it all? It cannot be undone."):
@@ -139,6 +143,19 @@ def _told(found: Subscriber | None, kept: Traces) -> str:
     parts = [f"{n} {name.replace('_', ' ')}" for name, n in asdict(kept).items() if n]
     who = f"subscriber {found.id}" if found else "an address of nobody who is subscribed"
     return f"{who}: {', '.join(parts) or 'no rows besides'}"
+
+
+def _told_of_filter(found: Mention) -> str:
+    """It stays as it is: only its owner knows whom it is about."""
+    if found.segment_id is None:
+        return (
+            f"The filter of broadcast {found.broadcast_id} may still name them: {found.term}. "
+            "It stays with what was sent by it."
+        )
+    return (
+        f"The filter of segment {found.name!r} may still name them: {found.term}. "
+        "Delete it with `newsletter segments delete`, or change it at the desk."
+    )
 
 
 def _write(file: Path, text: str) -> None:

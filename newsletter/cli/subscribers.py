@@ -17,7 +17,7 @@ from newsletter.sending.smtp_transport import transports_for
 from newsletter.sending.system_mail import deliver_outbox
 from subscribers import subscriptions, suppressions
 from subscribers.lists import find_list
-from subscribers.models import Subscriber, SubscriberList, SubscriptionStatus
+from subscribers.models import ConsentMethod, Subscriber, SubscriberList, SubscriptionStatus
 from subscribers.subscriptions import Evidence
 
 app = typer.Typer(help="The people on the lists.", no_args_is_help=True)
@@ -50,10 +50,12 @@ def add(
         _refuse_the_erased(session, runtime, parsed)
         person = subscriptions.ensure_subscriber(session, parsed, name)
         if confirm:
-            evidence = Evidence("command", wording="Asked to confirm by mail.")
+            evidence = Evidence(ConsentMethod.COMMAND, wording="Asked to confirm by mail.")
             mailed = ask_to_confirm(session, runtime, person, chosen, evidence)
         else:
-            evidence = Evidence("command", wording="The operator states that they agreed.")
+            evidence = Evidence(
+                ConsentMethod.COMMAND, wording="The operator states that they agreed."
+            )
             subscriptions.subscribe(session, person, chosen, evidence)
             mailed = False
         actor = audit.at_the_command_line()
@@ -70,8 +72,7 @@ app.command()(people.erase)
 
 
 def _refuse_the_erased(session: Session, runtime: Runtime, address: Address) -> None:
-    key = runtime.erasure_key
-    if key and suppressions.find(session, suppressions.erased_suppression(key, address.key)):
+    if suppressions.erased_among(session, [address.key], runtime.erasure_key):
         raise RefusedError(
             say(
                 "%(address)s asked to be forgotten; only they can come back, by signing up",

@@ -39,6 +39,7 @@ from newsletter.sending.models import RelayState, SystemMail
 from newsletter.tracking import evidence, recording
 from newsletter.tracking.models import Event
 from subscribers import bulk, suppressions
+from subscribers.erased import mark_key
 from subscribers.import_runs import lines, waiting_files
 from subscribers.import_runs.waiting_files import NOTHING, Searched
 from subscribers.models import (
@@ -86,7 +87,7 @@ def erase(
     Raises:
         NotFoundError: nobody has this id.
         RefusedError: a broadcast that is being frozen has just come to this person: a minute later
-            it is past them.
+            it is past them; or others were erased under another key.
     """
     # Before any lock of ours: an import that has asked who was erased stores them, then we come.
     bulk.take_turns(session)
@@ -128,6 +129,7 @@ def _erase(
     **facts: object,
 ) -> None:
     """Broadcasts before their deliveries, as everybody takes them: nobody waits in a circle."""
+    mark_key(session, key)
     hashed = key.hashed(address.key)
     _tell_freezers(session, address)
     _forget_in_filters(session, address)

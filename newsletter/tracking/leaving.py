@@ -12,10 +12,14 @@ from newsletter.rendering.mail_tokens import Door, LeaveToken, UndoToken
 from newsletter.tracking.models import EventKind
 from newsletter.tracking.recording import Visit, record_event
 from subscribers import preferences, reasons, subscriptions
-from subscribers.models import LeaveReason, Subscriber, Subscription
+from subscribers.models import ConsentMethod, LeaveReason, Subscriber, Subscription
 from subscribers.subscriptions import Evidence
 
-_METHODS = {Door.HEADER: "one-click", Door.BODY: "page", Door.MAIL: "mail"}
+_METHODS = {
+    Door.HEADER: ConsentMethod.ONE_CLICK,
+    Door.BODY: ConsentMethod.PAGE,
+    Door.MAIL: ConsentMethod.MAIL,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ def taking_back(token: LeaveToken, ended: Sequence[Subscription]) -> UndoToken |
 
 def undo(session: Session, token: UndoToken, visit: Visit) -> bool:
     """Take that leaving back; False when there is none that can be, or any more."""
-    evidence = Evidence("page", ip=visit.ip, user_agent=visit.user_agent)
+    evidence = Evidence(ConsentMethod.PAGE, ip=visit.ip, user_agent=visit.user_agent)
     back = subscriptions.undo_leave(
         session, token.subscriber_id, token.newsletter_id, token.left_at, evidence
     )

@@ -46,5 +46,5 @@ BUTTONDOWN = Preset(
     (frozenset(("email_address", "type", "creation_date")),),
     ("email_address",),
     _read,
-    _USED,
+    _USED | {"unsubscription_reason"},
 )

@@ -1,21 +1,34 @@
 """Columns that may say who left, in words that nobody knows here."""
 
+import re
+from functools import lru_cache
+
 from newsletter.core.sentences import Sentence, say
 
-DOUBTFUL = frozenset(
+_WHOLE = frozenset(
     (
-        *("subscribed", "unsubscribed", "subscription_status", "email_status", "state"),
-        *("opt_in", "optin", "opt_out", "optout", "opted_in", "opted_out", "email_disabled"),
-        *("bounced", "complained", "blocked", "blocklist", "blocklisted", "blacklisted"),
-        *("subscribed_to_emails", "is_subscribed", "is_active", "active_subscription"),
-        *("email_marketing", "accepts_marketing", "unsub_time", "unsub_reason", "clean_time"),
-        *("abgemeldet", "abgemeldet_am", "abmeldedatum", "gesperrt", "désabonné", "desabonne"),
-        *("désinscrit", "desinscrit", "dado_de_baja", "fecha_de_baja", "disiscritto"),
-        *("unsubscription_date", "unsubscribe_date", "unsubscribed_on", "deleted_at"),
+        *("state", "blocked", "is_active", "active_subscription", "email_disabled", "deleted_at"),
+        *("subscribed_to_emails", "email_marketing", "clean_time"),
+        *("gesperrt", "dado_de_baja", "fecha_de_baja"),
     )
 )
+"""Names that are common as parts of harmless ones."""
+
+_PART = re.compile(
+    r"unsub|subscribed$|(?:subscri\w*|mail)_?(?:status|state)"
+    r"|opt_?(?:ed_?)?(?:in|out)(?!g)|consent|accepts?_?\w*marketing"
+    r"|bounce|complain|spam|suppress|b(?:lack|lock)_?list|blocked|do_?not|^stop(?:_|$)"
+    r"|abmeld|abgemeld|abbestell|widerruf|einwillig|d[ée]sabonn|d[ée]sinscri|disiscri"
+)
+"""Whatever stands around it: `HasOptedOutOfEmail`, `Unsubscribed from all email`, `Opt-in?`."""
 
 STATUSES = say("of pending, active and unsubscribed")
+
+
+@lru_cache(1_000)
+def is_doubtful(column: str) -> bool:
+    """Of a normalised column: it may say who left."""
+    return column in _WHOLE or _PART.search(column) is not None
 
 
 def in_doubt(column: str) -> Sentence:

@@ -18,14 +18,19 @@ _USED = frozenset(
 ) | {"tags"}
 
 
+_OWN_FIELD = {"status": _USED - {"state"}, "state": _USED - {"status"}}
+"""By the column that says it: the other one is a field of the operator's, such as Texas."""
+
+
 def _read(row: Cells) -> ImportedSubscriber:
     shown_name, address = of.mailbox(row, "email" if "email" in row else "email_address")
-    status, suppressions = of.standing(row, "state" if "state" in row else "status", _STATUS)
+    said_by = "status" if {"email", "status"} <= row.keys() else "state"
+    status, suppressions = of.standing(row, said_by, _STATUS)
     return ImportedSubscriber(
         address=address,
         subscription=ImportedSubscription(status=status, subscribed_at=of.time(row, "created_at")),
         name=of.full_name(row, "first_name", "last_name") or of.shortened(shown_name),
-        attributes=of.attributes(row, _USED, "tags"),
+        attributes=of.attributes(row, _OWN_FIELD[said_by], "tags"),
         suppressions=suppressions,
     )
 

@@ -56,7 +56,7 @@ MAILCHIMP = Preset(
     (frozenset(("email_address", "optin_time", "confirm_time")),),
     ("email_address",),
     _read,
-    _USED | {"unsub_reason"},
+    _USED | {"unsub_reason", "unsub_reason_other"},
     needs=frozenset({"status"}),
     from_name=_status_in,
 )

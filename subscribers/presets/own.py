@@ -12,25 +12,22 @@ from newsletter.core.slug import slugify
 from subscribers.csv_files import normalised
 from subscribers.imported import (
     Cells,
-    ImportedEvent,
     ImportedSubscriber,
     ImportedSubscription,
     ImportedSuppression,
     Preset,
 )
+from subscribers.leavers import LEAVINGS
 from subscribers.models import (
     MAX_NAME_CHARACTERS,
-    MAX_REMARK_CHARACTERS,
-    ConsentChange,
-    LeaveReason,
     SubscriptionStatus,
     SuppressionReason,
     TrackingConsent,
 )
 from subscribers.presets import cells as of
-from subscribers.presets.doubtful import DOUBTFUL, STATUSES
+from subscribers.presets.doubtful import STATUSES, is_doubtful
+from subscribers.presets.own_history import as_text, borne_out, ends_with, history_in, objects
 from subscribers.sign_up_fields import MAX_ANSWER_CHARACTERS, NAME
-from subscribers.subscriptions import Evidence
 
 EXPORTED = (
     "list",
@@ -93,10 +90,12 @@ def _subscription(row: Cells) -> ImportedSubscription | None:
     if row.get("list") == "" and not any(row.get(column) for column in _SUBSCRIPTION):
         return None
     left_at = of.time(row, "unsubscribed_at")
-    unsaid = SubscriptionStatus.UNSUBSCRIBED if left_at else SubscriptionStatus.ACTIVE
+    history = history_in(row.get("history", ""))
+    has_left = left_at or (history and ends_with(history) in LEAVINGS)
+    status = _status(row, left=bool(has_left))
     return ImportedSubscription(
         list_name=_list_name(row.get("list", "")),
-        status=of.one_of(row, "status", SubscriptionStatus, unsaid),
+        status=status,
         tracking_consent=of.one_of(
             row, "tracking_consent", TrackingConsent, TrackingConsent.UNKNOWN
         ),
@@ -109,8 +108,20 @@ def _subscription(row: Cells) -> ImportedSubscription | None:
         confirm_ip=row.get("confirm_ip", ""),
         evidence=row.get("evidence", ""),
         answers=_answers(row.get("answers", "")),
-        history=_history(row.get("history", "")),
+        history=borne_out(history, status, left_at) if history else (),
     )
+
+
+def _status(row: Cells, *, left: bool) -> SubscriptionStatus:
+    """A bare reason why the address is suppressed ends the subscription, whatever else it says.
+
+    Lifting the suppression is no consent. An export writes a list there, and its status counts.
+    """
+    suppressed = row.get("suppressed")
+    is_bare = suppressed and not suppressed.startswith("[")
+    unsaid = SubscriptionStatus.UNSUBSCRIBED if left else SubscriptionStatus.ACTIVE
+    status = of.one_of(row, "status", SubscriptionStatus, unsaid)
+    return SubscriptionStatus.UNSUBSCRIBED if is_bare else status
 
 
 def _answers(text: str) -> dict[str, str]:
@@ -145,7 +156,11 @@ OWN = Preset("own", (frozenset({"email"}),), ("email",), _read, UNDERSTOOD)
 
 
 def read_object(person: Mapping[str, Any]) -> list[ImportedSubscriber]:
-    """A line of our JSON lines: a person once for each subscription, or once with none."""
+    """A line of our JSON lines: a person once for each subscription, or once with none.
+
+    Where they are active comes first, as an export has it: one that they left would close the
+    newsletter's other lists to them.
+    """
     members = _members(person)
     subscriptions = members.pop("subscriptions", None)
     if subscriptions is None:
@@ -153,7 +168,13 @@ def read_object(person: Mapping[str, Any]) -> list[ImportedSubscriber]:
     if not isinstance(subscriptions, list) or not all(isinstance(s, dict) for s in subscriptions):
         raise InputError("subscriptions", say("expected a list of JSON objects"))
     each = [members | _members(subscription) for subscription in subscriptions]
-    return [_read_members(found) for found in each or [members | {"list": ""}]]
+    people = [_read_members(found) for found in each or [members | {"list": ""}]]
+    return sorted(people, key=_is_not_active) if len(people) > 1 else people
+
+
+def _is_not_active(person: ImportedSubscriber) -> bool:
+    standing = person.subscription
+    return standing is None or standing.status is not SubscriptionStatus.ACTIVE
 
 
 def _read_members(members: Mapping[str, Any]) -> ImportedSubscriber:
@@ -161,7 +182,7 @@ def _read_members(members: Mapping[str, Any]) -> ImportedSubscriber:
     row, others = {}, {}
     for name, value in members.items():
         if name in UNDERSTOOD:
-            row[name] = _as_text(name, value).strip()
+            row[name] = as_text(name, value).strip()
         elif name not in _NO_ATTRIBUTES:
             others[name] = _as_attribute(name, value)
     person = _read(row)
@@ -189,29 +210,15 @@ def _members(found: Mapping[str, Any]) -> dict[str, Any]:
         names = [_called(name) for name in found]
         twice = next(name for name in names if names.count(name) > 1)
         raise InputError("line", say("`%(twice)s` stands there twice", twice=twice))
-    for name in sorted(DOUBTFUL & members.keys()):
-        raise InputError(
-            name,
-            say(
-                "may say who left: say it as `status` %(statuses)s, or leave it out",
-                statuses=STATUSES,
-            ),
+    for name in sorted(filter(is_doubtful, members.keys() - UNDERSTOOD)):
+        problem = say(
+            "may say who left: say it as `status` %(statuses)s, or leave it out", statuses=STATUSES
         )
+        raise InputError(name, problem)
     return members
 
 
 _called = lru_cache(1_000)(normalised)
-
-
-def _as_text(name: str, value: object) -> str:
-    """A member of a JSON object, word for word."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        if "\0" in value:
-            raise InputError(name, say("a NUL character: this is not text"))
-        return value
-    return json.dumps(value)
 
 
 def _suppressions(text: str) -> tuple[ImportedSuppression, ...]:
@@ -227,7 +234,7 @@ def _suppressions(text: str) -> tuple[ImportedSuppression, ...]:
             source=each.get("source", ""),
             at=of.time(each, "at"),
         )
-        for each in _objects("suppressed", text)
+        for each in objects("suppressed", text)
     )
 
 
@@ -236,42 +243,3 @@ def _reason(row: Cells, column: str) -> SuppressionReason:
     if reason is SuppressionReason.ERASED:
         raise InputError("suppressed", say("expected no erased person: their hash alone is kept"))
     return reason
-
-
-def _history(text: str) -> tuple[ImportedEvent, ...]:
-    return tuple(_event(each) for each in _objects("history", text)) if text else ()
-
-
-def _event(row: Cells) -> ImportedEvent:
-    words = ("method", "source", "wording", "form", "ip", "user_agent")
-    try:
-        change = ConsentChange(row.get("change", ""))
-    except ValueError:
-        known = ", ".join(ConsentChange)
-        raise InputError("history", say("expected a `change` of %(known)s", known=known)) from None
-    return ImportedEvent(
-        change,
-        of.moment("history", row.get("at", "")),
-        Evidence(**{word: row.get(word, "")[:_LONGEST] for word in words}),
-        _leave_reason(row.get("reason", "")),
-        row.get("remark", "")[:MAX_REMARK_CHARACTERS],
-    )
-
-
-def _leave_reason(text: str) -> LeaveReason | None:
-    try:
-        return LeaveReason(text) if text else None
-    except ValueError:
-        known = ", ".join(LeaveReason)
-        raise InputError("history", say("expected a `reason` of %(known)s", known=known)) from None
-
-
-_LONGEST = 100_000
-
-
-def _objects(column: str, text: str) -> list[dict[str, str]]:
-    """A JSON list of objects, their members as text."""
-    value = of.json_value(text)
-    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise InputError(column, say("expected a JSON list of objects"))
-    return [{name: _as_text(name, member) for name, member in each.items()} for each in value]

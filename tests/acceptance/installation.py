@@ -97,6 +97,14 @@ class Installation:
                 started.kill()
                 raise
 
+    def logged(self) -> str:
+        """All that its processes wrote, in lower case."""
+        files = [
+            file for name in ("newsletter", "celery") for file in self.folder.glob(f"{name}-*")
+        ]
+        assert files, "no process has run here"
+        return "\n".join(file.read_text(errors="replace") for file in files).lower()
+
     def wait_until_ended(self, broadcast_id: int, seconds: float = 150) -> dict[str, Any]:
         """`broadcasts show` once the broadcast is done; fails when it does not get there."""
         end = time.monotonic() + seconds

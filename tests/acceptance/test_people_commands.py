@@ -40,7 +40,10 @@ def test_a_person_is_shown_exported_and_erased(here: Installation) -> None:
     assert [line["action"] for line in document["audit"]] == [
         *("subscriber.added", "subscriber.exported")
     ]
+    here.run("segments", "create", "Her", 'name = "Augusta"', "--list", "readers")
     said = here.run("subscribers", "erase", "ada@example.org", "--dry-run")
+    assert "The filter of segment 'Her' may still name them: name = \"Augusta\"." in said
+    here.run("segments", "delete", "Her", "--list", "readers")
     assert "Would erase subscriber 1: 1 subscriptions, 1 consent events." in said
     assert here.json("subscribers", "show", "ada@example.org")["name"] == "Augusta"
     here.run("subscribers", "erase", "ada@example.org", expect=1)  # nobody there to say yes

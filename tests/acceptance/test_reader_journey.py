@@ -106,6 +106,7 @@ def world(tmp_path: Path, mail_server: Dovecot, request: pytest.FixtureRequest) 
                 "NEWSLETTER_SITE__BASE_URL": base,
                 "NEWSLETTER_BOUNCES__DOMAIN": "bounces.example.org",
                 "NEWSLETTER_BOUNCES__MAILBOX": mail_server.url("imap"),
+                "NEWSLETTER_LOG__LEVEL": "debug",
             },
         )
         (tmp_path / "issue.md").write_text(ISSUE)
@@ -164,6 +165,11 @@ def test_confirm_pause_resume_leave_by_every_door_undo_come_back(
     world.send_issue()
     world.next_mail(mails + 5)
     assert len(world.mails(BOB)) == world.issues, "nobody else noticed"
+    assert "Everything is erased" in world.http.post(f"{own}/erase").text
+    assert "no subscriber" in world.here.run("subscribers", "show", ADA, expect=1)
+    logged = world.here.logged()
+    assert "running on" in logged
+    assert [name for name in (ADA, BOB, "augusta") if name in logged] == []
 
 
 def pauses_and_resumes(world: World, issue: EmailMessage, mails: int) -> str:

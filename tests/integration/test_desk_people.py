@@ -231,10 +231,12 @@ def test_who_left_is_never_brought_back(ours: Seat, two: Two) -> None:
         assert standing
         subscriptions.end(session, standing, factories.EVIDENCE)
     for way in ("ask", "stated"):
-        assert "only they can come back" in add(ours, BOB, two.mornings, way=way)
+        for on in (two.mornings, two.evenings):
+            assert "only they can come back" in add(ours, BOB, on, way=way)
     after = two.standing(BOB, two.mornings)
     assert after
     assert after.status is SubscriptionStatus.UNSUBSCRIBED
+    assert two.standing(BOB, two.evenings) is None
 
 
 def test_the_suppressed_and_the_erased_are_not_added(ours: Seat, two: Two) -> None:

@@ -18,15 +18,17 @@ from newsletter.mail.address import Address
 from newsletter.rendering.compiled import WireForm
 from newsletter.tracking.models import Event, EventKind
 from newsletter.web.desk.people import person as person_pages
-from subscribers import by_hand, subscriptions, suppressions
+from subscribers import by_hand, segments, subscriptions, suppressions
 from subscribers.models import (
     ConsentChange,
     ConsentEvent,
     LeaveReason,
     Subscriber,
+    SubscriberList,
     SubscriptionStatus,
     SuppressionReason,
 )
+from subscribers.preferences import Wish, change
 from subscribers.subscriptions import Evidence
 from tests import factories
 from tests.desk import ERASURE_KEY, Seat, log_in, text_of
@@ -274,6 +276,20 @@ def test_who_left_by_themselves_is_not_put_back(ours: Seat, two: Two) -> None:
     assert "had left Mornings already" in again
 
 
+def test_who_leaves_after_they_were_taken_off_is_not_put_back(ours: Seat, two: Two) -> None:
+    for address in (ADA, BOB):
+        ours.done(f"{page_of(two, address)}/take-off", {"list": two.mornings})
+    with two.sessions.writing() as session:
+        assert not subscriptions.leave(session, two.people[BOB], two.ours, Evidence("one-click"))
+        ada, wish = session.get_one(Subscriber, two.people[ADA]), Wish({two.evenings: False})
+        assert change(session, ada, two.ours, wish, Evidence("page"), by_owner=False).left
+    assert "Unsubscribed once more" in ours.read(page_of(two, BOB))
+    for address in (ADA, BOB):
+        words = ours.done(f"{page_of(two, address)}/put-back", {"list": two.mornings})
+        assert "cannot be taken back" in words
+        assert two.standing(address, two.mornings).status is SubscriptionStatus.UNSUBSCRIBED
+
+
 def test_the_lists_of_another_newsletter_are_left_alone(ours: Seat, two: Two) -> None:
     for deed in ("take-off", "put-back"):
         for number in (two.rivals, "", "x", 999):
@@ -283,8 +299,16 @@ def test_the_lists_of_another_newsletter_are_left_alone(ours: Seat, two: Two) ->
 
 
 def test_erasing_names_what_goes_and_asks_for_the_address(ours: Seat, two: Two) -> None:
+    with two.sessions.writing() as session:
+        session.get_one(Subscriber, two.people[ADA]).name = "Ada King"
+        for on, name in ((two.mornings, "By name"), (two.rivals, SECRET)):
+            to = session.get_one(SubscriberList, on)
+            segments.save(session, to, name, 'name contains "king" or email contains "ada@ex"')
     broadcast = mailed(two, two.ours, ADA, "Measured twice")
     words = ours.read(f"{page_of(two, ADA)}/erase")
+    assert SECRET not in words
+    for term in ('name contains "king"', 'email contains "ada@ex"'):
+        assert f"By name : {term}" in words
     for said in ("cannot be undone", "2 subscriptions", "1 mail;", "2 opens", f"Type {ADA}"):
         assert said in words
     wrong = ours.post(f"{page_of(two, ADA)}/erase", {"confirmation": BOB})

@@ -91,6 +91,15 @@ def test_people_are_found_by_a_part_of_address_or_name(
     assert sorted(found(sessions, Search(part=part))) == sorted(people)
 
 
+def test_a_domain_of_another_alphabet_is_found_as_people_write_it(sessions: Sessions) -> None:
+    typed = "Ada@bücher.example"
+    with sessions.writing() as session:
+        factories.person(session, typed)
+    for part in ("BÜCHER.ex", "büc", "bu\u0308cher", "ada@bücher.example", "xn--b", "@BÜ"):
+        assert found(sessions, Search(part=part)) == [typed], part
+    assert found(sessions, Search(part="bäcker")) == []
+
+
 def test_everything_can_be_asked_at_once(
     sessions: Sessions, lists: tuple[SubscriberList, SubscriberList]
 ) -> None:

@@ -67,6 +67,26 @@ def test_an_import_that_was_cut_off_goes_on_when_run_again(
         assert session.scalar(select(func.count()).select_from(ConsentEvent)) == 1_000
 
 
+def test_whoever_is_known_behind_many_who_are_new_is_met(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 30)
+    desk.run("email,status\nleft@example.org,unsubscribed\nhere@example.org,active\n")
+    new = "".join(f"r{n}@example.org,active\n" for n in range(50))
+    known = "left@example.org,active\nhere@example.org,active\nr1@example.org,unsubscribed\n"
+    more = "".join(f"s{n}@example.org,active\n" for n in range(50))
+    assert desk.run(f"email,status\n{new}{known}{more}").counts == {
+        Fate.ADDED: 100,
+        Fate.KEPT_UNSUBSCRIBED: 1,
+        Fate.PRESENT: 1,
+        Fate.ENDED: 1,
+    }
+    standing = desk.standing()
+    assert len(standing) == 102
+    left = {address for address, (status, _) in standing.items() if status == "unsubscribed"}
+    assert left == {"left@example.org", "r1@example.org"}
+
+
 def test_who_signs_up_while_a_file_is_imported_is_there_once(
     postgresql: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,17 +1,21 @@
 """What becomes of the people in a file: consent, evidence, whoever left stays away."""
 
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
-from subscribers import engagement, subscriptions
+from subscribers import by_hand, engagement, importing, intake, sign_up, subscriptions
 from subscribers.audience import count_audience
 from subscribers.engagement import Note
 from subscribers.fates import Fate
 from subscribers.importing import CHUNK_ROWS
+from subscribers.lists import find_list
 from subscribers.models import (
     ConsentChange,
     ConsentEvent,
@@ -24,10 +28,12 @@ from subscribers.models import (
     SuppressionReason,
     TrackingConsent,
 )
+from subscribers.subscriptions import Evidence
 from subscribers.suppressions import suppress
 from tests import factories
 from tests.imports import Desk
 
+ONE_CLICK = Evidence("one-click")
 UNSUBSCRIBED = SubscriptionStatus.UNSUBSCRIBED
 
 
@@ -72,14 +78,20 @@ def test_a_file_of_whose_rows_some_are_pending_says_so(desk: Desk) -> None:
 
 def test_a_suppression_ends_the_subscription_and_stays_with_its_source(desk: Desk) -> None:
     desk.run("email\nada@example.org\n")
-    text = "email,status,suppressed\nada@example.org,unsubscribed,complaint\n"
-    assert desk.run(text).counts == {Fate.SUPPRESSED: 1}
-    assert desk.run(text).counts == {Fate.PRESENT: 1}
+    text = "email,suppressed\nada@example.org,complaint\nnew@example.org,gone\n"
+    assert desk.run(text).counts == {Fate.SUPPRESSED: 2}
+    assert desk.run(text).counts == {Fate.PRESENT: 2}
     with desk.sessions.reading() as session:
-        (kept,) = session.scalars(select(Suppression))
+        kept = session.scalars(select(Suppression).order_by(Suppression.id)).first()
+        new = select(ConsentEvent.change).join(
+            Subscriber, Subscriber.id == ConsentEvent.subscriber_id
+        )
+        said = session.scalars(new.where(Subscriber.email == "new@example.org")).all()
+    assert kept
     assert (kept.key, kept.reason) == ("ada@example.org", SuppressionReason.COMPLAINT)
     assert kept.source == "import people.csv:2"
-    assert desk.standing()["ada@example.org"][0] == "unsubscribed"
+    assert {status for status, _ in desk.standing().values()} == {"unsubscribed"}
+    assert said == [ConsentChange.UNSUBSCRIBED], "nobody states that they agreed"
 
 
 def test_other_columns_become_attributes_and_what_attributes_say_counts(desk: Desk) -> None:
@@ -121,6 +133,102 @@ def test_who_left_or_is_suppressed_is_never_revived(desk: Desk) -> None:
     with desk.sessions.reading() as session:
         counted = count_audience(session, [desk.list_id])
     assert (counted.mailable, counted.excluded) == (0, {"unsubscribed": 1, "suppressed": 2})
+
+
+@pytest.mark.parametrize("rows_at_once", [1, CHUNK_ROWS])
+def test_who_left_a_newsletter_is_put_on_none_of_its_other_lists(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, rows_at_once: int
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", rows_at_once)
+    with desk.sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        one, two, _ = (factories.a_list(session, name, issue) for name in ("one", "two", "new"))
+        factories.a_list(session, "alone")
+        for name in ("ada", "dee"):
+            (left,) = factories.subscribed(session, one, [f"{name}@example.org"])
+            subscriptions.leave(session, left.subscriber_id, issue.newsletter_id, ONE_CLICK)
+        subscriptions.request(session, factories.person(session, "dee@example.org"), one, ONE_CLICK)
+        (left,) = factories.subscribed(session, one, ["bob@example.org"])
+        factories.subscribed(session, two, ["bob@example.org"])
+        subscriptions.end(session, left, ONE_CLICK)
+    rows = (
+        *("ada new active", "bob new active", "dee new pending", "ada alone active"),
+        *("cyd one unsubscribed", "cyd two active", "eve two active", "eve one unsubscribed"),
+        *("ada two unsubscribed", "fay new active", "fay two active"),
+    )
+    text = "".join(
+        "{}@example.org,{},{}\n".format(*row.split()) for row in ("email list status", *rows)
+    ).replace("email@example.org", "email")
+    counts = {Fate.ADDED: 9, Fate.KEPT_UNSUBSCRIBED: 2}
+    for rehearse, company in ((True, False), (True, True), (False, False)):
+        how = {"rehearse": rehearse, "in_company": company, "list_named": _list_named}
+        assert desk.run(text, "people.csv", **how).counts == counts, how
+    again = {Fate.PRESENT: 9, Fate.KEPT_UNSUBSCRIBED: 2}
+    assert desk.run(text, list_named=_list_named).counts == again
+    with desk.sessions.reading() as session:
+        counted = count_audience(session, [one.id, two.id])
+        stood = session.execute(
+            select(Subscriber.email, SubscriberList.slug, Subscription.status)
+            .join(Subscription.subscriber)
+            .join(Subscription.list)
+        )
+        standing = {f"{email.partition('@')[0]} {slug} {status}" for email, slug, status in stood}
+    refused = {"ada new active", "cyd two active"}
+    before = {"ada one unsubscribed", "dee one pending", "bob one unsubscribed", "bob two active"}
+    assert standing == (set(rows) - refused) | before
+    assert counted.mailable == 3, "bob, eve and fay"
+
+
+def _list_named(session: Session, name: str) -> int:
+    return find_list(session, name).id
+
+
+def test_what_was_ended_here_and_left_by_the_file_is_not_put_back(desk: Desk) -> None:
+    desk.run("email\nada@example.org\nbob@example.org\n")
+    with desk.sessions.writing() as session:
+        on = session.get_one(SubscriberList, desk.list_id)
+        people = [factories.person(session, f"{name}@example.org") for name in ("ada", "bob")]
+        for person in people:
+            assert by_hand.take_off(session, person.id, on.id)
+        left_at = subscriptions.find_subscription(session, people[1].id, on.id)
+        assert left_at
+        assert left_at.unsubscribed_at
+        known = f"bob@example.org,unsubscribed,{left_at.unsubscribed_at.isoformat()}\n"
+    text = f"email,status,unsubscribed_at\nada@example.org,unsubscribed,\n{known}"
+    for _ in range(2):
+        assert desk.run(text).counts == {Fate.PRESENT: 2}
+    with desk.sessions.writing() as session:
+        on = session.get_one(SubscriberList, desk.list_id)
+        assert [by_hand.put_back(session, person.id, on) for person in people] == [False, True]
+        said = [event.change for event in subscriptions.consent_history(session, people[0].id)]
+    assert said[-2:] == [ConsentChange.UNSUBSCRIBED, ConsentChange.LEFT_AGAIN]
+
+
+def test_who_leaves_or_is_given_up_while_their_row_is_on_its_way_stops_no_import(
+    sqlite_sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On PostgreSQL others commit between two statements of ours; here they act in between."""
+    desk = Desk(sqlite_sessions, tmp_path)
+    desk.run("email,status\nada@example.org,active\nbob@example.org,pending\n")
+    seen = intake._Part._standing
+
+    def meanwhile(part: intake._Part, ids: Collection[int]) -> dict[Any, Any]:
+        found = seen(part, ids)
+        session = part._session
+        for address, act in (("ada@example.org", leave), ("bob@example.org", sign_up.give_up)):
+            person = factories.person(session, address)
+            standing = subscriptions.find_subscription(session, person.id, desk.list_id)
+            if standing and standing.status is not UNSUBSCRIBED:
+                act(session, standing)
+        return found
+
+    def leave(session: Session, standing: Subscription) -> None:
+        subscriptions.end(session, standing, ONE_CLICK)
+
+    monkeypatch.setattr(intake._Part, "_standing", meanwhile)
+    left = "email,status\nada@example.org,unsubscribed\nbob@example.org,unsubscribed\n"
+    assert desk.run(left).counts == {Fate.PRESENT: 1, Fate.ADDED: 1}
+    assert {status for status, _ in desk.standing().values()} == {"unsubscribed"}
 
 
 def test_a_file_may_take_away_but_not_give_back(desk: Desk) -> None:
@@ -172,6 +280,16 @@ def test_unconfirmed_people_still_have_to_confirm(desk: Desk) -> None:
         "ada@example.org": ("pending", "unknown"),
         "bob@example.org": ("unsubscribed", "unknown"),
     }
+
+
+def test_who_had_left_before_they_asked_has_left_still_when_nobody_confirms(
+    sqlite_sessions: Sessions, tmp_path: Path
+) -> None:
+    desk = Desk(sqlite_sessions, tmp_path)
+    desk.run("email,status,unsubscribed_at\nada@example.org,pending,2025-01-02\n")
+    with desk.sessions.writing() as session:
+        assert not sign_up.give_up(session, session.scalars(select(Subscription)).one())
+    assert desk.standing()["ada@example.org"][0] == "unsubscribed"
 
 
 def test_who_still_has_to_confirm_has_not_agreed_to_be_tracked(desk: Desk) -> None:

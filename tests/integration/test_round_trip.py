@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError
-from subscribers import lists, subscriptions
+from newsletter.core.tables import Base
+from subscribers import importing, lists, subscriptions
 from subscribers.exporting import Form, Selection, count_rows, export
 from subscribers.fates import Fate
 from subscribers.import_options import ImportOptions, ImportReport
@@ -51,6 +52,33 @@ def test_everything_about_people_travels(sessions: Sessions, tmp_path: Path) -> 
         assert _import(sessions, file).counts == {Fate.PRESENT: 9}
         assert _state(sessions) == before, form
         _wipe(sessions)
+
+
+def test_who_left_a_list_and_is_on_another_travels_row_by_row(
+    sqlite_sessions: Sessions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "CHUNK_ROWS", 1)
+    with sqlite_sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        one, two, three, four = (factories.a_list(session, f"List {n}", issue) for n in range(4))
+        for on in (one, two, four):
+            factories.subscribed(session, on, ["ada@example.org"])
+        ada = factories.person(session, "ada@example.org")
+        for on in (one, two):
+            left = subscriptions.find_subscription(session, ada.id, on.id)
+            assert left
+            subscriptions.end(session, left, LINK)
+            subscriptions.leave_again(session, left, FORM)
+        for on in (two, three):
+            subscriptions.request(session, ada, on, FORM)
+    before = _state(sqlite_sessions)
+    for form in Form:
+        file = tmp_path / f"all.{form}"
+        with sqlite_sessions.reading() as session:
+            export(session, Selection(), file, form)
+        _wipe(sqlite_sessions, but=SubscriberList)
+        assert _import(sqlite_sessions, file).counts == {Fate.ADDED: 4}
+        assert _state(sqlite_sessions) == before, form
 
 
 @pytest.mark.parametrize("form", list(Form))
@@ -218,10 +246,11 @@ def _columns(row: Any, *but: str) -> dict[str, Any]:
     return {c.key: getattr(row, c.key) for c in row.__table__.columns if c.key not in but}
 
 
-def _wipe(sessions: Sessions) -> None:
+def _wipe(sessions: Sessions, but: type[Base] | None = None) -> None:
     with sessions.writing() as session:
         for table in (ConsentEvent, Subscription, Suppression, Subscriber, SubscriberList):
-            session.execute(delete(table))
+            if table is not but:
+                session.execute(delete(table))
 
 
 def _list_named(session: Session, name: str) -> int:

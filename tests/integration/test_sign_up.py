@@ -14,9 +14,11 @@ from newsletter.core.tokens import TokenKeys
 from newsletter.mail.address import Address
 from newsletter.web.public import sign_up
 from subscribers import subscriptions, suppressions
+from subscribers.lists import create_list
 from subscribers.models import (
     Subscriber,
     SubscriberList,
+    Subscription,
     SubscriptionStatus,
     Suppression,
     SuppressionReason,
@@ -219,6 +221,16 @@ def test_single_opt_in_is_at_once_for_the_new_and_never_for_who_left(desk: Desk)
     again = desk.send()
     assert again.text == answer.text
     assert (desk.status(), desk.mails()[-1]) == (PENDING, ("confirmation", ADA))
+    with desk.runtime.sessions.writing() as session:
+        create_list(session, "Evenings", desk.newsletter_id).confirms = False
+    other = [
+        desk.client.post("/s/evenings", json={"email": email}) for email in (ADA, "eve@example.org")
+    ]
+    assert (other[0].status_code, other[0].json()) == (other[1].status_code, other[1].json())
+    with desk.runtime.sessions.reading() as session:
+        found = select(Subscription.status).join(SubscriberList)
+        evenings = found.where(SubscriberList.slug == "evenings").order_by(Subscription.id)
+        assert session.scalars(evenings).all() == [PENDING, ACTIVE]
 
 
 def test_a_list_that_welcomes_nobody_sends_no_welcome(desk: Desk) -> None:

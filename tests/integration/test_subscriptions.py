@@ -1,8 +1,12 @@
 """Coming and leaving: evidence for every change, and nobody who left comes back by our doing."""
 
+from datetime import timedelta
+
 import pytest
+import time_machine
 from sqlalchemy import select
 
+from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.errors import NotFoundError, RefusedError
 from subscribers import lists, subscriptions, suppressions
@@ -64,6 +68,35 @@ def test_the_operators_word_brings_nobody_back(sessions: Sessions) -> None:
         assert subscription.status.value == "active"
 
 
+def test_who_left_a_newsletter_is_put_on_none_of_its_lists_but_by_themselves(
+    sqlite_sessions: Sessions,
+) -> None:
+    with sqlite_sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        one, two, new = (factories.a_list(session, n, issue) for n in ("one", "two", "new"))
+        elsewhere, alone = (
+            factories.a_list(session, "elsewhere"),
+            factories.a_list(session, "alone"),
+        )
+        for on in (one, two):
+            factories.subscribed(session, on, ["ada@example.org", "bob@example.org"])
+        (other,) = factories.subscribed(session, elsewhere, ["ada@example.org"])
+        ada, bob = (factories.person(session, f"{name}@example.org") for name in ("ada", "bob"))
+        subscriptions.leave(session, ada.id, issue.newsletter_id, PAGE)
+        on_one = subscriptions.find_subscription(session, bob.id, one.id)
+        assert on_one
+        subscriptions.end(session, on_one, PAGE)  # one list, by the preferences
+        assert subscriptions.subscribe(session, bob, new, PAGE).status is ACTIVE
+        subscriptions.request(session, ada, two, Evidence("form"))  # by a stranger
+        with pytest.raises(RefusedError, match="left the newsletter of 'new'; only they can"):
+            subscriptions.subscribe(session, ada, new, PAGE)
+        subscriptions.end(session, other, PAGE)
+        assert subscriptions.subscribe(session, ada, alone, PAGE).status is ACTIVE
+        back = subscriptions.request(session, ada, one, PAGE)
+        subscriptions.confirm(session, back, PAGE)
+        assert subscriptions.subscribe(session, ada, new, PAGE).status is ACTIVE
+
+
 def test_leaving_ends_every_list_of_the_newsletter_and_undo_only_what_it_ended(
     sessions: Sessions,
 ) -> None:
@@ -95,6 +128,34 @@ def test_leaving_ends_every_list_of_the_newsletter_and_undo_only_what_it_ended(
         elsewhere.id: ACTIVE,
     }
     assert other.status is ACTIVE
+
+
+def test_who_leaves_again_is_brought_back_by_no_earlier_undo_and_by_none_of_their_own(
+    sqlite_sessions: Sessions,
+) -> None:
+    one_click = Evidence("one-click")
+    with time_machine.travel(now(), tick=False) as clock, sqlite_sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        one, two = (factories.a_list(session, name, issue) for name in ("one", "two"))
+        (first,) = factories.subscribed(session, one, ["ada@example.org"])
+        (second,) = factories.subscribed(session, two, ["ada@example.org"])
+        who = session, first.subscriber_id, issue.newsletter_id
+        subscriptions.end(session, first, PAGE)
+        forwarded = first.unsubscribed_at
+        clock.shift(5)
+        assert subscriptions.leave(*who, one_click) == [second]
+        assert subscriptions.leave(*who, one_click) == [], "a button pressed twice"
+        assert forwarded
+        assert second.unsubscribed_at
+        assert subscriptions.undo_leave(*who, forwarded, PAGE) == []
+        assert subscriptions.undo_leave(*who, second.unsubscribed_at, PAGE) == [second]
+        assert (first.status, second.status) == (UNSUBSCRIBED, ACTIVE)
+        changes = [event.change for event in subscriptions.consent_history(*who[:2])]
+        assert changes.count(ConsentChange.LEFT_AGAIN) == 1
+        clock.shift(timedelta(days=2))
+        assert subscriptions.leave(*who, one_click) == [second]
+        again = [event.change for event in subscriptions.consent_history(*who[:2])]
+        assert again == [*changes, ConsentChange.UNSUBSCRIBED]
 
 
 def test_undo_makes_nobody_active_who_left_long_ago_and_was_asked_for_since(

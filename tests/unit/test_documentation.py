@@ -16,6 +16,8 @@ from newsletter.core.config import Settings
 from newsletter.core.sections import RelaySettings
 from newsletter.rendering.placeholders import Placeholders
 from newsletter.rendering.view import view
+from newsletter.web.desk.people import words
+from subscribers.models import ConsentChange, ConsentMethod
 from tests import factories
 
 ROOT = Path(__file__).parents[2]
@@ -119,6 +121,13 @@ def test_every_log_event_is_explained_and_no_other() -> None:
     text = (ROOT / "docs" / "operations.md").read_text()
     explained = re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", text, re.MULTILINE)
     assert sorted(explained) == sorted(log_events())
+
+
+def test_every_way_in_which_a_subscription_changes_is_named() -> None:
+    sentence = (ROOT / "docs" / "subscribers.md").read_text().partition("a line of evidence: ")[2]
+    named = re.findall(r"`([a-z-]+)`", sentence.partition(")")[0])
+    assert set(named) == set(ConsentMethod) == set(words.methods())
+    assert set(words.changes()) == set(ConsentChange)
 
 
 def test_every_decision_is_in_the_index_in_order() -> None:

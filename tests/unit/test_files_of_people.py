@@ -1,13 +1,17 @@
 """What a file says about people, read without a database: whoever left is never read as there."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from newsletter.core.errors import InputError
-from subscribers.imported import ImportedSubscriber
+from subscribers.csv_files import normalised
+from subscribers.imported import ImportedEvent, ImportedSubscriber
 from subscribers.people_files import Bad, Good, Reading, opened
 from subscribers.presets import cells
+from subscribers.presets.doubtful import is_doubtful
 
 
 def people_of(file: Path, **reading: object) -> list[ImportedSubscriber]:
@@ -37,7 +41,7 @@ def test_our_own_columns_are_never_taken_for_another_systems(tmp_path: Path, our
     columns = {
         "suppressed": "complaint",
         "tracking_consent": "denied",
-        "history": '"[{""change"": ""unsubscribed"", ""at"": ""2025-01-02""}]"',
+        "history": '"[{""change"": ""confirmed"", ""at"": ""2025-01-02""}]"',
         "list": "readers",
     }
     file = tmp_path / "people.csv"
@@ -53,6 +57,35 @@ def test_our_own_columns_are_never_taken_for_another_systems(tmp_path: Path, our
         "history": bool(ada.subscription.history),
         "list": ada.subscription.list_name == "readers",
     }[ours]
+
+
+def test_nobody_is_read_as_there_against_the_evidence_that_comes_along(tmp_path: Path) -> None:
+    file, at = tmp_path / "people.jsonl", "2025-01-02"
+    changes = ("requested", "confirmed", "unsubscribed", "tracking_denied", "left_again", "resumed")
+    read = {}
+    for status in ("active", "pending", "unsubscribed"):
+        for number, _ in enumerate(changes, 1):
+            history = [{"change": change, "at": at} for change in changes[:number]]
+            member = {"email": "a@example.org", "status": status, "history": history}
+            file.write_text(json.dumps(member))
+            read[status, number] = problems_of(file) or [str(e.change) for e in _history_in(file)]
+    refused = "history: expected evidence that they are {}, it ends with `{}`"
+    for (status, number), found in read.items():
+        last = changes[2] if number == 4 else changes[number - 1]
+        fits = {"requested": ["pending"], "unsubscribed": [], "left_again": []}
+        if status in fits.get(last, ["pending", "active"]):
+            assert found == list(changes[:number])
+        elif status != "unsubscribed":
+            assert found == [refused.format(status, last)]
+        else:
+            left = [] if last in ("unsubscribed", "left_again") else ["unsubscribed"]
+            assert found == [*changes[:number], *left], "an opt-out counts without evidence"
+
+
+def _history_in(file: Path) -> Sequence[ImportedEvent]:
+    (person,) = people_of(file)
+    assert person.subscription
+    return person.subscription.history
 
 
 @pytest.mark.parametrize(
@@ -77,10 +110,43 @@ def test_a_column_that_may_say_who_left_is_refused_in_every_systems_file(
     assert people_of(file, columns={"Opt-Out": "-"}) == []
 
 
+def test_however_it_is_called_what_may_say_who_left_is_no_attribute() -> None:
+    told = (
+        "unsubscribed, is_unsubscribed, unsubscribe, Unsubscribed?, unsubscribed_date, Opt-Out, "
+        "Email Opt Out, HasOptedOutOfEmail, Unsubscribed from all email, Opted-In, emailOptIn, "
+        "Email Marketing Consent, Accepts Marketing, Accepts Email Marketing, Subscription Status, "
+        "subscribed, is-subscribed, Email Status, state, Stop Status, do_not_email, doNotContact, "
+        "bounce, Bounced, hard_bounces, spam_complaint, complained, blocklisted, blacklist, "
+        "blocked, is_suppressed, Abmeldung, abgemeldet_am, Abbestellt, Einwilligung, désabonné, "
+        "desinscrit, disiscritto, dado de baja, deleted_at"
+    )
+    harmless = (
+        "first_name, plan, tags, company, options, adopted, adopting, bus_stop, donations, "
+        "city, state_of_mind, notes, source, subscription_plan, statement, top_interest"
+    )
+    assert [name for name in told.split(", ") if not is_doubtful(normalised(name))] == []
+    assert [name for name in harmless.split(", ") if is_doubtful(normalised(name))] == []
+
+
+def test_a_field_of_the_operators_does_not_speak_for_kits_status(tmp_path: Path) -> None:
+    file = tmp_path / "kit.csv"
+    for header, own in (
+        ("first_name,email,created_at,status,state", "state"),
+        ("first_name,email_address,created_at,state,status", "status"),
+    ):
+        file.write_text(f"{header}\nA,a@x.example,,cancelled,active\nB,b@x.example,,active,Texas\n")
+        assert statuses_of(file) == ["unsubscribed", "active"]
+        assert [person.attributes for person in people_of(file)] == [
+            {own: "active"},
+            {own: "Texas"},
+        ]
+
+
 @pytest.mark.parametrize(
     "line",
     [
         '{"email": "ada@example.org", "unsubscribed": true}',
+        '{"email": "ada@example.org", "optedOut": true}',
         '{"email": "ada@example.org", "Opt-Out": "yes", "subscriptions": []}',
         '{"email": "ada@example.org", "subscriptions": [{"list": "one", "bounced": 1}]}',
     ],

@@ -11,7 +11,7 @@ from newsletter.rendering.mail_tokens import ConfirmToken
 from newsletter.sending import confirmation
 from newsletter.web.deps import Running, Visiting
 from newsletter.web.pages import render
-from subscribers.models import SubscriberList, Subscription, SubscriptionStatus
+from subscribers.models import ConsentMethod, SubscriberList, Subscription, SubscriptionStatus
 from subscribers.subscriptions import Evidence, find_subscription
 
 router = APIRouter()
@@ -36,7 +36,7 @@ def confirm(token: str, request: Request, runtime: Running, visit: Visiting) -> 
     with runtime.sessions.writing() as session:
         about = _About.of(session, read)
         evidence = Evidence(
-            "confirmation",
+            ConsentMethod.CONFIRMATION,
             ip=visit.ip,
             user_agent=visit.user_agent,
             wording=f"Please confirm that you want to get {about.list_name} by e-mail.",
@@ -54,7 +54,7 @@ def again(token: str, request: Request, runtime: Running, visit: Visiting) -> Re
     with runtime.sessions.writing() as session:
         about = _About.of(session, read)
         evidence = Evidence(
-            "confirmation",
+            ConsentMethod.CONFIRMATION,
             ip=visit.ip,
             user_agent=visit.user_agent,
             wording=f"Send me a new link to confirm {about.list_name}.",

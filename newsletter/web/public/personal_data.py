@@ -10,6 +10,7 @@ from newsletter.tracking.leaving import masked
 from newsletter.web.deps import Running
 from newsletter.web.pages import render
 from newsletter.web.public.visitors import owner
+from subscribers.erased import fits
 from subscribers.import_runs import waiting_files
 from subscribers.sign_up_counts import forget_letters
 
@@ -39,7 +40,7 @@ def ask(token: str, request: Request, runtime: Running) -> Response:
     """What erasing means, and one button."""
     with runtime.sessions.reading() as session:
         found = owner(token, runtime, session)
-        can_erase = runtime.erasure_key is not None
+        can_erase = runtime.erasure_key is not None and fits(session, runtime.erasure_key)
         return render(request, "erase.html", visitor=found, can_erase=can_erase)
 
 
@@ -54,6 +55,8 @@ def erase(token: str, request: Request, runtime: Running) -> Response:
     searched = waiting_files.search(runtime.sessions, address)
     with runtime.sessions.writing() as session:
         found = owner(token, runtime, session)
+        if not fits(session, runtime.erasure_key):
+            raise HTTPException(404)
         shown, address_key = masked(found.person.email), found.person.address_key
         erasure.erase(session, found.person.id, runtime.erasure_key, _THEMSELVES, searched)
         # They may come back by signing up. Behind their row, as whoever counts takes it.

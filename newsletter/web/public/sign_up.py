@@ -30,7 +30,7 @@ from newsletter.web.public.sign_up_answers import (
 )
 from newsletter.web.public.sign_up_form import ADDRESS, Door, Form, Submission, public_form
 from newsletter.web.public.sign_up_proof import is_proved
-from subscribers.models import SubscriberList
+from subscribers.models import ConsentMethod, SubscriberList
 from subscribers.sign_up import Wish
 from subscribers.sign_up_limits import Origin, Passage, judge
 from subscribers.subscriptions import Evidence
@@ -192,7 +192,7 @@ class _Reception:
         site, form = self._runtime.settings.site, self._form
         path = f"/s/{form.slug}/embed" if self._door is Door.EMBED else f"/s/{form.slug}"
         return Evidence(
-            "form",
+            ConsentMethod.FORM,
             source=f"{site.public_url}{path}",
             wording=form.wording,
             form=f"{form.slug}: {self._door}",

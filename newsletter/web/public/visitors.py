@@ -11,7 +11,7 @@ from newsletter.issues.models import Newsletter
 from newsletter.rendering.mail_tokens import OwnerToken, PreferencesToken
 from newsletter.tracking.leaving import masked
 from newsletter.tracking.recording import Visit
-from subscribers.models import Subscriber
+from subscribers.models import ConsentMethod, Subscriber
 from subscribers.subscriptions import Evidence
 
 
@@ -37,7 +37,7 @@ class Visitor:
 
     def evidence(self, visit: Visit) -> Evidence:
         form = "preferences: owner" if self.is_owner else "preferences: mail"
-        return Evidence("page", form=form, ip=visit.ip, user_agent=visit.user_agent)
+        return Evidence(ConsentMethod.PAGE, form=form, ip=visit.ip, user_agent=visit.user_agent)
 
 
 def visitor(token: str, runtime: Runtime, session: Session) -> Visitor:

@@ -1,5 +1,6 @@
 """`/subscribers/…/erase`: forget somebody, on a page of its own that says what that means."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastapi import HTTPException, Request, Response
@@ -11,6 +12,7 @@ from newsletter.core.runtime import Runtime
 from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from newsletter.privacy import erasure
+from newsletter.privacy.mentions import Mention, find_mentions
 from newsletter.privacy.traces import Traces, find_traces
 from newsletter.web.deps import Running
 from newsletter.web.desk.editor import Editor
@@ -34,12 +36,14 @@ class _Before:
 
     Attributes:
         traces: what goes; None for who may not erase this person.
+        mentions: what stays in filters, of the newsletters that the editor may see.
         obstacle: why it cannot be done here and now; empty: it can.
     """
 
     person: Subscriber
     traces: Traces | None
     obstacle: str
+    mentions: Sequence[Mention] = ()
 
 
 @router.get("/subscribers/{subscriber_id}/erase")
@@ -123,9 +127,12 @@ def _before(session: Session, runtime: Runtime, editor: Editor, subscriber_id: i
         return _Before(
             person, None, _("Only somebody who administers all newsletters can erase this person.")
         )
-    traces = find_traces(session, Address.stored(person.email, person.address_key))
+    address = Address.stored(person.email, person.address_key)
+    traces = find_traces(session, address)
+    where = None if editor.may(Permission.INSTALLATION) else here(editor)
+    mentions = find_mentions(session, address, person.name, where)
     try:
         erasure.erasure_key(runtime)
     except ConfigurationError as error:
         return _Before(person, traces, capitalised(error.sentence))
-    return _Before(person, traces, "")
+    return _Before(person, traces, "", mentions)

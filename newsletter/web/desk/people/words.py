@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from newsletter.tracking.classification import Reader
 from newsletter.tracking.models import EventKind
 from newsletter.web.desk.text import _
-from subscribers.models import ConsentChange, SubscriptionStatus, TrackingConsent
+from subscribers.models import ConsentChange, ConsentMethod, SubscriptionStatus, TrackingConsent
 
 TONES = {
     SubscriptionStatus.ACTIVE: "good",
@@ -40,6 +40,7 @@ def changes() -> dict[ConsentChange, str]:
         ConsentChange.SUBSCRIBED: _("Subscribed"),
         ConsentChange.CONFIRMED: _("Confirmed"),
         ConsentChange.UNSUBSCRIBED: _("Unsubscribed"),
+        ConsentChange.LEFT_AGAIN: _("Unsubscribed once more"),
         ConsentChange.RESUMED: _("Unsubscribing taken back"),
         ConsentChange.PAUSED: _("Paused"),
         ConsentChange.UNPAUSED: _("Pause ended"),
@@ -51,15 +52,15 @@ def changes() -> dict[ConsentChange, str]:
 def methods() -> Mapping[str, str]:
     """How a change came about; any other is shown as it is."""
     return {
-        "import": _("by an import"),
-        "command": _("by a command"),
-        "desk": _("at the desk"),
-        "form": _("by the sign-up form"),
-        "confirmation": _("by the link in the confirmation mail"),
-        "one-click": _("by the mail program's unsubscribe button"),
-        "page": _("on the page behind a mail's link"),
-        "mail": _("by a mail to the unsubscribe address"),
-        "retention": _("by itself, after a time"),
+        ConsentMethod.IMPORT: _("by an import"),
+        ConsentMethod.COMMAND: _("by a command"),
+        ConsentMethod.DESK: _("at the desk"),
+        ConsentMethod.FORM: _("by the sign-up form"),
+        ConsentMethod.CONFIRMATION: _("by the link in the confirmation mail"),
+        ConsentMethod.ONE_CLICK: _("by the mail program's unsubscribe button"),
+        ConsentMethod.PAGE: _("on the page behind a mail's link"),
+        ConsentMethod.MAIL: _("by a mail to the unsubscribe address"),
+        ConsentMethod.RETENTION: _("by itself, after a time"),
     }
 
 
