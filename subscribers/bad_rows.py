@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from subscribers.people_files import Bad
 from subscribers.reading import FileRows
 from subscribers.whole_files import CsvWriter, JsonLinesWriter
@@ -18,9 +19,11 @@ def check_bad_rows(file: Path, bad_rows: Path | None) -> None:
     if bad_rows is None:
         return
     if bad_rows.exists() and bad_rows.samefile(file):
-        raise InputError(str(bad_rows), "is the file to import; name another one for bad rows")
+        raise InputError(str(bad_rows), say("is the file to import; name another one for bad rows"))
     if bad_rows.is_dir() or not bad_rows.parent.is_dir():
-        raise InputError(str(bad_rows), "expected a file in a folder that is there, for bad rows")
+        raise InputError(
+            str(bad_rows), say("expected a file in a folder that is there, for bad rows")
+        )
 
 
 class BadRows:

@@ -18,6 +18,7 @@ from newsletter.core.clock import now
 from newsletter.core.db import Sessions, for_rehearsal
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import Sentence, say
 from subscribers.bulk import take_turns
 from subscribers.csv_files import MAX_ROW_BYTES, CsvFile, Row
 from subscribers.erased import mark_key
@@ -76,7 +77,7 @@ class BlocklistReport:
     """
 
     counts: Counter[Fate] = field(default_factory=Counter)
-    first_problems: list[str] = field(default_factory=list)
+    first_problems: list[Sentence] = field(default_factory=list)
 
     def line(self) -> str:
         """The counts as one sentence."""
@@ -124,7 +125,9 @@ def _opened(file: Path) -> BufferedReader:
     try:
         return file.open("rb")
     except OSError as error:
-        raise InputError(str(file), f"cannot be read: {error.strerror}") from None
+        raise InputError(
+            str(file), say("cannot be read: %(strerror)s", strerror=error.strerror)
+        ) from None
 
 
 def _lists(session: Session, among: Collection[int] | None) -> dict[str, int]:
@@ -193,7 +196,9 @@ class _Reader:
         column = next((name for name in _KEY_COLUMNS if name in table.header), None)
         if column is None:
             found = ", ".join(filter(None, table.header))
-            raise InputError(f"{self.name}:1", f"expected a column `address`, found {found}")
+            raise InputError(
+                f"{self.name}:1", say("expected a column `address`, found %(found)s", found=found)
+            )
         for row in table.rows():
             line = row.line - 1 if is_plain else row.line
             try:
@@ -206,16 +211,16 @@ class _Reader:
             raise row.problem
         cells, written = row.cells, row.cells[column]
         if len(row.raw) > 1 and len(cells) == 1:
-            raise InputError(column, "expected one address on a line")
+            raise InputError(column, say("expected one address on a line"))
         if column == "domain" and not written.startswith("@"):
             written = f"@{written}"
         key = parse_key(written, place=column)
         if key.startswith("#") and not self.takes_hashes:
-            raise InputError(column, "expected an address or @domain, found the hash of one")
+            raise InputError(column, say("expected an address or @domain, found the hash of one"))
         reason = _reason(cells.get("reason", ""))
         if reason is SuppressionReason.ERASED and not key.startswith("#"):
             # Nobody lifts that, and of who was erased no address is kept.
-            raise InputError("reason", "only a hash can say `erased`; expected another reason")
+            raise InputError("reason", say("only a hash can say `erased`; expected another reason"))
         return SuppressionRow(
             key=key,
             list_id=self._list(cells.get("list", "")),
@@ -226,13 +231,14 @@ class _Reader:
 
     def _list(self, slug: str) -> int:
         if slug and slug not in self.lists:
-            raise InputError("list", f"there is no list {slug[:80]!r}")
+            raise InputError("list", say("there is no list %(slug)r", slug=slug[:80]))
         return self.lists[slug] if slug else self.list_id
 
     def _refuse(self, line: int, problem: InputError) -> None:
         self.report.counts[Fate.BAD] += 1
         if len(self.report.first_problems) < _SHOWN_PROBLEMS:
-            self.report.first_problems.append(f"{self.name}:{line}: {problem}")
+            place = f"{self.name}:{line}"
+            self.report.first_problems.append(InputError(place, problem.sentence).sentence)
 
 
 def _is_plain(beginning: bytes) -> bool:
@@ -257,7 +263,9 @@ def _reason(text: str) -> SuppressionReason:
     word = "_".join(text.lower().replace("-", " ").split())
     if word not in _REASONS:
         known = ", ".join(SuppressionReason)
-        raise InputError("reason", f"expected one of {known}, found {text[:60]!r}")
+        raise InputError(
+            "reason", say("expected one of %(known)s, found %(text)r", known=known, text=text[:60])
+        )
     return _REASONS[word]
 
 

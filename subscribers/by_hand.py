@@ -4,7 +4,7 @@ They act on the person's word, never instead of it: nobody who left is brought b
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from newsletter.core.clock import now
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError, RefusedError
+from newsletter.core.sentences import Count, Sentence, quoted, say
 from newsletter.mail.address import Address
 from subscribers import details, leavers, sign_up, subscriptions, suppressions
 from subscribers.elsewhere import is_elsewhere
@@ -56,24 +57,40 @@ def may_join(
     """
     if suppressions.erased_among(session, [address.key], erased):
         raise RefusedError(
-            f"{address.typed} asked to be forgotten; only they can come back, by signing up"
+            say(
+                "%(address)s asked to be forgotten; only they can come back, by signing up",
+                address=address.typed,
+            )
         )
     covering = suppressions.covering(session, address, list_id=to.id, erased=None)
     if covering:
         raise RefusedError(
-            f"{address.typed} is suppressed ({covering.reason}) and must not be mailed"
+            say(
+                "%(address)s is suppressed (%(reason)s) and must not be mailed",
+                address=address.typed,
+                reason=covering.reason,
+            )
         )
     person = subscriptions.find_subscriber(session, address)
     standing = person and subscriptions.find_subscription(session, person.id, to.id)
     if standing and standing.status is SubscriptionStatus.UNSUBSCRIBED:
         raise RefusedError(
-            f"{address.typed} left {to.name!r}; only they can come back, by signing up"
+            say(
+                "%(address)s left %(name)r; only they can come back, by signing up",
+                address=address.typed,
+                name=to.name,
+            )
         )
     if standing and standing.status is SubscriptionStatus.ACTIVE:
-        raise RefusedError(f"{address.typed} is on {to.name!r} already")
+        raise RefusedError(
+            say("%(address)s is on %(name)r already", address=address.typed, name=to.name)
+        )
     if person and leavers.left_newsletter(session, person.id, to):
         raise RefusedError(
-            f"{address.typed} left this newsletter; only they can come back, by signing up"
+            say(
+                "%(address)s left this newsletter; only they can come back, by signing up",
+                address=address.typed,
+            )
         )
 
 
@@ -103,10 +120,20 @@ def put_on(session: Session, person: Subscriber, to: SubscriberList, statement: 
     wording = statement.strip()
     if not wording or len(wording) > MAX_STATEMENT_CHARACTERS:
         raise InputError(
-            "statement", f"expected how they agreed, in up to {MAX_STATEMENT_CHARACTERS:,} letters"
+            "statement",
+            say(
+                "expected how they agreed, in up to %(most)s letters",
+                most=Count(MAX_STATEMENT_CHARACTERS),
+            ),
         )
     if sign_up.is_asked(session, person, to):
-        raise RefusedError(f"{person.email} was asked to confirm {to.name!r} and has not yet")
+        raise RefusedError(
+            say(
+                "%(email)s was asked to confirm %(name)r and has not yet",
+                email=person.email,
+                name=to.name,
+            )
+        )
     subscriptions.subscribe(session, person, to, Evidence(METHOD, wording=wording))
 
 
@@ -179,6 +206,23 @@ def _read(read: Callable[[str], str], typed: str, known: str) -> str:
     return known if typed == known else read(typed)
 
 
+_JSON_SAYS: Mapping[str, Sentence] = {
+    known: known
+    for known in (
+        say("expecting value"),
+        say("expecting ',' delimiter"),
+        say("expecting ':' delimiter"),
+        say("expecting property name enclosed in double quotes"),
+        say("illegal trailing comma before end of object"),
+        say("illegal trailing comma before end of array"),
+        say("unterminated string starting at"),
+        say("invalid control character at"),
+        say("extra data"),
+    )
+}
+"""What Python's own reader finds wrong with JSON."""
+
+
 def attributes_of(text: str) -> dict[str, Any]:
     """The attributes that somebody typed as JSON.
 
@@ -186,20 +230,36 @@ def attributes_of(text: str) -> dict[str, Any]:
         InputError: says where, as line and column, and what was expected there.
     """
     if len(text) > MAX_ATTRIBUTE_CHARACTERS:
-        raise InputError("attributes", f"expected at most {MAX_ATTRIBUTE_CHARACTERS:,} characters")
+        raise InputError(
+            "attributes",
+            say("expected at most %(most)s characters", most=Count(MAX_ATTRIBUTE_CHARACTERS)),
+        )
     if not text.strip():
         return {}
     try:
         json.loads(text)
     except json.JSONDecodeError as error:
-        place = f"line {error.lineno}, column {error.colno}"
-        raise InputError("attributes", f"{place}: {error.msg.lower()}") from None
+        raise InputError("attributes", _not_json(error)) from None
     except (ValueError, RecursionError):
         pass
     value = json_value(text)
     if not isinstance(value, dict):
         raise InputError(
             "attributes",
-            f'expected a JSON object of at most {MAX_LEVELS} levels, such as {{"plan": "pro"}}',
+            say(
+                'expected a JSON object of at most %(most)s levels, such as {"plan": "pro"}',
+                most=MAX_LEVELS,
+            ),
         )
     return value
+
+
+def _not_json(error: json.JSONDecodeError) -> Sentence:
+    said = error.msg.lower()
+    problem = _JSON_SAYS.get(said) or quoted(said)
+    return say(
+        "line %(line)s, column %(column)s: %(problem)s",
+        line=error.lineno,
+        column=error.colno,
+        problem=problem,
+    )

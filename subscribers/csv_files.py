@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import Count, Sentence, joined, say
 
 MAX_ROW_BYTES = 1_000_000
 _DELIMITERS = ",;\t"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _QUOTE = '"'
-_QUOTES_INSIDE = (
+_QUOTES_INSIDE = say(
     "text follows a closing quote: put the whole cell in quotes, and write each quote inside twice"
 )
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -104,15 +105,18 @@ class CsvFile:
         is_one_line = self._line == self._begins and "\r" not in text
         is_closed = "expected after" in str(error) and text.count(_QUOTE) % 2 == 0
         if self._has_header and is_one_line and is_closed:
-            return BrokenRowError("row", _QUOTES_INSIDE)
-        problem = f"not CSV: {error}"
+            return BrokenRowError(say("row"), _QUOTES_INSIDE)
+        problem = say("not CSV: %(error)s", error=error)
         if _QUOTE in text or self._line > self._begins:
-            problem += f"; {self._unclosed}"
+            problem = joined("; ", [problem, self._unclosed])
         return InputError(f"{self.name}:{self._line}", problem)
 
     @property
-    def _unclosed(self) -> str:
-        return f"a quote in the row that begins in line {self._begins} is not closed: mend it there"
+    def _unclosed(self) -> Sentence:
+        return say(
+            "a quote in the row that begins in line %(line)s is not closed: mend it there",
+            line=self._begins,
+        )
 
     def _guessed(self, broken: BrokenRowError) -> Row:
         """Enough of the row to see whose it may be."""
@@ -129,7 +133,8 @@ class CsvFile:
         for number, line in text_lines(stream, self.name):
             self._row_bytes += len(line)  # quoted cells go on over line ends
             if self._row_bytes > MAX_ROW_BYTES:
-                problem = f"expected rows of at most {MAX_ROW_BYTES:,} bytes; {self._unclosed}"
+                expected = say("expected rows of at most %(most)s bytes", most=Count(MAX_ROW_BYTES))
+                problem = joined("; ", [expected, self._unclosed])
                 raise InputError(f"{self.name}:{number}", problem)
             self._text = line
             yield line
@@ -137,10 +142,12 @@ class CsvFile:
     def _check_header(self) -> None:
         place = f"{self.name}:1"
         if not any(self.header):
-            raise InputError(place, "expected a header line, such as `email,name`")
+            raise InputError(place, say("expected a header line, such as `email,name`"))
         doubled = {name for name in self.header if name and self.header.count(name) > 1}
         if doubled:
-            raise InputError(place, f"column named twice: {', '.join(sorted(doubled))}")
+            raise InputError(
+                place, say("column named twice: %(doubled)s", doubled=", ".join(sorted(doubled)))
+            )
 
 
 def text_lines(stream: ByteLines, name: str) -> Iterator[tuple[int, str]]:
@@ -154,16 +161,19 @@ def text_lines(stream: ByteLines, name: str) -> Iterator[tuple[int, str]]:
         number += 1
         if len(line) > MAX_ROW_BYTES:
             raise InputError(
-                f"{name}:{number}", f"expected lines of at most {MAX_ROW_BYTES:,} bytes"
+                f"{name}:{number}",
+                say("expected lines of at most %(most)s bytes", most=Count(MAX_ROW_BYTES)),
             )
         if number == 1 and line.startswith(_UTF_16):
-            raise InputError(f"{name}:1", "expected UTF-8, found UTF-16: save it as CSV UTF-8")
+            raise InputError(f"{name}:1", say("expected UTF-8, found UTF-16: save it as CSV UTF-8"))
         if b"\0" in line:
-            raise InputError(f"{name}:{number}", "a NUL byte: this is not a text file")
+            raise InputError(f"{name}:{number}", say("a NUL byte: this is not a text file"))
         try:
             yield number, line.decode("utf-8-sig" if number == 1 else "utf-8")
         except UnicodeDecodeError as error:
-            found = f"expected UTF-8, found byte 0x{line[error.start]:02x}"
+            found = say(
+                "expected UTF-8, found byte 0x%(byte)s", byte=format(line[error.start], "02x")
+            )
             raise InputError(f"{name}:{number}", found) from None
 
 

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 
 LONGEST_PAUSE = timedelta(days=366)
 
@@ -23,12 +24,12 @@ def until_day(text: str, time_zone: str) -> datetime:
     try:
         day = date.fromisoformat(text.strip())
     except ValueError:
-        raise InputError("until", "choose the day when issues should come again") from None
+        raise InputError("until", say("choose the day when issues should come again")) from None
     until = first_moment(day, time_zone)
     if until <= now():
-        raise InputError("until", "choose a day that is still to come")
+        raise InputError("until", say("choose a day that is still to come"))
     if until > now() + LONGEST_PAUSE:
-        raise InputError("until", "choose a day within a year")
+        raise InputError("until", say("choose a day within a year"))
     return until
 
 

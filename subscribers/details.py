@@ -7,6 +7,7 @@ from functools import cache
 from zoneinfo import available_timezones
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from subscribers.models import MAX_NAME_CHARACTERS, Subscriber
 
 _LANGUAGE = re.compile(
@@ -49,9 +50,11 @@ def name(text: str) -> str:
     """
     shown = " ".join(text.split())
     if len(shown) > MAX_NAME_CHARACTERS:
-        raise InputError("name", f"expected at most {MAX_NAME_CHARACTERS} characters")
+        raise InputError(
+            "name", say("expected at most %(most)s characters", most=MAX_NAME_CHARACTERS)
+        )
     if any(unicodedata.category(character) in BREAKING for character in shown):
-        raise InputError("name", "expected letters, not control characters")
+        raise InputError("name", say("expected letters, not control characters"))
     return shown
 
 
@@ -64,7 +67,7 @@ def locale(text: str) -> str:
     tag = text.strip().replace("_", "-")
     found = _LANGUAGE.fullmatch(tag)
     if tag and (found is None or len(tag) > _LONGEST_LANGUAGE):
-        raise InputError("locale", "expected a language such as en, pt-BR or zh-Hant")
+        raise InputError("locale", say("expected a language such as en, pt-BR or zh-Hant"))
     if found is None:
         return ""
     language, script, region, variants = found.groups()
@@ -80,7 +83,7 @@ def time_zone(text: str) -> str:
     """
     zone = text.strip()
     if zone and zone not in available_timezones():
-        raise InputError("time_zone", "expected a time zone such as Europe/London")
+        raise InputError("time_zone", say("expected a time zone such as Europe/London"))
     return zone
 
 

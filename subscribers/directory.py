@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select, true
 from sqlalchemy.orm import Session, aliased
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from subscribers import spellings
 from subscribers.models import Subscriber, Subscription, SubscriptionStatus
@@ -48,9 +49,11 @@ class Search:
 
     def __post_init__(self) -> None:
         if self.inside is not None and self.list_id is None:
-            raise InputError("segment", "expected a list: a segment is a filter over one")
+            raise InputError("segment", say("expected a list: a segment is a filter over one"))
         if len(self.part) > MAX_SEARCH or "\0" in self.part:
-            raise InputError("search", f"expected at most {MAX_SEARCH} printable characters")
+            raise InputError(
+                "search", say("expected at most %(most)s printable characters", most=MAX_SEARCH)
+            )
 
     @property
     def picks(self) -> bool:

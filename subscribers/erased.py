@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import RefusedError
+from newsletter.core.sentences import say
 from subscribers.models import ErasureMark, Suppression, SuppressionReason
 
 _CONSTANT = "the mark of an erasure key"
@@ -36,11 +37,14 @@ def check_key(session: Session, key: ErasureKey | None) -> None:
         RefusedError: they cannot.
     """
     if not fits(session, key):
-        found = "another one" if key else "none"
+        found = say("another one") if key else say("none")
         raise RefusedError(
-            "people asked to be forgotten, and only the key under which they were erased can tell "
-            f"who must not come back, but there is {found} now: give back site.erasure_key, or "
-            "var/erasure_key from where the backups are kept"
+            say(
+                "people asked to be forgotten, and only the key under which they were erased can "
+                "tell who must not come back, but there is %(found)s now: give back "
+                "site.erasure_key, or var/erasure_key from where the backups are kept",
+                found=found,
+            )
         )
 
 

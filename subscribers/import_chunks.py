@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from subscribers import suppressions
 from subscribers.bad_rows import BadRows
 from subscribers.bulk import take_turns
@@ -127,7 +128,7 @@ class Importing:
             ]
             return Incoming(row, list_id, suppressed)
         except InputError as problem:
-            raise InputError(f"{self._file.folder}{row.source}", str(problem)) from None
+            raise InputError(f"{self._file.folder}{row.source}", problem.sentence) from None
 
     def _suppressions(
         self, session: Session, row: Ready, asked: ImportedSuppression
@@ -141,7 +142,7 @@ class Importing:
         """The list that a row names; for a row that names none, that of the whole import."""
         if name not in self._lists:
             if not name or not self._options.list_named:
-                raise InputError("list", "expected --list NAME, this row names none")
+                raise InputError("list", say("expected --list NAME, this row names none"))
             self._lists[name] = self._options.list_named(session, name)
         return self._lists[name]
 
@@ -153,7 +154,8 @@ class Importing:
         self._fates.counts[Fate.BAD] += 1
         self._refused.append(row)
         if len(self.report.first_problems) < _PROBLEMS:
-            self.report.first_problems.append(f"{row.file}:{row.line}: {row.problem}")
+            place = f"{row.file}:{row.line}"
+            self.report.first_problems.append(InputError(place, row.problem.sentence).sentence)
         if self._bad:
             self._bad.add(row)
             self.report.bad_rows = self._bad.path

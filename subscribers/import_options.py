@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from newsletter.core.erasure_key import ErasureKey
+from newsletter.core.sentences import Sentence
 from subscribers.fates import Fate
 from subscribers.models import EVERYWHERE, SubscriptionStatus
 from subscribers.people_files import Bad, Reading
@@ -26,7 +27,7 @@ class ImportReport:
     added_as: Mapping[str, int] = field(default_factory=Counter)
     examples: Mapping[Fate, list[str]] = field(default_factory=dict)
     bad_rows: Path | None = None
-    first_problems: list[str] = field(default_factory=list)
+    first_problems: list[Sentence] = field(default_factory=list)
 
     @property
     def rows(self) -> int:

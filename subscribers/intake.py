@@ -1,7 +1,7 @@
 """What becomes of rows that are ready: the people, subscriptions and evidence they add or end."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from subscribers.models import (
 from subscribers.subscriptions import UNDO_WITHIN, Evidence
 from subscribers.suppressions import SuppressionRow
 
-_LEFT = SubscriptionStatus.UNSUBSCRIBED.value
+_ACTIVE, _LEFT = SubscriptionStatus.ACTIVE.value, SubscriptionStatus.UNSUBSCRIBED.value
 """Looked at for every row: as plain text, that is done in no time."""
 
 
@@ -58,7 +58,7 @@ def _each_subject_once(rows: Iterable[Incoming]) -> list[list[Incoming]]:
         subject = row.key, incoming.list_id
         number = seen[subject]
         if left and row.key in left:
-            number = max(number, left[row.key] + (row.status == SubscriptionStatus.ACTIVE))
+            number = max(number, left[row.key] + (row.status == _ACTIVE))
             left[row.key] = number
         elif row.subscription and row.subscription[0] == _LEFT:
             left[row.key] = number
@@ -90,48 +90,51 @@ class _Part:
         self._rows = rows
         self._fates = fates
         self._bulk: Bulk = bulk(session)
+        self._ids: dict[str, int] = {}
+        self._standing: dict[_Subject, _Standing] = {}
+        self._closed: Collection[_Subject] = ()
+        self._added: Collection[str] = ()
+        self._subscribed: Collection[_Subject] = ()
 
     def store(self, *, likely_new: bool = False) -> None:
-        ids = {} if likely_new else self._known()
-        standing = self._standing(ids.values())
-        closed = self._closed(standing, ids)
-        added = self._add_people(row for row, *_ in self._rows if row.key not in ids)
-        ids |= added
-        subscribed = self._subscribe(
-            [
-                each
-                for each in self._rows
-                if (subject := (ids.get(each.row.key), each.list_id)) not in standing
-                and subject not in closed
-            ],
-            ids,
-        )
+        if not likely_new:
+            self._find()
+        self._add_people()
+        self._subscribe()
         covered = _Covered(self._session, self._rows)
-        if len(subscribed) == len(self._rows) and covered.concerns_nobody:
+        if len(self._subscribed) == len(self._rows) and covered.concerns_nobody:
             self._fates.note_added([incoming.row for incoming in self._rows])
             return
         late = []
         for incoming in self._rows:
-            row, list_id, _ = incoming
-            subject = ids.get(row.key), list_id
-            fate: Fate | None = None
-            if subject in subscribed:
-                fate = Fate.KEPT_SUPPRESSED if covered.covers(incoming) else Fate.ADDED
-            elif subject in standing:
-                fate = self._meet(standing[subject], row)
-            elif subject in closed:
-                fate = Fate.KEPT_UNSUBSCRIBED
-            elif list_id is None and row.key in ids:
-                fate = Fate.ADDED if row.key in added else Fate.PRESENT
-            if fate:
-                self._fates.note(Fate.SUPPRESSED if covered.suppress(incoming) else fate, row)
+            if fate := self._fate(incoming, covered):
+                suppressed = covered.suppress(incoming)
+                self._fates.note(Fate.SUPPRESSED if suppressed else fate, incoming.row)
             else:
                 late.append(incoming)
         covered.store()
-        if (
-            late
-        ):  # people who are there after all, perhaps since a moment ago: we see now what they did
+        if late:  # people who are there after all, perhaps since a moment ago: now we look at them
             _Part(self._session, late, self._fates).store()
+
+    def _fate(self, incoming: Incoming, covered: "_Covered") -> Fate | None:
+        """None: somebody who is there was not known to be."""
+        row, list_id, _ = incoming
+        subject = self._ids.get(row.key), list_id
+        if subject in self._subscribed:
+            return Fate.KEPT_SUPPRESSED if covered.covers(incoming) else Fate.ADDED
+        if subject in self._standing:
+            return self._meet(self._standing[subject], row)
+        if subject in self._closed:
+            return Fate.KEPT_UNSUBSCRIBED
+        if list_id is None and row.key in self._ids:
+            return Fate.ADDED if row.key in self._added else Fate.PRESENT
+        return None
+
+    def _find(self) -> None:
+        """Who of these people is known, and how they stand."""
+        self._ids = self._known()
+        self._standing = self._stand()
+        self._closed = self._find_closed()
 
     def _known(self) -> dict[str, int]:
         """Address key -> id; those that are missing are strangers."""
@@ -145,8 +148,8 @@ class _Part:
             ).all()
         )
 
-    def _standing(self, ids: Collection[int]) -> dict[_Subject, _Standing]:
-        if not ids:
+    def _stand(self) -> dict[_Subject, _Standing]:
+        if not self._ids:
             return {}
         asked = any_of(self._session.get_bind().dialect.name, "ids", BigInteger())
         found = select(
@@ -157,23 +160,28 @@ class _Part:
             Subscription.tracking_consent,
             Subscription.unsubscribed_at,
         ).join(asked, Subscription.subscriber_id == asked.c.value)
-        rows = self._session.execute(found, {"ids": list(ids)})
+        rows = self._session.execute(found, {"ids": list(self._ids.values())})
         return {(row[0], row[1]): _Standing(*row[2:]) for row in rows}
 
-    def _add_people(self, strangers: Iterable[Ready]) -> dict[str, int]:
-        """Address key -> id; of several rows about one person the first says who they are."""
+    def _add_people(self) -> None:
+        """Of several rows about one person the first says who they are."""
         people: dict[str, Values] = {}
-        for row in strangers:
-            people.setdefault(row.key, row.person)
-        return self._bulk.add_people([*people.values()])
+        for row, *_ in self._rows:
+            if row.key not in self._ids:
+                people.setdefault(row.key, row.person)
+        added = self._bulk.add_people([*people.values()])
+        self._added = added.keys()
+        self._ids |= added
 
-    def _subscribe(self, absent: Sequence[Incoming], ids: dict[str, int]) -> Collection[_Subject]:
-        """Those that were not there."""
+    def _subscribe(self) -> None:
         wanted = {
-            (ids[row.key], list_id): row
-            for row, list_id, _ in absent
-            if list_id is not None and row.key in ids
+            (person_id, list_id): row
+            for row, list_id, _ in self._rows
+            if list_id is not None and (person_id := self._ids.get(row.key)) is not None
         }
+        if self._standing:  # nobody's who is new
+            taken = self._standing.keys() | set(self._closed)
+            wanted = {subject: row for subject, row in wanted.items() if subject not in taken}
         added = self._bulk.add_subscriptions(
             [(*subject, *row.subscription) for subject, row in wanted.items()]
         )
@@ -184,7 +192,7 @@ class _Part:
             for event in row.events
         )
         self._forget_engagement(pair for pair in wanted.items() if pair[0] in added)
-        return added
+        self._subscribed = added
 
     def _forget_engagement(self, subject_rows: Iterable[tuple[_Subject, Ready]]) -> None:
         """Of those who refuse: they may have agreed on another list of the newsletter."""
@@ -195,24 +203,22 @@ class _Part:
         for list_id, people in denied.items():
             engagement.forget_all(self._session, people, list_id)
 
-    def _closed(
-        self, standing: Mapping[_Subject, _Standing], ids: Mapping[str, int]
-    ) -> Collection[_Subject]:
+    def _find_closed(self) -> Collection[_Subject]:
         """Where the file puts somebody on a list whose newsletter they left.
 
         Who is pending may come: they still have to confirm, and that is their own word.
         """
-        if not standing:
+        if not self._standing:
             return ()
         asked = {
-            (ids[row.key], list_id)
+            (self._ids[row.key], list_id)
             for row, list_id, _ in self._rows
-            if list_id is not None and row.key in ids and row.status == SubscriptionStatus.ACTIVE
+            if list_id is not None and row.key in self._ids and row.status == _ACTIVE
         }
-        if not (asked := asked - standing.keys()):
+        if not (asked := asked - self._standing.keys()):
             return ()
         theirs: dict[int, list[tuple[int, _Standing]]] = {person: [] for person, _ in asked}
-        for (person, list_id), found in standing.items():
+        for (person, list_id), found in self._standing.items():
             if person in theirs:
                 theirs[person].append((list_id, found))
         newsletter = leavers.newsletters_of(self._session)

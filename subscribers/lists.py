@@ -10,6 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from newsletter.core.errors import InputError, NotFoundError, RefusedError
+from newsletter.core.sentences import Count, say
 from newsletter.core.slug import slugify
 from subscribers.details import BREAKING
 from subscribers.models import MAX_NAME_CHARACTERS, SubscriberList, Subscription, SubscriptionStatus
@@ -41,13 +42,13 @@ def create_list(session: Session, name: str, newsletter_id: int | None = None) -
     """
     slug, name = slugify(name), checked_name(name)
     if session.scalar(select(SubscriberList.id).where(SubscriberList.slug == slug)):
-        raise RefusedError(f"list {slug!r} is there already")
+        raise RefusedError(say("list %(slug)r is there already", slug=slug))
     created = SubscriberList(slug=slug, name=name, newsletter_id=newsletter_id)
     try:
         with session.begin_nested():
             session.add(created)
     except IntegrityError:  # by somebody else, just now
-        raise RefusedError(f"list {slug!r} is there already") from None
+        raise RefusedError(say("list %(slug)r is there already", slug=slug)) from None
     return created
 
 
@@ -60,7 +61,9 @@ def find_list(session: Session, text: str) -> SubscriberList:
     found = session.scalar(select(SubscriberList).where(SubscriberList.slug == slugify(text)))
     if found is None:
         known = session.scalars(select(SubscriberList.slug).order_by(SubscriberList.slug)).all()
-        raise NotFoundError("list", text, f"there are: {', '.join(known) or 'none yet'}")
+        raise NotFoundError(
+            "list", text, say("there are: %(known)s", known=", ".join(known) or say("none yet"))
+        )
     return found
 
 
@@ -96,7 +99,10 @@ def checked_name(name: str) -> str:
     tidied = name.strip()
     breaks = any(category(character) in BREAKING for character in tidied)
     if not tidied or len(tidied) > MAX_NAME_CHARACTERS or breaks:
-        raise InputError("name", f"expected one line of at most {MAX_NAME_CHARACTERS} characters")
+        raise InputError(
+            "name",
+            say("expected one line of at most %(most)s characters", most=MAX_NAME_CHARACTERS),
+        )
     return tidied
 
 
@@ -109,7 +115,11 @@ def checked_wording(wording: str, *, place: str = "wording") -> str:
     tidied = wording.strip()
     if len(tidied) > MAX_WORDING_CHARACTERS or not tidied.isprintable():
         raise InputError(
-            place, f"expected one line of at most {MAX_WORDING_CHARACTERS:,} characters"
+            place,
+            say(
+                "expected one line of at most %(most)s characters",
+                most=Count(MAX_WORDING_CHARACTERS),
+            ),
         )
     return tidied
 

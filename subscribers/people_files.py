@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import Sentence, say
 from newsletter.core.slug import slugify
 from newsletter.mail.address import Address, AddressError
 from subscribers.csv_files import ByteLines, CsvFile, normalised, text_lines
@@ -47,10 +48,10 @@ class Reading:
         if self.lists is None:
             return
         if person.subscription is None:
-            raise InputError("list", "expected the name of a list, or no such column")
+            raise InputError("list", say("expected the name of a list, or no such column"))
         for name in _lists_named(person):
             if slugify(name, place="list") not in self.lists:
-                raise InputError("list", f"there is no list {name[:80]!r} here")
+                raise InputError("list", say("there is no list %(name)r here", name=name[:80]))
 
 
 def _lists_named(person: ImportedSubscriber) -> Iterator[str]:
@@ -110,7 +111,9 @@ class PeopleFile:
         self.is_json = is_json_lines(start)
         self._table = None if self._zip or self.is_json else _Table(stream, name, reading)
         if self.is_json and (reading.preset not in ("", "own") or reading.columns):
-            raise InputError(name, "expected a CSV file for --preset and --map, found JSON lines")
+            raise InputError(
+                name, say("expected a CSV file for --preset and --map, found JSON lines")
+            )
         # A file that is none of ours is refused before anything of it is stored.
         self.columns: dict[str, str] = {}
         self.presets: set[str] = {OWN.name} if self.is_json else set()
@@ -193,10 +196,11 @@ def _as_it_likes(person: ImportedSubscriber) -> None:
     del person
 
 
-def _said_by_name_alone(name: str) -> str:
-    return (
-        f"expected a column `status`, as the file's name says {status_in(name)}; "
-        "name the file otherwise if that says nothing of the people in it"
+def _said_by_name_alone(name: str) -> Sentence:
+    return say(
+        "expected a column `status`, as the file's name says %(status)s; "
+        "name the file otherwise if that says nothing of the people in it",
+        status=status_in(name),
     )
 
 
@@ -204,14 +208,28 @@ def _check_same(cells: Cells, said_by_name: Cells) -> None:
     """A row's own word is not overruled, and neither is that of the file's name."""
     for column, value in said_by_name.items():
         if cells[column].lower() not in ("", value):
-            raise InputError(column, f"{cells[column]!r}, but the file's name says {value}")
+            raise InputError(
+                column,
+                say(
+                    "%(found)r, but the file's name says %(said)s",
+                    found=cells[column],
+                    said=value,
+                ),
+            )
 
 
-def _not_said(preset: Preset, missing: frozenset[str]) -> str:
-    expected = f"expected a column {' and '.join(sorted(missing))} in a file of {preset.name}"
-    if preset.from_name("subscribed.csv"):
-        expected += ", or a file named as it came: subscribed_…, unsubscribed_…, cleaned_….csv"
-    return expected
+def _not_said(preset: Preset, missing: frozenset[str]) -> Sentence:
+    expected = say(
+        "expected a column %(columns)s in a file of %(preset)s",
+        columns=", ".join(sorted(missing)),
+        preset=preset.name,
+    )
+    if not preset.from_name("subscribed.csv"):
+        return expected
+    return say(
+        "%(expected)s, or a file named as it came: subscribed_…, unsubscribed_…, cleaned_….csv",
+        expected=expected,
+    )
 
 
 def _json_rows(stream: ByteLines, name: str, reading: Reading) -> Iterator[Good | Bad]:
@@ -222,7 +240,7 @@ def _json_rows(stream: ByteLines, name: str, reading: Reading) -> Iterator[Good 
         person: Any = of.json_value(text, _MAX_LEVELS)
         try:
             if not isinstance(person, dict):
-                raise InputError("line", "expected a JSON object for one person")  # noqa: TRY301
+                raise InputError("line", say("expected a JSON object for one person"))  # noqa: TRY301
             people = read_object(person)
             for each in people:
                 reading.check(each)
@@ -255,6 +273,8 @@ def opened(file: Path, reading: Reading) -> Iterator[PeopleFile]:
     try:
         stream = file.open("rb")
     except OSError as error:
-        raise InputError(str(file), f"cannot be read: {error.strerror}") from None
+        raise InputError(
+            str(file), say("cannot be read: %(strerror)s", strerror=error.strerror)
+        ) from None
     with stream:
         yield PeopleFile(stream, str(file), reading)

@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 
 from newsletter.core.errors import InputError, NewsletterError
+from newsletter.core.sentences import say
 from subscribers.batches import batches
 from subscribers.import_rows import Making, Row
 from subscribers.people_files import PeopleFile, opened
@@ -127,6 +128,10 @@ def _received(process: "subprocess.Popen[bytes]", job: Job) -> Iterator[Block]:
             yield said
     except (EOFError, pickle.UnpicklingError):
         raise NewsletterError(
-            f"the process that reads {job.path} ended with status {process.wait()}; "
-            "import the file again, what is in stays in"
+            say(
+                "the process that reads %(path)s ended with status %(status)s; "
+                "import the file again, what is in stays in",
+                path=job.path,
+                status=process.wait(),
+            )
         ) from None

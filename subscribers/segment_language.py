@@ -5,6 +5,7 @@ from datetime import date
 from decimal import Decimal
 from typing import NoReturn
 
+from newsletter.core.sentences import Count, Sentence, say
 from subscribers import segment_tree as tree_of
 from subscribers.segment_tokens import SegmentError, Token, tokens, unquoted
 from subscribers.segment_tree import (
@@ -40,11 +41,15 @@ def parse(text: str) -> Filter:
         SegmentError: says where reading stopped and what was expected there.
     """
     if len(text) > MAX_CHARACTERS:
-        raise SegmentError(text, MAX_CHARACTERS, f"at most {MAX_CHARACTERS:,} characters")
+        raise SegmentError(
+            text, MAX_CHARACTERS, say("at most %(most)s characters", most=Count(MAX_CHARACTERS))
+        )
     tree = _Parser(text).whole()
     if len(written(tree)) > MAX_CHARACTERS:
         raise SegmentError(
-            text, len(text), f"at most {MAX_CHARACTERS:,} characters written in full"
+            text,
+            len(text),
+            say("at most %(most)s characters written in full", most=Count(MAX_CHARACTERS)),
         )
     return tree
 
@@ -62,7 +67,7 @@ class _Parser:
     def whole(self) -> Filter:
         tree = self._some()
         if self._next.kind != "end":
-            self._fail("`and`, `or` or the end")
+            self._fail(say("`and`, `or` or the end"))
         return tree
 
     def _some(self) -> Filter:
@@ -93,7 +98,7 @@ class _Parser:
     def _leaf(self) -> Filter:
         self._terms += 1
         if self._terms > MAX_TERMS:
-            self._fail(f"at most {MAX_TERMS} terms")
+            self._fail(say("at most %(most)s terms", most=MAX_TERMS))
         word = self._next
         if word.kind == "word":
             if word.text in ("list", "tag"):
@@ -125,10 +130,10 @@ class _Parser:
         moment = name.text.removesuffix("_within")
         if name.text.endswith("_within") and moment not in set(Moment):
             known = ", ".join(f"{each}_within" for each in Moment)
-            raise SegmentError(self._text, name.offset, f"one of {known}")
+            raise SegmentError(self._text, name.offset, say("one of %(known)s", known=known))
         self._take("(")
         if name.text == "on":
-            term: Filter = On(self._string("the short name of a list in double quotes"))
+            term: Filter = On(self._string(say("the short name of a list in double quotes")))
         elif name.text == "sample":
             term = self._sample()
         else:
@@ -140,16 +145,21 @@ class _Parser:
         token = self._next
         hundredths = Decimal(token.text[:-1]) * 100 if token.kind == "share" else Decimal(0)
         if not 0 < hundredths <= tree_of.HUNDREDTHS or hundredths % 1:
-            self._fail("a share from 0.01% to 100%, such as 10%")
+            self._fail(say("a share from 0.01%% to 100%%, such as 10%%"))
         self._at += 1
-        seed = self._string("a text in double quotes") if self._took(",") else ""
+        seed = self._string(say("a text in double quotes")) if self._took(",") else ""
         return Sample(int(hundredths), seed)
 
     def _within(self, moment: Moment) -> Filter:
         token = self._next
         digits = token.text[:-1] if token.kind == "duration" else ""
         if not digits or len(digits) > len(str(MAX_AMOUNT)) or int(digits) == 0:
-            self._fail(f"a time such as 12h, 30d or 4w, at most {MAX_AMOUNT:,} of them")
+            self._fail(
+                say(
+                    "a time such as 12h, 30d or 4w, at most %(most)s of them",
+                    most=Count(MAX_AMOUNT),
+                )
+            )
         self._at += 1
         return Within(moment, int(digits), token.text[-1])
 
@@ -160,7 +170,9 @@ class _Parser:
             return self._attribute()
         if token.kind != "word" or token.text not in set(Field):
             names = ", ".join([*Field, "attributes.NAME", "list", "tag"])
-            self._fail(f"a field ({names}), on(…), sample(…) or opened_within(…)")
+            self._fail(
+                say("a field (%(names)s), on(…), sample(…) or opened_within(…)", names=names)
+            )
         self._at += 1
         return Field(token.text)
 
@@ -171,11 +183,13 @@ class _Parser:
             self._take(".")
             token = self._next
             if token.kind not in ("word", "text"):
-                self._fail("the name of an attribute; in double quotes unless it is one word")
+                self._fail(say("the name of an attribute; in double quotes unless it is one word"))
             self._at += 1
             path.append(unquoted(token.text) if token.kind == "text" else token.text)
         if not tree_of.is_path(path):
-            limit = f"at most {tree_of.MAX_PATH} names, none empty, without quotes in them"
+            limit = say(
+                "at most %(most)s names, none empty, without quotes in them", most=tree_of.MAX_PATH
+            )
             raise SegmentError(self._text, begin, limit)
         return Attribute(tuple(path))
 
@@ -200,7 +214,7 @@ class _Parser:
             name = "not in"
         if word.kind not in ("word", "sign") or name not in known:
             self._at = self._tokens.index(word)
-            self._fail("one of " + ", ".join([*known, "exists"]))
+            self._fail(say("one of %(known)s", known=", ".join([*known, "exists"])))
         self._at += 1
         return Operator(name)
 
@@ -213,7 +227,7 @@ class _Parser:
             values.append(self._value(field, operator))
         self._terms += len(values) - 1
         if self._terms > MAX_TERMS:
-            self._fail(f"at most {MAX_TERMS} terms, each value counted")
+            self._fail(say("at most %(most)s terms, each value counted", most=MAX_TERMS))
         self._take(")")
         return tuple(values)
 
@@ -222,11 +236,11 @@ class _Parser:
         value = _value_of(token, is_choice=field in CHOICES)
         expected = tree_of.expected_value(field, operator, value)
         if expected or value is None:
-            self._fail(expected or "a value")
+            self._fail(expected or say("a value"))
         self._at += 1
         return value
 
-    def _string(self, expected: str) -> str:
+    def _string(self, expected: Sentence) -> str:
         token = self._next
         value = unquoted(token.text) if token.kind == "text" else ""
         if not value or not tree_of.is_usable(value):
@@ -237,7 +251,7 @@ class _Parser:
     def _leave_room(self, levels: int) -> None:
         """What is short for several terms is written in full one day: it has to be read again."""
         if self._depth + levels > MAX_DEPTH:
-            self._fail(f"at most {MAX_DEPTH} levels of `not` and parentheses")
+            self._fail(say("at most %(most)s levels of `not` and parentheses", most=MAX_DEPTH))
 
     @property
     def _next(self) -> Token:
@@ -257,9 +271,9 @@ class _Parser:
 
     def _take(self, word: str) -> None:
         if not self._took(word):
-            self._fail(f"`{word}`")
+            self._fail(say("`%(word)s`", word=word))
 
-    def _fail(self, expected: str) -> NoReturn:
+    def _fail(self, expected: Sentence) -> NoReturn:
         raise SegmentError(self._text, self._next.offset, expected)
 
 

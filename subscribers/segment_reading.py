@@ -5,6 +5,7 @@ from datetime import date
 from typing import Any, TypeAlias
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import Count, say
 from subscribers import segment_tree as tree_of
 from subscribers.segment_language import parse
 from subscribers.segment_tree import (
@@ -41,19 +42,21 @@ def from_json(data: object) -> Filter:
         SegmentError: it is too long or has too many terms.
     """
     if not isinstance(data, Mapping) or set(data) != {"version", "filter"}:
-        raise InputError("segment", "expected an object with `version` and `filter`")
+        raise InputError("segment", say("expected an object with `version` and `filter`"))
     if data["version"] != JSON_VERSION:
-        raise InputError("version", f"expected {JSON_VERSION}")
+        raise InputError("version", say("expected %(version)s", version=JSON_VERSION))
     return parse(written(_read(data["filter"], "filter", 0)))
 
 
 def _read(node: object, place: str, depth: int) -> Filter:
     if depth > MAX_DEPTH:
-        raise InputError(place, f"expected at most {MAX_DEPTH} levels")
+        raise InputError(place, say("expected at most %(most)s levels", most=MAX_DEPTH))
     keys = frozenset(node) if isinstance(node, Mapping) else frozenset()
     if not isinstance(node, Mapping) or keys not in _LEAVES.keys() | _BRANCHES.keys():
         known = "; ".join(sorted(", ".join(sorted(k)) for k in _LEAVES.keys() | _BRANCHES.keys()))
-        raise InputError(place, f"expected an object with the keys of one of: {known}")
+        raise InputError(
+            place, say("expected an object with the keys of one of: %(known)s", known=known)
+        )
     if keys in _LEAVES:
         return _LEAVES[keys](node, place)
     return _BRANCHES[keys](node, place, depth + 1)
@@ -73,7 +76,7 @@ def _some(node: _Node, place: str, depth: int) -> Filter:
 
 def _terms(terms: object, place: str, depth: int) -> tuple[Filter, ...]:
     if not isinstance(terms, list) or len(terms) < 2:  # noqa: PLR2004 - one is no alternative
-        raise InputError(place, "expected a list of at least two")
+        raise InputError(place, say("expected a list of at least two"))
     return tuple(_read(term, f"{place}[{n}]", depth) for n, term in enumerate(terms))
 
 
@@ -81,12 +84,15 @@ def _compare(node: _Node, place: str) -> Filter:
     field = _field(node["field"], f"{place}.field")
     operators = tree_of.operators_of(field)
     if node["operator"] not in operators:
-        raise InputError(f"{place}.operator", f"expected one of: {', '.join(operators)}")
+        raise InputError(
+            f"{place}.operator",
+            say("expected one of: %(operators)s", operators=", ".join(operators)),
+        )
     operator = Operator(node["operator"])
     values = node["values"]
     if not isinstance(values, list) or not values or (len(values) > 1) > (operator in SEVERAL):
-        several = "at least one value" if operator in SEVERAL else "one value"
-        raise InputError(f"{place}.values", f"expected a list of {several}")
+        several = say("at least one value") if operator in SEVERAL else say("one value")
+        raise InputError(f"{place}.values", say("expected a list of %(several)s", several=several))
     return Compare(
         field,
         operator,
@@ -99,7 +105,7 @@ def _value(field: Field | Attribute, operator: Operator, value: Any, place: str)
         value = _day(value)
     expected = tree_of.expected_value(field, operator, value)
     if expected:
-        raise InputError(place, f"expected {expected}")
+        raise InputError(place, say("expected %(expected)s", expected=expected))
     found: Value = value
     return found
 
@@ -122,25 +128,30 @@ def _on(node: _Node, place: str) -> Filter:
 def _within(node: _Node, place: str) -> Filter:
     amount = node["amount"]
     if node["within"] not in list(Moment):
-        raise InputError(f"{place}.within", f"expected one of: {', '.join(Moment)}")
+        raise InputError(
+            f"{place}.within", say("expected one of: %(moments)s", moments=", ".join(Moment))
+        )
     if node["unit"] not in list(HOURS):
-        raise InputError(f"{place}.unit", f"expected one of: {', '.join(HOURS)}")
+        raise InputError(f"{place}.unit", say("expected one of: %(units)s", units=", ".join(HOURS)))
     if type(amount) is not int or not 0 < amount <= MAX_AMOUNT:
-        raise InputError(f"{place}.amount", f"expected a whole number from 1 to {MAX_AMOUNT:,}")
+        raise InputError(
+            f"{place}.amount",
+            say("expected a whole number from 1 to %(most)s", most=Count(MAX_AMOUNT)),
+        )
     return Within(Moment(node["within"]), amount, node["unit"])
 
 
 def _sample(node: _Node, place: str) -> Filter:
     share = node["sample"]
     if type(share) is not int or not 0 < share <= tree_of.HUNDREDTHS:
-        raise InputError(f"{place}.sample", "expected hundredths of a percent, 1 to 10,000")
+        raise InputError(f"{place}.sample", say("expected hundredths of a percent, 1 to 10,000"))
     seed = node["seed"]
     return Sample(share, seed if seed == "" else _text(seed, f"{place}.seed"))
 
 
 def _text(value: object, place: str) -> str:
     if not isinstance(value, str) or not value or not tree_of.is_usable(value):
-        raise InputError(place, "expected a text of printable characters, not empty")
+        raise InputError(place, say("expected a text of printable characters, not empty"))
     return value
 
 
@@ -150,7 +161,11 @@ def _field(value: object, place: str) -> Field | Attribute:
     if value in list(Field):
         return Field(str(value))
     raise InputError(
-        place, f"expected one of {', '.join(Field)}, or a list of names that lead to an attribute"
+        place,
+        say(
+            "expected one of %(fields)s, or a list of names that lead to an attribute",
+            fields=", ".join(Field),
+        ),
     )
 
 

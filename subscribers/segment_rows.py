@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from subscribers import segment_tree
 from subscribers.segment_tree import (
     All,
@@ -105,7 +106,7 @@ def field_named(subject: str, path: tuple[str, ...]) -> Field | Attribute:
     if subject == ATTRIBUTE:
         return Attribute(path)
     if subject not in set(Field):
-        raise InputError("row", "expected a field")
+        raise InputError("row", say("expected a field"))
     return Field(subject)
 
 

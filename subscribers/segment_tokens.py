@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import Sentence, say
 
 _LONGEST_VIEW = 76
 _TOKEN = re.compile(
@@ -31,14 +32,15 @@ class SegmentError(InputError):
         picture: the line, and below it a mark at the place.
     """
 
-    def __init__(self, text: str, offset: int, expected: str) -> None:
+    def __init__(self, text: str, offset: int, expected: Sentence) -> None:
         before = text[:offset]
         self.offset = offset
         self.line = before.count("\n") + 1
         self.column = offset - (before.rfind("\n") + 1) + 1
         self.expected = expected
         self.picture = _picture(text, offset, self.column)
-        super().__init__(f"segment:{self.line}:{self.column}", f"expected {expected}")
+        place = f"segment:{self.line}:{self.column}"
+        super().__init__(place, say("expected %(expected)s", expected=expected))
 
     def __str__(self) -> str:
         return f"{super().__str__()}\n{self.picture}"
@@ -70,12 +72,14 @@ def tokens(text: str) -> Iterator[Token]:
     yield Token("end", "", offset)
 
 
-def _expected_character(text: str, offset: int) -> str:
+def _expected_character(text: str, offset: int) -> Sentence:
     if text[offset] == '"':
-        return 'a closing double quote; inside a text write \\" and \\\\'
+        return say('a closing double quote; inside a text write \\" and \\\\')
     if text[offset].isdigit() or text[offset] == "-":
-        return "a number, a day such as 2026-01-31, a time such as 30d, or a share such as 10%"
-    return "a field, a value or an operator"
+        return say(
+            "a number, a day such as 2026-01-31, a time such as 30d, or a share such as 10%%"
+        )
+    return say("a field, a value or an operator")
 
 
 def unquoted(text: str) -> str:

@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import TypeAlias
 from unicodedata import category
 
+from newsletter.core.sentences import Sentence, say
+
 MAX_CHARACTERS = 4_000
 MAX_DEPTH = 20
 MAX_TERMS = 100
@@ -157,15 +159,15 @@ def operators_of(field: Field | Attribute) -> tuple[Operator, ...]:
     return (*_EQUALITY, *SEVERAL) if field in CHOICES else (*_EQUALITY, *SEVERAL, *_PARTS)
 
 
-def expected_value(field: Field | Attribute, operator: Operator, value: object) -> str | None:
+def expected_value(field: Field | Attribute, operator: Operator, value: object) -> Sentence | None:
     """What should stand there instead of this value; None when it may."""
     if isinstance(field, Attribute):
         return _expected_of_attribute(operator, value)
     if field in CHOICES:
-        return None if value in CHOICES[field] else f"one of {', '.join(CHOICES[field])}"
+        known = ", ".join(CHOICES[field])
+        return None if value in CHOICES[field] else say("one of %(known)s", known=known)
     if field in DAYS:
-        is_day = isinstance(value, date) and FIRST_YEAR <= value.year <= LAST_YEAR
-        return None if is_day else f"a day from {FIRST_YEAR} to {LAST_YEAR}, such as 2026-01-31"
+        return _expected_day(value)
     return _expected_text(value)
 
 
@@ -193,24 +195,34 @@ def leaves(tree: Filter) -> Iterator[Leaf]:
         yield tree
 
 
-def _expected_of_attribute(operator: Operator, value: object) -> str | None:
+def _expected_of_attribute(operator: Operator, value: object) -> Sentence | None:
     if operator in _PARTS or isinstance(value, str):
         return _expected_text(value)
     if isinstance(value, bool):
-        return "a text or a number" if operator in _ORDER else None
+        return say("a text or a number") if operator in _ORDER else None
     if isinstance(value, int | float):
         return _expected_number(value)
     if isinstance(value, date):
-        return "a text: attributes have no dates, write the day in double quotes"
-    return "a text in double quotes, a number, or true or false"
+        return say("a text: attributes have no dates, write the day in double quotes")
+    return say("a text in double quotes, a number, or true or false")
 
 
-def _expected_text(value: object) -> str | None:
+def _expected_day(value: object) -> Sentence | None:
+    if isinstance(value, date) and FIRST_YEAR <= value.year <= LAST_YEAR:
+        return None
+    return say(
+        "a day from %(first)s to %(last)s, such as 2026-01-31", first=FIRST_YEAR, last=LAST_YEAR
+    )
+
+
+def _expected_text(value: object) -> Sentence | None:
     if not isinstance(value, str):
-        return "a text in double quotes"
-    return None if value and is_usable(value) else "a text of printable characters, not empty"
+        return say("a text in double quotes")
+    if value and is_usable(value):
+        return None
+    return say("a text of printable characters, not empty")
 
 
-def _expected_number(value: float) -> str | None:
+def _expected_number(value: float) -> Sentence | None:
     fits = abs(value) < MAX_NUMBER and float(f"{value:.15g}") == value
-    return None if fits else "a number of at most 15 digits"
+    return None if fits else say("a number of at most 15 digits")

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError, NotFoundError, RefusedError
+from newsletter.core.sentences import say
 from newsletter.core.slug import slugify
 from subscribers.models import (
     MAX_NAME_CHARACTERS,
@@ -116,13 +117,17 @@ def _store(session: Session, segment: Segment, on: SubscriberList) -> None:
 
 
 def _taken(on: SubscriberList, slug: str) -> RefusedError:
-    return RefusedError(f"list {on.slug!r} has a segment {slug!r} already")
+    return RefusedError(
+        say("list %(list)r has a segment %(segment)r already", list=on.slug, segment=slug)
+    )
 
 
 def _describe(session: Session, segment: Segment, on: SubscriberList, name: str, text: str) -> None:
     slug = slugify(name)
     if len(name.strip()) > MAX_NAME_CHARACTERS:
-        raise InputError("name", f"expected at most {MAX_NAME_CHARACTERS} characters")
+        raise InputError(
+            "name", say("expected at most %(most)s characters", most=MAX_NAME_CHARACTERS)
+        )
     tree = parse(text)
     _named_lists(session, tree, on.newsletter_id)
     if any(found is not segment for found in _saved(session, [on], slug)):
@@ -193,7 +198,7 @@ def _named_lists(session: Session, tree: Filter, newsletter_id: int | None) -> d
     missing = sorted(slugs - found.keys())
     if missing:
         known = [slug for slug, _ in session.execute(lists.order_by(SubscriberList.slug))]
-        raise NotFoundError("list", missing[0], f"there are: {', '.join(known)}")
+        raise NotFoundError("list", missing[0], say("there are: %(known)s", known=", ".join(known)))
     return found
 
 
@@ -214,7 +219,9 @@ def _by_name(
     there = [found for each in lists for found in list_segments(session, each)]
     saved = {found.text for found in there if named in (found.slug, found.name.casefold())}
     if len(saved) > 1:
-        raise RefusedError(f"the lists have different segments named {text!r}: write out one")
+        raise RefusedError(
+            say("the lists have different segments named %(text)r: write out one", text=text)
+        )
     if saved:
         return parse(saved.pop())
     began_well = bool(text[: mistake.offset].strip())
@@ -225,4 +232,6 @@ def _by_name(
 
 def _not_found(session: Session, lists: Sequence[SubscriberList], name: str) -> NotFoundError:
     slugs = sorted({found.slug for each in lists for found in list_segments(session, each)})
-    return NotFoundError("segment", name, f"there are: {', '.join(slugs) or 'none yet'}")
+    return NotFoundError(
+        "segment", name, say("there are: %(slugs)s", slugs=", ".join(slugs) or say("none yet"))
+    )

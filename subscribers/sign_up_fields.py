@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from subscribers.models import MAX_NAME_CHARACTERS
 
 ADDRESS = "email"
@@ -38,7 +39,9 @@ class SignUpField:
         key, found, label = text.partition("=")
         label, required = label.removesuffix(_REQUIRED).strip(), label.endswith(_REQUIRED)
         if not found or not label:
-            raise InputError(place, f"expected KEY=LABEL or KEY=LABEL:required, found {text!r}")
+            raise InputError(
+                place, say("expected KEY=LABEL or KEY=LABEL:required, found %(text)r", text=text)
+            )
         return cls.checked(key, label, required=required, place=place)
 
     @classmethod
@@ -51,11 +54,13 @@ class SignUpField:
         label = label.strip()
         if not _KEY.fullmatch(key) or key == ADDRESS:
             raise InputError(
-                place, f"expected a key of a-z, 0-9 and _, such as `company`, found {key!r}"
+                place,
+                say("expected a key of a-z, 0-9 and _, such as `company`, found %(key)r", key=key),
             )
         if not 0 < len(label) <= _MAX_LABEL_CHARACTERS or _CONTROLS.search(label):
             raise InputError(
-                place, f"expected a label of at most {_MAX_LABEL_CHARACTERS} characters"
+                place,
+                say("expected a label of at most %(most)s characters", most=_MAX_LABEL_CHARACTERS),
             )
         return cls(key, label, required)
 
@@ -78,9 +83,15 @@ class SignUpField:
         """
         tidied = _CONTROLS.sub("", typed).strip()
         if self.required and not tidied:
-            raise InputError(self.key, f"Please fill in “{self.label}”.")
+            raise InputError(self.key, say("Please fill in “%(label)s”.", label=self.label))
         if len(tidied) > self.most_characters:
-            raise InputError(self.key, f"Please use at most {self.most_characters} characters.")
+            raise InputError(
+                self.key,
+                say(
+                    "Please use at most %(most)s characters.",
+                    most=self.most_characters,
+                ),
+            )
         return tidied
 
 
@@ -104,6 +115,6 @@ def check_together(fields: Sequence[SignUpField], *, place: str) -> None:
     keys = [field.key for field in fields]
     for key in keys:
         if keys.count(key) > 1:
-            raise InputError(place, f"expected different keys, found {key!r} twice")
+            raise InputError(place, say("expected different keys, found %(key)r twice", key=key))
     if len(fields) > MAX_FIELDS:
-        raise InputError(place, f"expected at most {MAX_FIELDS} fields")
+        raise InputError(place, say("expected at most %(most)s fields", most=MAX_FIELDS))

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError, RefusedError
+from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from subscribers import engagement, leavers
 from subscribers.models import (
@@ -73,7 +74,9 @@ def ensure_subscriber(session: Session, address: Address, name: str = "") -> Sub
         InputError: the name is too long.
     """
     if len(name) > MAX_NAME_CHARACTERS:
-        raise InputError("name", f"expected at most {MAX_NAME_CHARACTERS} characters")
+        raise InputError(
+            "name", say("expected at most %(most)s characters", most=MAX_NAME_CHARACTERS)
+        )
     person = find_subscriber(session, address)
     if person is None:
         person = Subscriber(
@@ -99,14 +102,22 @@ def subscribe(
     if subscription is None:
         if leavers.left_newsletter(session, person.id, to):
             raise RefusedError(
-                f"{person.email} left the newsletter of {to.slug!r}; only they can come back, "
-                "by confirming"
+                say(
+                    "%(email)s left the newsletter of %(slug)r; "
+                    "only they can come back, by confirming",
+                    email=person.email,
+                    slug=to.slug,
+                )
             )
         subscription = _new(session, person, to, SubscriptionStatus.ACTIVE)
         _witness(session, subscription, ConsentChange.SUBSCRIBED, evidence)
     elif subscription.status is SubscriptionStatus.UNSUBSCRIBED:
         raise RefusedError(
-            f"{person.email} unsubscribed from {to.slug!r}; only they can come back, by confirming"
+            say(
+                "%(email)s unsubscribed from %(slug)r; only they can come back, by confirming",
+                email=person.email,
+                slug=to.slug,
+            )
         )
     return subscription
 

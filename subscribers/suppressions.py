@@ -14,6 +14,7 @@ from newsletter.core.clock import now
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError
 from newsletter.core.given_rows import any_of
+from newsletter.core.sentences import say
 from newsletter.mail.address import Address, AddressError
 from subscribers.erased import check_key
 from subscribers.models import EVERYWHERE, Subscriber, Suppression, SuppressionReason
@@ -47,7 +48,9 @@ def parse_key(text: str, *, place: str = "address") -> str:
     if text.startswith(_HASH):
         if _HASH_KEY.fullmatch(text):
             return text
-        raise InputError(place, "expected `#` and 64 hexadecimal digits, as an export has them")
+        raise InputError(
+            place, say("expected `#` and 64 hexadecimal digits, as an export has them")
+        )
     return Address.parse(text, place=place).key
 
 
@@ -57,7 +60,9 @@ def _parsed_domain(text: str, place: str) -> str:
         return Address.parse(f"postmaster@{text}", place=place).domain
     except AddressError:
         shown = text[:60]
-        raise InputError(place, f"'@{shown}' is not a domain, such as @example.org") from None
+        raise InputError(
+            place, say("'@%(shown)s' is not a domain, such as @example.org", shown=shown)
+        ) from None
 
 
 def suppress(

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError, NotFoundError, RefusedError
+from newsletter.core.sentences import say
 from newsletter.mail.address import Address, AddressError
 from subscribers.bulk import take_turns
 from subscribers.models import Subscriber, Suppression, SuppressionReason
@@ -65,10 +66,10 @@ def add(
         RefusedError: who it is was erased.
     """
     if key.startswith("#"):
-        raise InputError("address", "expected an address, or @ and a domain")
+        raise InputError("address", say("expected an address, or @ and a domain"))
     take_turns(session)  # with who erases
     if not key.startswith("@") and erased_among(session, [key], erased):
-        raise RefusedError("whoever has this address was erased: no mail gets to them already")
+        raise RefusedError(say("whoever has this address was erased: no mail gets to them already"))
     rows = [SuppressionRow(key, list_id, reason, source) for list_id in list_ids]
     return suppress_all(session, rows)
 
@@ -85,9 +86,9 @@ def lift(session: Session, suppression_id: int, *, is_sure: bool) -> Suppression
     if found is None:
         raise NotFoundError("suppression", suppression_id)
     if found.reason is SuppressionReason.ERASED:
-        raise RefusedError("this person was erased: that cannot be taken back here")
+        raise RefusedError(say("this person was erased: that cannot be taken back here"))
     if found.reason is SuppressionReason.COMPLAINT and not is_sure:
-        raise RefusedError("this person complained: say that they want mail again")
+        raise RefusedError(say("this person complained: say that they want mail again"))
     session.delete(found)
     return found
 
@@ -139,5 +140,8 @@ def reason_named(text: str) -> SuppressionReason:
         InputError: it is another.
     """
     if text not in GIVEN_REASONS:
-        raise InputError("reason", f"expected one of {', '.join(GIVEN_REASONS)}")
+        raise InputError(
+            "reason",
+            say("expected one of %(reasons)s", reasons=", ".join(GIVEN_REASONS)),
+        )
     return SuppressionReason(text)

@@ -10,6 +10,7 @@ from tempfile import mkstemp
 from typing import Any, Self, TextIO
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from subscribers.csv_files import escaped
 
 
@@ -29,7 +30,9 @@ class WholeFile:
         try:
             self.stream = self._opened()
         except OSError as error:
-            raise InputError(str(path), f"cannot be written: {error.strerror}") from None
+            raise InputError(
+                str(path), say("cannot be written: %(strerror)s", strerror=error.strerror)
+            ) from None
 
     def close(self) -> None:
         self.stream.close()
@@ -53,7 +56,7 @@ class WholeFile:
     def _opened(self) -> TextIO:
         """A draft beside the file to be; a pipe or device is written to as it stands."""
         if self._path.is_dir():
-            raise InputError(str(self._path), "expected a file, found a folder")
+            raise InputError(str(self._path), say("expected a file, found a folder"))
         if self._path.exists() and not self._path.is_file():
             return self._path.open("w", encoding="utf-8", newline="")
         handle, name = mkstemp(

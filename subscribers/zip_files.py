@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import Count, say
 from subscribers.csv_files import ByteLines
 
 MAX_ENTRIES = 100
@@ -20,7 +21,7 @@ _END = b"PK\x05\x06"
 _END_BYTES, _LONGEST_COMMENT_BYTES, _LOCATOR_BYTES = 22, 65_535, 20
 _LOCATOR_64 = b"PK\x06\x07"
 _OF_SPREADSHEETS = ("[Content_Types].xml", "content.xml")
-SPREADSHEET = "expected CSV, found a spreadsheet: save it as `CSV UTF-8` and take that file"
+SPREADSHEET = say("expected CSV, found a spreadsheet: save it as `CSV UTF-8` and take that file")
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ENCRYPTED = 0x1
 
@@ -44,7 +45,7 @@ class ZipOfTables:
         try:
             self._zip = zipfile.ZipFile(stream)
         except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
-            raise InputError(name, f"expected a ZIP: {error}") from None
+            raise InputError(name, say("expected a ZIP: %(error)s", error=error)) from None
         size = stream.seek(0, os.SEEK_END)
         if any(each.filename in _OF_SPREADSHEETS for each in self._zip.infolist()):
             raise InputError(name, SPREADSHEET)
@@ -54,10 +55,15 @@ class ZipOfTables:
         unpacked = sum(entry.file_size for entry in self.entries)
         if unpacked > MAX_BYTES or unpacked > max(_ALLOWED_BYTES, size * MAX_RATIO):
             raise InputError(
-                name, f"expected a ZIP that unpacks to less, found {unpacked:,} bytes in {size:,}"
+                name,
+                say(
+                    "expected a ZIP that unpacks to less, found %(unpacked)s bytes in %(size)s",
+                    unpacked=Count(unpacked),
+                    size=Count(size),
+                ),
             )
         if not self.entries:
-            raise InputError(name, "expected CSV files in the ZIP, found none")
+            raise InputError(name, say("expected CSV files in the ZIP, found none"))
 
     def files(self) -> Iterator[tuple[ByteLines, str]]:
         """(stream, name) of each, unpacked as it is read; never more than it says it holds."""
@@ -67,7 +73,7 @@ class ZipOfTables:
                 with self._zip.open(entry) as stream:
                     yield _Unpacked(stream, name), name
             except zipfile.BadZipFile as error:
-                raise InputError(name, f"cannot be unpacked: {error}") from None
+                raise InputError(name, say("cannot be unpacked: %(error)s", error=error)) from None
 
 
 class _Unpacked:
@@ -81,7 +87,9 @@ class _Unpacked:
         try:
             return self._stream.readline(size)
         except (zipfile.BadZipFile, EOFError, zlib.error) as error:
-            raise InputError(self._name, f"cannot be unpacked: {error}") from None
+            raise InputError(
+                self._name, say("cannot be unpacked: %(error)s", error=error)
+            ) from None
 
 
 def _check_end(stream: IO[bytes], name: str) -> None:
@@ -92,13 +100,22 @@ def _check_end(stream: IO[bytes], name: str) -> None:
     stream.seek(0)
     end = tail.rfind(_END)
     if end < 0 or len(tail) - end < _END_BYTES:
-        raise InputError(name, "expected a ZIP, found the beginning of one: it is not whole")
+        raise InputError(name, say("expected a ZIP, found the beginning of one: it is not whole"))
     if tail[max(0, end - _LOCATOR_BYTES) :].startswith(_LOCATOR_64):
-        raise InputError(name, f"expected a ZIP of at most {MAX_ENTRIES} entries and 4 GiB")
+        raise InputError(
+            name, say("expected a ZIP of at most %(most)s entries and 4 GiB", most=MAX_ENTRIES)
+        )
     entries = int.from_bytes(tail[end + 10 : end + 12], "little")
     list_bytes = int.from_bytes(tail[end + 12 : end + 16], "little")
     if entries > MAX_ENTRIES or list_bytes > MAX_ENTRIES * _LONGEST_COMMENT_BYTES:
-        raise InputError(name, f"expected a ZIP of at most {MAX_ENTRIES} entries, found {entries}")
+        raise InputError(
+            name,
+            say(
+                "expected a ZIP of at most %(most)s entries, found %(entries)s",
+                most=MAX_ENTRIES,
+                entries=entries,
+            ),
+        )
 
 
 def _is_aside(entry: zipfile.ZipInfo) -> bool:
@@ -109,16 +126,20 @@ def _is_aside(entry: zipfile.ZipInfo) -> bool:
 def _check_entry(entry: zipfile.ZipInfo, place: str) -> None:
     suffix = entry.filename.rpartition(".")[2].lower()
     if suffix == "zip":
-        raise InputError(place, "a ZIP inside a ZIP: unpack it and import the files")
+        raise InputError(place, say("a ZIP inside a ZIP: unpack it and import the files"))
     if suffix not in ("csv", "tsv", "txt"):
-        raise InputError(place, "expected CSV files only: unpack the ZIP and import those")
+        raise InputError(place, say("expected CSV files only: unpack the ZIP and import those"))
     if entry.flag_bits & _ENCRYPTED:
-        raise InputError(place, "expected a ZIP without a password")
+        raise InputError(place, say("expected a ZIP without a password"))
     if entry.compress_type not in _METHODS:
-        raise InputError(place, "expected an entry that is stored or deflated")
+        raise InputError(place, say("expected an entry that is stored or deflated"))
     if entry.file_size > max(_ALLOWED_BYTES, entry.compress_size * MAX_RATIO):
         raise InputError(
             place,
-            f"expected less than {MAX_RATIO} times its {entry.compress_size:,} packed bytes, "
-            f"found {entry.file_size:,}",
+            say(
+                "expected less than %(most)s times its %(packed)s packed bytes, found %(found)s",
+                most=MAX_RATIO,
+                packed=Count(entry.compress_size),
+                found=Count(entry.file_size),
+            ),
         )

@@ -15,6 +15,7 @@ from newsletter.accounts.permissions import Permission, permissions
 from newsletter.accounts.random_keys import key_of, new_secret
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError, NotFoundError, RefusedError
+from newsletter.core.sentences import say
 
 PREFIX = "nl_"
 """By which a token is known where it must not be, such as in a public repository."""
@@ -43,7 +44,9 @@ def make(
     wanted = [scope for scope in SCOPES if scope in scopes]
     _check(name, wanted, expires_at)
     if lacking := sorted(set(scopes) - (_held(maker, newsletter_id) & set(SCOPES))):
-        raise RefusedError(f"a token may do what its maker may, and not more: {lacking[0]}")
+        raise RefusedError(
+            say("a token may do what its maker may, and not more: %(lacking)s", lacking=lacking[0])
+        )
     text = PREFIX + new_secret()
     made = ApiToken(
         key=key_of(text),
@@ -68,9 +71,9 @@ def revoke(session: Session, token_id: int) -> ApiToken:
     """
     token = session.get(ApiToken, token_id)
     if token is None:
-        raise NotFoundError("token", token_id, "`newsletter tokens list` shows them")
+        raise NotFoundError("token", token_id, say("`newsletter tokens list` shows them"))
     if token.revoked_at is not None:
-        raise RefusedError(f"token {token.name!r} is revoked already")
+        raise RefusedError(say("token %(name)r is revoked already", name=token.name))
     token.revoked_at = now()
     return token
 
@@ -102,8 +105,10 @@ def _held(maker: User, newsletter_id: int) -> frozenset[Permission]:
 
 def _check(name: str, wanted: Sequence[Permission], expires_at: datetime | None) -> None:
     if not 0 < len(name.strip()) <= MAX_NAME_CHARACTERS:
-        raise InputError("name", "expected a name that says what the token is for")
+        raise InputError("name", say("expected a name that says what the token is for"))
     if not wanted:
-        raise InputError("scopes", "expected at least one thing that the token is for")
+        raise InputError("scopes", say("expected at least one thing that the token is for"))
     if expires_at is not None and not now() < expires_at <= now() + timedelta(days=LONGEST_DAYS):
-        raise InputError("expires", f"expected a time to come, within {LONGEST_DAYS} days")
+        raise InputError(
+            "expires", say("expected a time to come, within %(most)s days", most=LONGEST_DAYS)
+        )

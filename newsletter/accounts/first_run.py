@@ -10,6 +10,7 @@ from newsletter.accounts import users
 from newsletter.accounts.models import User
 from newsletter.accounts.permissions import Role
 from newsletter.core.errors import RefusedError
+from newsletter.core.sentences import say
 from newsletter.core.tokens import TokenKeys
 from newsletter.mail.address import Address
 
@@ -48,5 +49,5 @@ def add_first_admin(session: Session, address: Address, password_hash: str, name
     if session.get_bind().dialect.name == "postgresql":  # SQLite lets one write at a time
         session.execute(text("LOCK TABLE users IN SHARE ROW EXCLUSIVE MODE"))
     if users.anybody(session):
-        raise SomebodyIsHereError("somebody works here already: please log in")
+        raise SomebodyIsHereError(say("somebody works here already: please log in"))
     return users.add(session, address, password_hash, Role.ADMIN, name)

@@ -16,6 +16,7 @@ from newsletter.accounts.permissions import Role, stronger
 from newsletter.accounts.random_keys import key_of, new_secret
 from newsletter.core.clock import now
 from newsletter.core.errors import RefusedError
+from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 
 GOOD_FOR = timedelta(days=7)
@@ -32,7 +33,11 @@ def invite(session: Session, address: Address, role: Role, newsletter_id: int | 
         RefusedError: the address has an account.
     """
     if session.scalar(select(User.id).where(User.address_key == address.key)):
-        raise RefusedError(f"{address.typed} has an account already: change its role instead")
+        raise RefusedError(
+            say(
+                "%(address)s has an account already: change its role instead", address=address.typed
+            )
+        )
     for old in _waiting_for(session, address):
         if old.newsletter_id == newsletter_id:
             session.delete(old)
@@ -47,7 +52,9 @@ def for_new_password(session: Session, user: User) -> str:
         RefusedError: they may not log in at all.
     """
     if not user.is_active:
-        raise RefusedError(f"{user.email} is switched off: switch the account on first")
+        raise RefusedError(
+            say("%(email)s is switched off: switch the account on first", email=user.email)
+        )
     end_links_of(session, user.id)
     return _kept(session, Invitation(email=user.email, user_id=user.id))
 
@@ -94,7 +101,9 @@ def take(session: Session, secret: str, password_hash: str, name: str = "") -> U
     """
     found = find(session, secret)
     if found is None or not _used_up(session, found.key):
-        raise EndedLinkError("this link has been used, or is too old: please ask for a new one")
+        raise EndedLinkError(
+            say("this link has been used, or is too old: please ask for a new one")
+        )
     if found.user_id is not None:
         user = session.get_one(User, found.user_id)
         users.set_password(session, user, password_hash)

@@ -18,6 +18,7 @@ from newsletter.accounts.models import LoginFailure, User
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError, RefusedError
+from newsletter.core.sentences import say
 from newsletter.core.tokens import TokenKeys, sign, verify
 from newsletter.mail.address import Address
 
@@ -57,7 +58,7 @@ def check_password(
         user = session.scalar(select(User).where(User.address_key == account))
     right = passwords.matches(user.password_hash if user else "", password)
     if user is None or not right or not user.is_active:
-        raise WrongLoginError("address and password do not go together")
+        raise WrongLoginError(say("address and password do not go together"))
     with sessions.writing() as session:
         _take_back(session, counted, until)
     if passwords.is_outdated(user.password_hash):
@@ -128,7 +129,10 @@ def _refuse_guessers(session: Session, counted: list[str]) -> None:
     if any(failures.get(key, 0) >= limit for key, limit in most):
         minutes = int(WINDOW.total_seconds() // 60)
         raise TooManyFailuresError(
-            f"too many wrong passwords or codes: please try again in {minutes} minutes"
+            say(
+                "too many wrong passwords or codes: please try again in %(minutes)s minutes",
+                minutes=minutes,
+            )
         )
 
 

@@ -11,6 +11,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
 from newsletter.core.errors import BusyError, InputError
+from newsletter.core.sentences import say
 
 FEWEST_CHARACTERS = 12
 _MOST_CHARACTERS = 1_000
@@ -37,12 +38,17 @@ def check(password: str, address: str = "") -> None:
         InputError: it is too short, too long or too easy to guess.
     """
     if len(password) < FEWEST_CHARACTERS:
-        raise InputError("password", f"expected at least {FEWEST_CHARACTERS} characters")
+        raise InputError(
+            "password", say("expected at least %(least)s characters", least=FEWEST_CHARACTERS)
+        )
     if len(password) > _MOST_CHARACTERS:
-        raise InputError("password", f"expected at most {_MOST_CHARACTERS} characters")
+        raise InputError(
+            "password", say("expected at most %(most)s characters", most=_MOST_CHARACTERS)
+        )
     if _is_guessable(password.casefold(), address.casefold()):
         raise InputError(
-            "password", "expected one that is hard to guess: several words that do not go together"
+            "password",
+            say("expected one that is hard to guess: several words that do not go together"),
         )
 
 
@@ -89,7 +95,9 @@ def is_outdated(password_hash: str) -> bool:
 @contextmanager
 def _turn() -> Iterator[None]:
     if not _let_in.acquire(blocking=False):
-        raise BusyError("too many people log in at this moment: please try again in a few seconds")
+        raise BusyError(
+            say("too many people log in at this moment: please try again in a few seconds")
+        )
     try:
         with _hashing:
             yield

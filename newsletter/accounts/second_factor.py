@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from newsletter.accounts.models import RecoveryCode, User
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError, RefusedError
+from newsletter.core.sentences import say
 from newsletter.core.tokens import TokenKeys, sign, verify
 
 RECOVERY_CODES = 10
@@ -48,7 +49,9 @@ def offered(keys: TokenKeys, user: User, token: str) -> str:
     """
     payload = verify(keys, _purpose(user), token)
     if payload is None or int.from_bytes(payload[:8]) < now().timestamp():
-        raise InputError("code", "this page was open for too long: please scan the new picture")
+        raise InputError(
+            "code", say("this page was open for too long: please scan the new picture")
+        )
     return b32encode(payload[8:]).decode()
 
 
@@ -65,10 +68,10 @@ def turn_on(session: Session, user: User, secret: str, code: str) -> list[str]:
         RefusedError: it is on already.
     """
     if is_on(user):
-        raise RefusedError("the second factor is on already: turn it off first")
+        raise RefusedError(say("the second factor is on already: turn it off first"))
     step = _step_of(secret, code, after=0)
     if step is None:
-        raise InputError("code", "expected the six digits that the app shows now")
+        raise InputError("code", say("expected the six digits that the app shows now"))
     user.totp_secret, user.totp_step = secret, step
     session.flush()
     return new_recovery_codes(session, user)

@@ -10,6 +10,7 @@ from newsletter.accounts import seats
 from newsletter.accounts.models import MAX_NAME_CHARACTERS, Membership, User
 from newsletter.accounts.permissions import Role, stronger
 from newsletter.core.errors import InputError, NotFoundError, RefusedError
+from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 
 
@@ -28,7 +29,7 @@ def add(
         RefusedError: the address has an account.
     """
     if session.scalar(select(User.id).where(User.address_key == address.key)):
-        raise RefusedError(f"{address.typed} has an account already")
+        raise RefusedError(say("%(address)s has an account already", address=address.typed))
     user = User(
         email=address.typed,
         address_key=address.key,
@@ -40,7 +41,9 @@ def add(
     try:
         session.flush()
     except IntegrityError:  # somebody was faster, in a transaction that was not seen above
-        raise RefusedError(f"{address.typed} has an account already") from None
+        raise RefusedError(
+            say("%(address)s has an account already", address=address.typed)
+        ) from None
     return user
 
 
@@ -51,7 +54,9 @@ def checked_name(name: str) -> str:
         InputError: it is too long.
     """
     if len(name.strip()) > MAX_NAME_CHARACTERS:
-        raise InputError("name", f"expected at most {MAX_NAME_CHARACTERS} characters")
+        raise InputError(
+            "name", say("expected at most %(most)s characters", most=MAX_NAME_CHARACTERS)
+        )
     return name.strip()
 
 
@@ -65,7 +70,7 @@ def find(session: Session, address: str) -> User:
     key = Address.parse(address).key
     found = session.scalar(select(User).where(User.address_key == key))
     if found is None:
-        raise NotFoundError("user", address, "`newsletter users list` shows them")
+        raise NotFoundError("user", address, say("`newsletter users list` shows them"))
     return found
 
 
@@ -133,7 +138,12 @@ def _not_the_last_admin(session: Session, user: User) -> None:
         .with_for_update()
     ).all()
     if list(admins) == [user.id]:
-        raise RefusedError(f"{user.email} is the only admin of everything: make another one first")
+        raise RefusedError(
+            say(
+                "%(email)s is the only admin of everything: make another one first",
+                email=user.email,
+            )
+        )
 
 
 def count(session: Session) -> int:

@@ -17,6 +17,7 @@ from newsletter.bounces.mailbox_url import PLACE, MailboxUrl
 from newsletter.broadcasts.models import Delivery
 from newsletter.core.errors import ConfigurationError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.core.tokens import TokenKeys
 from newsletter.rendering.mail_tokens import (
     MAIL_TAG,
@@ -77,7 +78,9 @@ def poll(runtime: Runtime, *, rehearse: bool = False) -> Collected:
     """
     settings = runtime.settings.bounces
     if settings.around_a_token is None:
-        raise ConfigurationError(f"no mailbox is kept: set {PLACE} and bounces.domain")
+        raise ConfigurationError(
+            say("no mailbox is kept: set %(place)s and bounces.domain", place=PLACE)
+        )
     url = MailboxUrl.parse(settings.mailbox.get_secret_value())
 
     def handle(session: Session, head: bytes) -> bool:

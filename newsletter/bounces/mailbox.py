@@ -12,6 +12,7 @@ from typing import Protocol
 
 from newsletter.bounces.mailbox_url import MailboxUrl
 from newsletter.core.errors import NewsletterError
+from newsletter.core.sentences import say
 
 HEAD_BYTES = 65_536
 """Of a longer head only the beginning is looked at."""
@@ -56,7 +57,9 @@ def open_mailbox(url: MailboxUrl, *, read_only: bool = False) -> Iterator[Mailbo
             with _pop3(url) as mailbox:
                 yield mailbox
     except _FAULTS as error:
-        raise MailboxError(f"mailbox at {url.host}: {_said(error)}") from None
+        raise MailboxError(
+            say("mailbox at %(host)s: %(error)s", host=url.host, error=_said(error))
+        ) from None
 
 
 class _Imap:

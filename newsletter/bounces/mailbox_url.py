@@ -8,9 +8,12 @@ from urllib.parse import unquote, urlsplit
 
 from newsletter.core import server_url
 from newsletter.core.errors import ConfigurationError
+from newsletter.core.sentences import say
 
 PLACE = "bounces.mailbox"
-_EXPECTED = "expected imaps://USER:PASSWORD@HOST/FOLDER or pop3s://… (special characters as %XX)"
+_EXPECTED = say(
+    "expected imaps://USER:PASSWORD@HOST/FOLDER or pop3s://… (special characters as %%XX)"
+)
 _PORTS = {"imap": 143, "imaps": 993, "pop3": 110, "pop3s": 995}
 
 
@@ -43,16 +46,26 @@ class MailboxUrl:
             port = parts.port
             user, password = unquote(parts.username or ""), unquote(parts.password or "")
         except ValueError:
-            raise ConfigurationError(f"{PLACE}: {_EXPECTED}") from None
+            raise ConfigurationError(
+                say("%(place)s: %(expected)s", place=PLACE, expected=_EXPECTED)
+            ) from None
         if parts.scheme not in _PORTS or not parts.hostname or not user or not password:
-            raise ConfigurationError(f"{PLACE}: {_EXPECTED}")
+            raise ConfigurationError(
+                say("%(place)s: %(expected)s", place=PLACE, expected=_EXPECTED)
+            )
         options = server_url.tls_options(parts, PLACE)
         without_tls = options.get("tls") == "none"
         if without_tls and parts.scheme.endswith("s"):
-            raise ConfigurationError(f"{PLACE}: {parts.scheme}:// is TLS, so no ?tls=none")
+            raise ConfigurationError(
+                say(
+                    "%(place)s: %(scheme)s:// is TLS, so no ?tls=none",
+                    place=PLACE,
+                    scheme=parts.scheme,
+                )
+            )
         folder = unquote(parts.path.strip("/"))
         if folder and parts.scheme.startswith("pop3"):
-            raise ConfigurationError(f"{PLACE}: POP3 knows no folders")
+            raise ConfigurationError(say("%(place)s: POP3 knows no folders", place=PLACE))
         return cls(
             parts.scheme,
             parts.hostname,

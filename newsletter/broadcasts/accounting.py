@@ -33,6 +33,7 @@ from newsletter.broadcasts.models import (
     leased_of,
 )
 from newsletter.core.clock import now
+from newsletter.core.sentences import Sentence, joined, say
 
 
 class CountedByState:
@@ -92,20 +93,24 @@ class Accounting(CountedByState):
         """Counts by reason of the rows in `state`."""
         return {reason: n for (of, reason), n in self.reasons.items() if of is state}
 
-    def line(self) -> str:
+    def line(self) -> Sentence:
         """The accounting line that people are shown."""
+        failed = self.reasons_of(DeliveryState.FAILED)
+        skipped = self.reasons_of(DeliveryState.SKIPPED)
+        excluded = sum(self.excluded.values())
         parts = [
-            f"accepted {self.accepted}",
-            f"failed {self.failed}{_because(self.reasons_of(DeliveryState.FAILED))}",
-            f"skipped {self.skipped}{_because(self.reasons_of(DeliveryState.SKIPPED))}",
-            f"in doubt {self.in_doubt}",
-            f"excluded {sum(self.excluded.values())}{_because(self.excluded)}",
+            say("accepted %(n)s", n=self.accepted),
+            say("failed %(n)s%(why)s", n=self.failed, why=_because(failed)),
+            say("skipped %(n)s%(why)s", n=self.skipped, why=_because(skipped)),
+            say("in doubt %(n)s", n=self.in_doubt),
+            say("excluded %(n)s%(why)s", n=excluded, why=_because(self.excluded)),
         ]
         if self.open:
-            parts.append(f"still open {self.open}")
+            parts.append(say("still open %(n)s", n=self.open))
         if self.gap:
-            parts.append(f"UNACCOUNTED {self.gap}")
-        return f"candidates {self.candidates} = " + " + ".join(parts)
+            parts.append(say("UNACCOUNTED %(n)s", n=self.gap))
+        sum_of = joined(" + ", parts)
+        return say("candidates %(n)s = %(parts)s", n=self.candidates, parts=sum_of)
 
 
 def account(session: Session, broadcast_id: int) -> Accounting:
@@ -207,7 +212,7 @@ def finish(session: Session, broadcast_id: int) -> bool:
     if accounts.gap:
         broadcast.state = BroadcastState.PAUSED
         broadcast.pause_reason = PauseReason.HEALTH
-        broadcast.pause_detail = f"does not add up: {accounts.line()}"[:300]
+        broadcast.pause_detail = say("does not add up: %(accounts)s", accounts=accounts.line())
         return False
     broadcast.state = BroadcastState.DONE
     broadcast.finished_at = now()

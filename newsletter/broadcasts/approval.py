@@ -14,6 +14,7 @@ from newsletter.broadcasts.planning import Plan
 from newsletter.core.clock import now
 from newsletter.core.doorbell import ring_after_commit
 from newsletter.core.errors import RefusedError
+from newsletter.core.sentences import say
 
 
 class SamePersonError(RefusedError):
@@ -58,17 +59,27 @@ def approve(session: Session, broadcast_id: int, plan: Plan, *, seen: str, by: s
     broadcast = _waiting(session, broadcast_id, plan)
     if is_same_person(broadcast.asked_by, by):
         raise SamePersonError(
-            f"broadcast {broadcast_id} was asked for by you; a second person has to approve it"
+            say(
+                "broadcast %(id)s was asked for by you; a second person has to approve it",
+                id=broadcast_id,
+            )
         )
     if asked_for(session, broadcast_id) != seen:
         raise ChangedError(
-            f"approval of broadcast {broadcast_id} was asked for anew since you looked at it: "
-            "look at what is to be sent now"
+            say(
+                "approval of broadcast %(id)s was asked for anew since you "
+                "looked at it: look at what is to be sent now",
+                id=broadcast_id,
+            )
         )
     if not is_as_asked(session, broadcast_id, plan):
         raise ChangedError(
-            f"issue {issue.date.isoformat()} or its newsletter was changed since approval of "
-            f"broadcast {broadcast_id} was asked for: ask again"
+            say(
+                "issue %(date)s or its newsletter was changed since approval of "
+                "broadcast %(id)s was asked for: ask again",
+                date=issue.date.isoformat(),
+                id=broadcast_id,
+            )
         )
     _set_off(broadcast, issue.newsletter.hold_minutes)
     broadcast.approved_by, broadcast.approved_at = by, now()
@@ -95,7 +106,13 @@ def ask_again(session: Session, broadcast_id: int, plan: Plan, *, by: str) -> Br
 def _waiting(session: Session, broadcast_id: int, plan: Plan) -> Broadcast:
     broadcast = locked(session, broadcast_id)
     if broadcast.state is not BroadcastState.AWAITING_APPROVAL:
-        raise RefusedError(f"broadcast {broadcast_id} is {broadcast.state}: nobody has to approve")
+        raise RefusedError(
+            say(
+                "broadcast %(id)s is %(state)s: nobody has to approve",
+                id=broadcast_id,
+                state=broadcast.state,
+            )
+        )
     assert broadcast.issue_id == plan.issue.id, "the plan is another issue's"
     return broadcast
 
@@ -108,7 +125,10 @@ def _set_off(broadcast: Broadcast, hold_minutes: int) -> None:
         broadcast.not_after = broadcast.start_at + stale_after
     elif broadcast.not_after <= now():
         raise RefusedError(
-            f"broadcast {broadcast.id} has gone stale while it waited: cancel it and send anew"
+            say(
+                "broadcast %(id)s has gone stale while it waited: cancel it and send anew",
+                id=broadcast.id,
+            )
         )
     broadcast.start_at = max(broadcast.start_at, now())
     broadcast.state = BroadcastState.SCHEDULED

@@ -7,6 +7,7 @@ from sqlalchemy import inspect
 from sqlalchemy.orm import Session
 
 from newsletter.core.errors import RefusedError
+from newsletter.core.sentences import say
 from newsletter.issues.models import Issue, Newsletter
 
 _SAYS_NOTHING = ("list_id", "created_at")
@@ -48,6 +49,8 @@ def refuse_if_changed(issue: Issue, basis: Mapping[str, Any], list_id: str) -> N
     """
     if basis_of(issue) != basis or issue.newsletter.list_id not in ("", list_id):
         raise ChangedError(
-            f"issue {issue.date.isoformat()} or its newsletter was changed this moment; "
-            "look at it once more"
+            say(
+                "issue %(date)s or its newsletter was changed this moment; look at it once more",
+                date=issue.date.isoformat(),
+            )
         )

@@ -77,7 +77,7 @@ def check(text: str, issue: Issue, settings: Settings, *, today: date) -> Checke
     try:
         compilation = planning.compiled(source, identity, settings, today=today)
     except InputError as error:
-        wrong = Finding("template-wrong", Severity.ERROR, str(error), is_about_settings=True)
+        wrong = Finding("template-wrong", Severity.ERROR, error.sentence, is_about_settings=True)
         return Checked((*findings, wrong), source, identity)
     findings += compilation.findings
     return Checked(
@@ -116,7 +116,7 @@ def identity_for(
     try:
         return planning.sender_identity(newsletter, day, settings), []
     except (ConfigurationError, InputError) as error:
-        finding = Finding("sender-missing", Severity.ERROR, str(error), is_about_settings=True)
+        finding = Finding("sender-missing", Severity.ERROR, error.sentence, is_about_settings=True)
         known = settings.sender.model_copy(update={"address": _STAND_IN})
         assert isinstance(known, SenderSettings)
         stood_in = settings.model_copy(update={"sender": known})

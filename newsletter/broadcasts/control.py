@@ -20,6 +20,7 @@ from newsletter.broadcasts.models import (
 from newsletter.core.clock import now
 from newsletter.core.doorbell import ring_after_commit
 from newsletter.core.errors import NotFoundError, RefusedError
+from newsletter.core.sentences import say
 
 QUOTA_PAUSE = timedelta(hours=1)
 """Until a relay that takes no more for now is asked again. Its window is unknown: some slide over
@@ -39,7 +40,9 @@ def find_broadcast(session: Session, broadcast_id: int) -> Broadcast:
     """
     broadcast = session.get(Broadcast, broadcast_id)
     if broadcast is None:
-        raise NotFoundError("broadcast", broadcast_id, "`newsletter broadcasts list` shows them")
+        raise NotFoundError(
+            "broadcast", broadcast_id, say("`newsletter broadcasts list` shows them")
+        )
     return broadcast
 
 
@@ -60,7 +63,7 @@ def pause(session: Session, broadcast_id: int, reason: PauseReason, detail: str 
     if broadcast.resume_at is None or reason is PauseReason.QUOTA:
         broadcast = _moved(session, broadcast_id, BroadcastState.PAUSED)
     broadcast.pause_reason = reason
-    broadcast.pause_detail = detail[:300]
+    broadcast.pause_detail = detail
     broadcast.resume_at = now() + QUOTA_PAUSE if reason is PauseReason.QUOTA else None
 
 
@@ -80,7 +83,11 @@ def resume(session: Session, broadcast_id: int) -> None:
     broadcast = locked(session, broadcast_id)
     if broadcast.state is not BroadcastState.PAUSED:
         raise RefusedError(
-            f"broadcast {broadcast_id} is {broadcast.state}, only a paused one resumes"
+            say(
+                "broadcast %(id)s is %(state)s, only a paused one resumes",
+                id=broadcast_id,
+                state=broadcast.state,
+            )
         )
     _resume(session, broadcast)
 
@@ -111,8 +118,12 @@ def undo(session: Session, broadcast_id: int) -> None:
     broadcast = locked(session, broadcast_id)
     if broadcast.state not in NOT_BEGUN:
         raise RefusedError(
-            f"broadcast {broadcast_id} is {broadcast.state}: it has begun and cannot be undone; "
-            "cancel it to stop what is not yet sent"
+            say(
+                "broadcast %(id)s is %(state)s: it has begun and cannot be "
+                "undone; cancel it to stop what is not yet sent",
+                id=broadcast_id,
+                state=broadcast.state,
+            )
         )
     cancel(session, broadcast_id)
 
@@ -126,9 +137,20 @@ def retry_failed(session: Session, broadcast_id: int, *, force: bool = False) ->
     """
     broadcast = locked(session, broadcast_id)
     if broadcast.state not in (BroadcastState.SENDING, BroadcastState.PAUSED, BroadcastState.DONE):
-        raise RefusedError(f"broadcast {broadcast_id} is {broadcast.state}: nothing to retry")
+        raise RefusedError(
+            say(
+                "broadcast %(id)s is %(state)s: nothing to retry",
+                id=broadcast_id,
+                state=broadcast.state,
+            )
+        )
     if is_pruned(session, broadcast_id):
-        raise RefusedError(f"broadcast {broadcast_id} is pruned: who failed is not known any more")
+        raise RefusedError(
+            say(
+                "broadcast %(id)s is pruned: who failed is not known any more",
+                id=broadcast_id,
+            )
+        )
     _refuse_if_stale(broadcast, force=force)
     retried = ledger.retry_failed(session, broadcast_id)
     if retried and broadcast.state is BroadcastState.DONE:
@@ -164,14 +186,28 @@ def resend_doubts(
     """
     broadcast = locked(session, broadcast_id)
     if is_pruned(session, broadcast_id):
-        raise RefusedError(f"broadcast {broadcast_id} is pruned: who was in doubt is not known")
+        raise RefusedError(
+            say(
+                "broadcast %(id)s is pruned: who was in doubt is not known",
+                id=broadcast_id,
+            )
+        )
     if broadcast.state not in doubt.RESENDABLE:
-        raise RefusedError(f"broadcast {broadcast_id} is {broadcast.state}: nothing is resent")
+        raise RefusedError(
+            say(
+                "broadcast %(id)s is %(state)s: nothing is resent",
+                id=broadcast_id,
+                state=broadcast.state,
+            )
+        )
     chosen = _in_doubt(session, broadcast_id, address_keys)
     if live := [found.address for found in chosen if found.is_live]:
         raise RefusedError(
-            f"the worker that offered {', '.join(live)} the mail is alive and may still hear the "
-            "reply; try again once its lease has ended"
+            say(
+                "the worker that offered %(live)s the mail is alive and may still hear "
+                "the reply; try again once its lease has ended",
+                live=", ".join(live),
+            )
         )
     _refuse_if_stale(broadcast, force=force)
     doubt.resend(session, broadcast, _named(address_keys), doubt.RESENT_BY_HAND)
@@ -181,10 +217,16 @@ def resend_doubts(
 def _in_doubt(session: Session, broadcast_id: int, address_keys: Collection[str]) -> list[Doubt]:
     found = doubt.doubts(session, broadcast_id)
     if not found:
-        raise RefusedError(f"broadcast {broadcast_id} has nobody in doubt")
+        raise RefusedError(say("broadcast %(id)s has nobody in doubt", id=broadcast_id))
     others = sorted(set(address_keys) - {each.address_key for each in found})
     if others:
-        raise RefusedError(f"broadcast {broadcast_id}: not in doubt: {', '.join(others)}")
+        raise RefusedError(
+            say(
+                "broadcast %(id)s: not in doubt: %(others)s",
+                id=broadcast_id,
+                others=", ".join(others),
+            )
+        )
     return [each for each in found if not address_keys or each.address_key in address_keys]
 
 
@@ -198,8 +240,11 @@ def _refuse_if_stale(broadcast: Broadcast, *, force: bool) -> None:
         return
     if not force:
         raise StaleError(
-            f"broadcast {broadcast.id} went stale at {broadcast.not_after:%Y-%m-%d %H:%M} UTC; "
-            "--force sends all the same"
+            say(
+                "broadcast %(id)s went stale at %(not_after)s UTC; --force sends all the same",
+                id=broadcast.id,
+                not_after=broadcast.not_after.strftime("%Y-%m-%d %H:%M"),
+            )
         )
     broadcast.not_after = now() + (broadcast.not_after - broadcast.start_at)
 
@@ -225,7 +270,14 @@ def is_pruned(session: Session, broadcast_id: int) -> bool:
 def _moved(session: Session, broadcast_id: int, to: BroadcastState) -> Broadcast:
     broadcast = locked(session, broadcast_id)
     if to not in BROADCAST_MOVES[broadcast.state]:
-        raise RefusedError(f"broadcast {broadcast_id} is {broadcast.state}: it cannot become {to}")
+        raise RefusedError(
+            say(
+                "broadcast %(id)s is %(state)s: it cannot become %(to)s",
+                id=broadcast_id,
+                state=broadcast.state,
+                to=to,
+            )
+        )
     broadcast.state = to
     return broadcast
 

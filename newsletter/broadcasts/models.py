@@ -20,7 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from newsletter.core.clock import now
 from newsletter.core.sections import OnInDoubt
-from newsletter.core.tables import Base, BigId, Json, SmallEnum, UtcDateTime, text_enum
+from newsletter.core.tables import Base, BigId, Json, Said, SmallEnum, UtcDateTime, text_enum
 from newsletter.issues.models import Issue
 from newsletter.rendering.compiled import WireForm
 from subscribers.models import SubscriberList
@@ -133,7 +133,7 @@ class Broadcast(Base):
         text_enum(BroadcastState), default=BroadcastState.SCHEDULED
     )
     pause_reason: Mapped[PauseReason | None] = mapped_column(text_enum(PauseReason))
-    pause_detail: Mapped[str] = mapped_column(String(300), default="")
+    pause_detail: Mapped[str] = mapped_column(Said(300), default="")
     """For people: what was seen, such as the relay's reply."""
     resume_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When a pause ends by itself; empty: when somebody resumes it."""

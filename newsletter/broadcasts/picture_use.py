@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session, defer
 from newsletter.broadcasts.models import Broadcast, Content
 from newsletter.broadcasts.sent_issues import counts_as_sent
 from newsletter.core.errors import RefusedError
+from newsletter.core.sentences import say
 from newsletter.issues import images
 from newsletter.issues.models import Image, Issue, Newsletter
 
@@ -43,7 +44,7 @@ def delete(session: Session, image: Image) -> None:
         RefusedError: somebody would miss it.
     """
     if shown_in(session, image):
-        raise RefusedError("an issue shows this picture")
+        raise RefusedError(say("an issue shows this picture"))
     if is_sign(session, image):
-        raise RefusedError("this picture is the sign above the newsletter's name")
+        raise RefusedError(say("this picture is the sign above the newsletter's name"))
     session.delete(image)

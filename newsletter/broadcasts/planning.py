@@ -28,6 +28,7 @@ from newsletter.core.db import Sessions
 from newsletter.core.doorbell import ring_after_commit
 from newsletter.core.errors import ConfigurationError, NewsletterError, RefusedError
 from newsletter.core.sections import OnInDoubt
+from newsletter.core.sentences import joined, say
 from newsletter.issues.models import Issue, Newsletter
 from newsletter.issues.revising import read
 from newsletter.issues.source import IssueSource
@@ -52,8 +53,11 @@ class PreflightError(NewsletterError):
 
     def __init__(self, place: str, findings: Sequence[Finding]) -> None:
         errors = [finding for finding in findings if finding.severity is Severity.ERROR]
-        said = "; ".join(f"{finding.code}: {finding.text}" for finding in errors)
-        super().__init__(f"{place} is not ready to send: {said}")
+        said = joined(
+            "; ",
+            (say("%(code)s: %(text)s", code=error.code, text=error.text) for error in errors),
+        )
+        super().__init__(say("%(place)s is not ready to send: %(said)s", place=place, said=said))
         self.findings = tuple(findings)
 
 
@@ -117,8 +121,11 @@ def sender_identity(newsletter: Newsletter, day: date, settings: Settings) -> Se
     address = newsletter.sender_address or settings.sender.address
     if not address:
         raise ConfigurationError(
-            f"newsletter {newsletter.slug!r} has no sender address: set `address` under [sender] "
-            "in newsletter.toml, or NEWSLETTER_SENDER__ADDRESS"
+            say(
+                "newsletter %(newsletter)r has no sender address: set `address` under [sender] "
+                "in newsletter.toml, or NEWSLETTER_SENDER__ADDRESS",
+                newsletter=newsletter.slug,
+            )
         )
     sender = Address.parse(address, place="sender.address")
     base_url = settings.site.public_url
@@ -234,7 +241,7 @@ def frozen_columns(plan: Plan) -> dict[str, Any]:
 def _made_by(session: Session, issue: Issue, request_key: str) -> Broadcast | None:
     made = session.scalar(select(Broadcast).where(Broadcast.request_key == request_key))
     if made is not None and made.issue_id != issue.id:
-        raise RefusedError("this form was used for another issue; open it again")
+        raise RefusedError(say("this form was used for another issue; open it again"))
     return made
 
 
@@ -255,11 +262,15 @@ def _fits(
 ) -> None:
     """The lists and the segment are the newsletter's."""
     if not lists:
-        raise RefusedError("no list to send to: name one with --list")
+        raise RefusedError(say("no list to send to: name one with --list"))
     for chosen in lists:
         if chosen.newsletter_id != issue.newsletter_id:
             raise RefusedError(
-                f"list {chosen.slug!r} does not belong to newsletter {issue.newsletter.slug!r}"
+                say(
+                    "list %(list)r does not belong to newsletter %(newsletter)r",
+                    list=chosen.slug,
+                    newsletter=issue.newsletter.slug,
+                )
             )
     if segment is not None:
         segments.condition(session, segment, issue.newsletter_id)

@@ -14,6 +14,7 @@ from newsletter.broadcasts.models import (
     DeliveryState,
 )
 from newsletter.core.errors import RefusedError
+from newsletter.core.sentences import say
 from newsletter.issues.models import Issue
 from subscribers.models import SubscriberList
 
@@ -28,10 +29,16 @@ class AlreadySentError(RefusedError):
 
     def __init__(self, issue: Issue, list_slug: str, earlier: Broadcast) -> None:
         awaits = earlier.state is BroadcastState.AWAITING_APPROVAL
-        done = "waits for approval to be sent" if awaits else "was already sent"
+        done = say("waits for approval to be sent") if awaits else say("was already sent")
         super().__init__(
-            f"issue {issue.date.isoformat()} {done} to list {list_slug!r} "
-            f"(broadcast {earlier.id}); --force sends it again to everybody on it"
+            say(
+                "issue %(date)s %(done)s to list %(list)r (broadcast %(id)s); "
+                "--force sends it again to everybody on it",
+                date=issue.date.isoformat(),
+                done=done,
+                list=list_slug,
+                id=earlier.id,
+            )
         )
         self.list_slug = list_slug
         self.broadcast_id = earlier.id

@@ -19,6 +19,7 @@ from newsletter.cli import following, in_doubt, output, state
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.jobs.bell import attach_bell
 from newsletter.mail.address import Address
 
@@ -155,7 +156,7 @@ def resolve(
 ) -> None:
     """Decide about the recipients in doubt: call them accepted, or offer the mail once more."""
     if accept == resend:
-        raise InputError("resolve", "expected one of --accept and --resend")
+        raise InputError("resolve", say("expected one of --accept and --resend"))
     keys = [Address.parse(address, place="--address").key for address in addresses or []]
     runtime = _with_bell()
     with runtime.sessions.writing(rehearse=dry_run) as session:

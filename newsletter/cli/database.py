@@ -12,6 +12,7 @@ from newsletter.core.clock import now
 from newsletter.core.errors import SchemaError
 from newsletter.core.runtime import Runtime, open_runtime
 from newsletter.core.sections import RetentionSettings
+from newsletter.core.sentences import say
 from newsletter.migrations import schema
 from newsletter.privacy import compaction, retention, upkeep
 from newsletter.privacy.unconfirmed import count_unconfirmed, forget_unconfirmed
@@ -50,9 +51,11 @@ def check(*, as_json: output.AsJson = False) -> None:
         found = {"current": current, "head": schema.head(), "differences": differences}
         output.print_json(found | ({"erasure_key_fits": _key_fits(runtime)} if current else {}))
     if not current:
-        raise SchemaError("the database is not at this version; run `newsletter db upgrade`")
+        raise SchemaError(say("the database is not at this version; run `newsletter db upgrade`"))
     if differences:
-        raise SchemaError("the tables differ from this version's: " + "; ".join(differences))
+        raise SchemaError(
+            say("the tables differ from this version's: %(how)s", how="; ".join(differences))
+        )
     with sessions.reading() as session:
         erased.check_key(session, runtime.erasure_key)
     if not as_json:

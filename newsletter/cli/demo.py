@@ -26,6 +26,7 @@ from newsletter.core.config import FixedSettings, Settings
 from newsletter.core.errors import RefusedError
 from newsletter.core.runtime import Runtime, open_runtime
 from newsletter.core.sections import DatabaseSettings, RelaySettings, SenderSettings, SiteSettings
+from newsletter.core.sentences import say
 from newsletter.jobs.embedded import sending
 from newsletter.migrations import schema
 from newsletter.sending.smtp_transport import transports_for
@@ -78,7 +79,12 @@ def _make_anew(folder: Path) -> None:
     """Empty the folder if an earlier demo made it; never touch anything else."""
     if folder.exists() and any(folder.iterdir()):
         if not (folder / _MARK).exists():
-            raise RefusedError(f"{folder} holds something that no demo made; choose another --dir")
+            raise RefusedError(
+                say(
+                    "%(folder)s holds something that no demo made; choose another --dir",
+                    folder=folder,
+                )
+            )
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _MARK).touch()

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from newsletter.cli import output, state
 from newsletter.cli.segments import SegmentName, inside_segment
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from subscribers import directory
 from subscribers.directory import Search
 from subscribers.lists import find_list
@@ -54,7 +55,9 @@ def _search(
 ) -> Search:
     chosen = find_list(session, list_name) if list_name is not None else None
     if chosen is None and segment is not None:
-        raise InputError("--segment", "expected --list with it: a segment is a filter over a list")
+        raise InputError(
+            "--segment", say("expected --list with it: a segment is a filter over a list")
+        )
     inside = inside_segment(session, chosen, segment) if chosen else None
     return Search(chosen.id if chosen else None, status, inside, part)
 

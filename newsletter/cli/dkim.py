@@ -13,6 +13,7 @@ import typer
 from newsletter.cli import output, state
 from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.sections import SELECTOR, SELECTOR_CHARACTERS
+from newsletter.core.sentences import say
 from newsletter.mail import dkim_keys
 from newsletter.mail.address import Address
 from newsletter.mail.dkim import Signer
@@ -49,7 +50,9 @@ def keygen(
     files = [out / f"{domain}.{name}.pem" for name, _ in chosen]
     for file in files:
         if file.exists():
-            raise RefusedError(f"{file} is there already; a new key needs a new --selector")
+            raise RefusedError(
+                say("%(file)s is there already; a new key needs a new --selector", file=file)
+            )
     if dry_run:
         output.say("\n".join(f"Would write {file}" for file in files))
         return
@@ -92,7 +95,10 @@ def _chosen(selector: str, kinds: Kinds) -> Sequence[tuple[str, Algorithm]]:
     )
     for name, _ in chosen:
         if not re.fullmatch(SELECTOR, name) or len(name) > SELECTOR_CHARACTERS:
-            problem = f"{selector!r}: expected a few lower-case letters, digits and hyphens"
+            problem = say(
+                "%(selector)r: expected a few lower-case letters, digits and hyphens",
+                selector=selector,
+            )
             raise InputError("--selector", problem)
     return chosen
 

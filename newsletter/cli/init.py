@@ -10,6 +10,7 @@ import typer
 from newsletter.cli import output, state
 from newsletter.core.config import DEFAULT_FILE, read_settings
 from newsletter.core.errors import InputError, RefusedError
+from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from newsletter.sending.relay_url import RelayUrl
 
@@ -48,7 +49,12 @@ def init(
 ) -> None:
     """Write newsletter.toml and make the database. Never overwrites a file."""
     if DEFAULT_FILE.exists():
-        raise RefusedError(f"{DEFAULT_FILE} is there already; edit it, or move it away first")
+        raise RefusedError(
+            say(
+                "%(file)s is there already; edit it, or move it away first",
+                file=DEFAULT_FILE,
+            )
+        )
     relay = relay or _ask("SMTP relay URL", "smtp://127.0.0.1:1025?tls=none")
     text = _TEMPLATE.format(
         base_url=_quoted(base_url or _ask("Public URL", "http://127.0.0.1:8000")),
@@ -91,5 +97,5 @@ def _quoted(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise InputError(ascii(text), "expected text in UTF-8") from None
+        raise InputError(ascii(text), say("expected text in UTF-8")) from None
     return json.dumps(text, ensure_ascii=False).replace("\x7f", r"\u007f")

@@ -12,6 +12,7 @@ from newsletter.cli import output, state
 from newsletter.core.clock import now
 from newsletter.core.config import Settings
 from newsletter.core.errors import RefusedError
+from newsletter.core.sentences import say
 from newsletter.issues import editing
 from newsletter.issues.beginning import skeleton
 from newsletter.issues.editing import Stored
@@ -42,7 +43,7 @@ def new(
     day = now().astimezone().date()
     path = file or Path(f"issue-{day.isoformat()}.md")
     if path.exists():
-        raise RefusedError(f"{path} is there already")
+        raise RefusedError(say("%(path)s is there already", path=path))
     if not dry_run:
         path.write_text(skeleton(day), encoding="utf-8")
     output.say(f"{'Would write' if dry_run else 'Wrote'} {path}.")

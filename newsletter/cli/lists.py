@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from newsletter.accounts import audit
 from newsletter.cli import output, state
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from newsletter.issues.models import Newsletter
 from newsletter.issues.newsletters import find_newsletter, only_newsletter
 from subscribers import lists
@@ -111,7 +112,7 @@ def set_(
     }
     wanted = {key: value for key, value in changes.items() if value is not None}
     if not wanted:
-        raise InputError("lists set", "nothing to change; `--help` lists what can be")
+        raise InputError("lists set", say("nothing to change; `--help` lists what can be"))
     with state.runtime().sessions.writing(rehearse=dry_run) as session:
         changed = find_list(session, name)
         for key, value in wanted.items():
@@ -131,7 +132,7 @@ def new_list(session: Session, name: str, newsletter: str | None = None) -> Subs
 
 def _fields(texts: list[str] | None, *, no_fields: bool) -> list[dict[str, Any]] | None:
     if no_fields and texts:
-        raise InputError("--no-fields", "expected either --field or --no-fields")
+        raise InputError("--no-fields", say("expected either --field or --no-fields"))
     if no_fields:
         return []
     return [asked.to_json() for asked in read_fields(texts)] if texts else None

@@ -9,6 +9,7 @@ from newsletter.accounts import audit
 from newsletter.cli import output, state
 from newsletter.core.errors import InputError
 from newsletter.core.sections import TrackingMode
+from newsletter.core.sentences import say
 from newsletter.issues import identity
 from newsletter.issues.models import Newsletter
 from newsletter.issues.newsletters import find_newsletter
@@ -129,7 +130,9 @@ def set_(
         changes: dict[str, Any] = dict(identity.change(found, typed))
         changes |= _set_look(found, template, colour)
         if not changes:
-            raise InputError("newsletters set", "nothing to change; `--help` lists what can be")
+            raise InputError(
+                "newsletters set", say("nothing to change; `--help` lists what can be")
+            )
         audit.record(
             session,
             audit.at_the_command_line(),
@@ -169,7 +172,7 @@ def _before_sending(approval: bool | None, hold: int | None) -> dict[str, str]:
 def _check_template(template: str, folders: TemplateFolders) -> None:
     known = folders.of_issues()
     if template not in known:
-        raise InputError("--template", f"expected one of {', '.join(known)}")
+        raise InputError("--template", say("expected one of %(known)s", known=", ".join(known)))
 
 
 def _set_look(
@@ -183,7 +186,9 @@ def _set_look(
         place, given, colour = text.partition("=")
         scheme, _, role = place.partition(".")
         if not given or scheme not in chosen or role not in palette.CHOSEN:
-            raise InputError("--colour", f"expected such as light.accent=#00695c, found {text!r}")
+            raise InputError(
+                "--colour", say("expected such as light.accent=#00695c, found %(text)r", text=text)
+            )
         chosen[scheme][role] = colour
     own = palette.checked(chosen)
     if own != found.palette:

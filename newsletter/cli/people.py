@@ -13,6 +13,7 @@ from newsletter.accounts import audit
 from newsletter.cli import output, state
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError, NotFoundError, RefusedError
+from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from newsletter.privacy import erasure, person
 from newsletter.privacy.mentions import Mention, find_mentions
@@ -103,7 +104,7 @@ def erase(
     if dry_run:
         return
     if not yes and not typer.confirm("Erase it all? It cannot be undone."):
-        raise RefusedError("nothing was erased")
+        raise RefusedError(say("nothing was erased"))
     actor = audit.at_the_command_line()
     with runtime.sessions.writing() as session:
         if found:
@@ -128,8 +129,14 @@ def _nobody(session: Session, address: Address, key: ErasureKey) -> Exception:
     before = suppressions.find(session, suppressions.erased_suppression(key, address.key))
     if before:
         day = before.created_at.date().isoformat()
-        return RefusedError(f"{address.typed} was erased already, on {day}; nothing is kept")
-    return NotFoundError("subscriber", address.typed, "nothing is kept about this address")
+        return RefusedError(
+            say(
+                "%(address)s was erased already, on %(day)s; nothing is kept",
+                address=address.typed,
+                day=day,
+            )
+        )
+    return NotFoundError("subscriber", address.typed, say("nothing is kept about this address"))
 
 
 def _told(found: Subscriber | None, kept: Traces) -> str:
@@ -157,7 +164,9 @@ def _write(file: Path, text: str) -> None:
         file.touch(mode=0o600)
         file.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise InputError(str(file), f"cannot be written: {error.strerror}") from None
+        raise InputError(
+            str(file), say("cannot be written: %(strerror)s", strerror=error.strerror)
+        ) from None
 
 
 def _details(session: Session, found: Subscriber, key: ErasureKey | None) -> dict[str, Any]:

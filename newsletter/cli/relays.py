@@ -11,6 +11,7 @@ from newsletter.cli import output, state
 from newsletter.core.clock import now
 from newsletter.core.config import Settings
 from newsletter.core.errors import ConfigurationError, RefusedError
+from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from newsletter.mail.replies import Reply, ReplyClass, classify
 from newsletter.sending import relays
@@ -141,7 +142,7 @@ def _rate(per_second: float | None) -> str:
 
 def _sample_mail(settings: Settings, to: str) -> SampleMail:
     if not settings.sender.address:
-        raise ConfigurationError("sender.address is not set: a test mail comes from it")
+        raise ConfigurationError(say("sender.address is not set: a test mail comes from it"))
     sender = Address.parse(settings.sender.address, place="sender.address")
     return SampleMail(sender, Address.parse(to, place="--to"))
 
@@ -149,5 +150,7 @@ def _sample_mail(settings: Settings, to: str) -> SampleMail:
 def _judge(name: str, to: Address, reply: Reply) -> None:
     said = " ".join(str(part) for part in (reply.code, reply.enhanced, reply.text) if part)
     if classify(reply) is not ReplyClass.ACCEPTED:
-        raise RefusedError(f"relay {name} did not accept the test mail: {said}")
+        raise RefusedError(
+            say("relay %(name)s did not accept the test mail: %(said)s", name=name, said=said)
+        )
     output.say(f"It accepted a test mail for {to.typed}: {said}")

@@ -19,6 +19,7 @@ from newsletter.core.clock import now
 from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.runtime import Runtime
 from newsletter.core.sections import OnInDoubt
+from newsletter.core.sentences import say
 from newsletter.issues import editing
 from newsletter.issues.models import Issue
 from newsletter.issues.parsing import parse, read_text
@@ -103,7 +104,13 @@ def send(
 def _check_moment(at: datetime | None) -> None:
     """Within what clocks and time zones can tell; a start in the past is a start now."""
     if at is not None and not -1 <= at.year - now().year <= _FARTHEST_YEARS:
-        raise InputError("--at", f"expected a time within the next {_FARTHEST_YEARS} years")
+        raise InputError(
+            "--at",
+            say(
+                "expected a time within the next %(years)s years",
+                years=_FARTHEST_YEARS,
+            ),
+        )
 
 
 def schedule_issue(
@@ -169,9 +176,11 @@ def _file(text: str) -> Path | None:
         if path.is_file():
             return path
     except OSError as error:
-        raise InputError(f"{text[:80]}…", f"no such file: {error.strerror}") from None
+        raise InputError(
+            f"{text[:80]}…", say("no such file: %(strerror)s", strerror=error.strerror)
+        ) from None
     if path.suffix:
-        raise InputError(text, "no such file")
+        raise InputError(text, say("no such file"))
     return None
 
 
@@ -185,7 +194,7 @@ def _lists(session: Session, issue: Issue, names: list[str]) -> list[SubscriberL
     if len(own) == 1:
         return list(own)
     known = ", ".join(found.slug for found in own) or "none yet: `newsletter lists create NAME`"
-    raise RefusedError(f"say which list with --list ({known})")
+    raise RefusedError(say("say which list with --list (%(known)s)", known=known))
 
 
 def _announce(
@@ -271,4 +280,11 @@ def _became(runtime: Runtime, key: str, named: str) -> str:
         return f"A {named} was accepted."
     if mail.state is DeliveryState.PENDING:
         return f"A {named} waits in the outbox" + (f": {said}." if said else ".")
-    raise RefusedError(f"the {named} is {mail.state.name.lower().replace('_', ' ')}: {said}")
+    raise RefusedError(
+        say(
+            "the %(mail)s is %(state)s: %(said)s",
+            mail=named,
+            state=mail.state.name.lower().replace("_", " "),
+            said=said,
+        )
+    )

@@ -14,6 +14,7 @@ from newsletter.cli import output, state
 from newsletter.cli.ending import SIGNALS, told_to_end
 from newsletter.core.errors import ConfigurationError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.jobs.bell import attach_bell
 from newsletter.jobs.embedded import sending
 from newsletter.jobs.imports import importing
@@ -92,7 +93,7 @@ def worker() -> None:
     runtime = state.runtime()
     if not runtime.settings.embedded:
         raise ConfigurationError(
-            "broker.url is set: Celery does the sending, start it by `celery -A worker worker`"
+            say("broker.url is set: Celery does the sending, start it by `celery -A worker worker`")
         )
     ready_to_sign(runtime.settings)
     sender = sending(runtime, transports_for(runtime.settings.relays))

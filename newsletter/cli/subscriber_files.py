@@ -16,6 +16,7 @@ from newsletter.cli.lists import new_list
 from newsletter.cli.segments import SegmentName, inside_segment
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError, NotFoundError
+from newsletter.core.sentences import say
 from newsletter.core.slug import slugify
 from subscribers.exporting import Form, Selection, count_rows
 from subscribers.exporting import export as export_people
@@ -124,9 +125,9 @@ def export(
 ) -> None:
     """Write everybody on a list or on all, whatever their status, to a file that imports again."""
     if everybody == bool(list_name):
-        raise InputError("--list", "expected one of --list NAME and --all")
+        raise InputError("--list", say("expected one of --list NAME and --all"))
     if everybody and segment is not None:
-        raise InputError("--segment", "a segment is one list's: expected --list NAME with it")
+        raise InputError("--segment", say("a segment is one list's: expected --list NAME with it"))
     sessions = state.runtime().sessions
     with sessions.reading() as session:
         chosen = _chosen(session, list_name, segment)

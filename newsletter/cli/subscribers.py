@@ -9,6 +9,7 @@ from newsletter.accounts import audit
 from newsletter.cli import output, people, state, subscriber_files
 from newsletter.core.errors import RefusedError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.jobs.bell import attach_bell
 from newsletter.mail.address import Address
 from newsletter.sending.confirmation import ask_to_confirm
@@ -73,7 +74,10 @@ app.command()(people.erase)
 def _refuse_the_erased(session: Session, runtime: Runtime, address: Address) -> None:
     if suppressions.erased_among(session, [address.key], runtime.erasure_key):
         raise RefusedError(
-            f"{address.typed} asked to be forgotten; only they can come back, by signing up"
+            say(
+                "%(address)s asked to be forgotten; only they can come back, by signing up",
+                address=address.typed,
+            )
         )
 
 

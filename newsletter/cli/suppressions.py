@@ -12,6 +12,7 @@ from newsletter.accounts import audit
 from newsletter.cli import output, state
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import NotFoundError, RefusedError
+from newsletter.core.sentences import say
 from subscribers import suppressions
 from subscribers.blocklists import Fate, export_blocklist, import_blocklist
 from subscribers.bulk import take_turns
@@ -88,7 +89,9 @@ def lift(
             keys.append(suppressions.erased_suppression(runtime.erasure_key, key))
         found = [one for one in (suppressions.find(session, k, place) for k in keys) if one]
         if not found:
-            raise NotFoundError("suppression", key, "a domain's or a list's goes by its own name")
+            raise NotFoundError(
+                "suppression", key, say("a domain's or a list's goes by its own name")
+            )
         for one in found:
             _check_force(one, force=force)
             suppressions.lift(session, one.key, list_id=place)
@@ -185,7 +188,10 @@ def _check_not_erased(session: Session, key: str, erased: ErasureKey | None) -> 
     take_turns(session)  # with who erases
     if key[0] not in "@#" and suppressions.erased_among(session, [key], erased):
         raise RefusedError(
-            "this address was erased and is suppressed by its hash: nothing is written down again"
+            say(
+                "this address was erased and is suppressed by its hash: "
+                "nothing is written down again"
+            )
         )
 
 
@@ -196,7 +202,10 @@ def _check_force(found: Suppression, *, force: bool) -> None:
     }.get(found.reason)
     if told and not force:
         raise RefusedError(
-            f"the person {told}: mail to them is at your own risk; if they want it, --force"
+            say(
+                "the person %(told)s: mail to them is at your own risk; if they want it, --force",
+                told=told,
+            )
         )
 
 

@@ -12,6 +12,7 @@ from newsletter.cli import output, state
 from newsletter.cli.passwords import ask_for_password
 from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.issues.newsletters import find_newsletter, slugs_of_newsletters
 from newsletter.mail.address import Address
 from newsletter.sending.invitation_letters import invitation_url, mail_invitation
@@ -114,7 +115,7 @@ def password(
     """
     runtime = state.runtime()
     if link and no_second_factor:
-        raise InputError("--no-second-factor", "expected without --link")
+        raise InputError("--no-second-factor", say("expected without --link"))
     if link:
         _print_link(runtime, address, dry_run=dry_run)
         return
@@ -184,7 +185,7 @@ def set_up_code() -> None:
     runtime = state.runtime()
     with runtime.sessions.reading() as session:
         if users.anybody(session):
-            raise RefusedError("somebody works here already: `newsletter users list` says who")
+            raise RefusedError(say("somebody works here already: `newsletter users list` says who"))
     output.say(f"{runtime.settings.site.public_url}{first_run.set_up_path(runtime.keys)}")
     output.say(f"Set-up code: {first_run.set_up_code(runtime.keys)}")
 
@@ -212,7 +213,7 @@ def _show_link(address: str, url: str, *, mailed: bool) -> None:
 def _given_role(role: Role | None, *, admin: bool) -> Role:
     given = Role.ADMIN if admin and role is None else role
     if given is None or (admin and given is not Role.ADMIN):
-        raise InputError("--role", f"expected one of {', '.join(Role)}")
+        raise InputError("--role", say("expected one of %(roles)s", roles=", ".join(Role)))
     return given
 
 

@@ -33,6 +33,7 @@ from newsletter.core.sections import (
     TemplateSettings,
     TrackingSettings,
 )
+from newsletter.core.sentences import say
 
 DEFAULT_FILE = Path("newsletter.toml")
 _PEM_LINE_CHARACTERS = 16
@@ -165,9 +166,13 @@ def load_settings(file: Path | None = None) -> Settings:
     try:
         text = path.read_text(encoding="utf-8") if file or path.exists() else ""
     except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}") from None
+        raise ConfigurationError(
+            say("%(path)s: cannot be read: %(strerror)s", path=path, strerror=error.strerror)
+        ) from None
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path}: expected TOML: {error}") from None
+        raise ConfigurationError(
+            say("%(path)s: expected TOML: %(error)s", path=path, error=error)
+        ) from None
     return read_settings(text, path)
 
 
@@ -181,7 +186,11 @@ def read_settings(text: str, path: Path) -> Settings:
     try:
         return Settings(**tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path}: expected TOML: {error}") from None
+        raise ConfigurationError(
+            say("%(path)s: expected TOML: %(error)s", path=path, error=error)
+        ) from None
     except ValidationError as error:
         problems = "; ".join(f"{environment.place(e['loc'])}: {e['msg']}" for e in error.errors())
-        raise ConfigurationError(f"settings ({path} and NEWSLETTER_…): {problems}") from None
+        raise ConfigurationError(
+            say("settings (%(path)s and NEWSLETTER_…): %(problems)s", path=path, problems=problems)
+        ) from None

@@ -29,6 +29,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from newsletter.core.database_url import check_database_url
 from newsletter.core.errors import BusyError, ConfigurationError
+from newsletter.core.sentences import say
 
 BUSY_TIMEOUT_SECONDS = 10
 DATABASE_AWAY = (DBAPIError, BusyError, psycopg.Error, sqlite3.Error)
@@ -64,7 +65,10 @@ class _FairLock:
                 return
             self._waiting.remove(turn)
         raise BusyError(
-            f"the database was busy for {timeout_seconds:g} seconds: somebody else is writing"
+            say(
+                "the database was busy for %(seconds)s seconds: somebody else is writing",
+                seconds=format(timeout_seconds, "g"),
+            )
         )
 
     def release(self) -> None:
@@ -171,7 +175,7 @@ def connect(url: str) -> Sessions:
     try:
         parsed = make_url(check_database_url(url))
     except ValueError as error:
-        raise ConfigurationError(f"database.url: {error}") from None
+        raise ConfigurationError(say("database.url: %(error)s", error=error)) from None
     if parsed.drivername.startswith("postgresql"):
         psycopg_url = parsed.set(drivername="postgresql+psycopg")
         engine = create_engine(psycopg_url, pool_size=10, hide_parameters=True)

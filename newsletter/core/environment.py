@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import EnvSettingsSource
 
 from newsletter.core.errors import ConfigurationError
+from newsletter.core.sentences import say
 
 PREFIX = "NEWSLETTER_"
 _NO_SETTINGS = {"NEWSLETTER_CONFIG", "NEWSLETTER_FAILPOINT"}
@@ -33,7 +34,11 @@ class Environment(EnvSettingsSource):
         except (ValueError, RecursionError):
             example = _EXAMPLES.get(field_name, "")
             raise ConfigurationError(
-                f"{_variable_of(field_name)}: expected JSON{example}"
+                say(
+                    "%(name)s: expected JSON%(example)s",
+                    name=_variable_of(field_name),
+                    example=example,
+                )
             ) from None
 
 
@@ -50,7 +55,11 @@ def refuse_unknown(sections: Iterable[str]) -> None:
             continue
         if upper.partition("__")[0] not in known:
             raise ConfigurationError(
-                f"{name}: there is no such setting; they begin with {', '.join(known)}"
+                say(
+                    "%(name)s: there is no such setting; they begin with %(known)s",
+                    name=name,
+                    known=", ".join(known),
+                )
             )
 
 

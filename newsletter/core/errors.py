@@ -2,9 +2,19 @@
 
 from typing import Any
 
+from newsletter.core.sentences import Sentence, joined, say
+
 
 class NewsletterError(Exception):
-    """Base of all errors that are shown to a person as one clear sentence, never as a traceback."""
+    """Base of all errors that are shown to a person as one clear sentence, never as a traceback.
+
+    Attributes:
+        sentence: what is said; `str(error)` is its English.
+    """
+
+    def __init__(self, sentence: Sentence) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Handed on by another process it is as it was, whatever its maker takes."""
@@ -28,8 +38,8 @@ class InputError(NewsletterError):
         problem: what was found and what was expected instead.
     """
 
-    def __init__(self, place: str, problem: str) -> None:
-        super().__init__(f"{place}: {problem}")
+    def __init__(self, place: str, problem: Sentence) -> None:
+        super().__init__(say("%(place)s: %(problem)s", place=place, problem=problem))
         self.place = place
         self.problem = problem
 
@@ -38,12 +48,14 @@ class NotFoundError(NewsletterError):
     """Something was named that does not exist.
 
     Attributes:
-        kind: the glossary's word for the thing, such as `list`.
+        kind: the glossary's word for the thing, such as `list`; a literal, as in `say`.
         name: what was asked for.
     """
 
-    def __init__(self, kind: str, name: object, hint: str = "") -> None:
-        super().__init__(f"there is no {kind} {str(name)!r}" + (f"; {hint}" if hint else ""))
+    def __init__(self, kind: str, name: object, hint: Sentence | None = None) -> None:
+        thing = Sentence(kind, {})
+        missing = say("there is no %(kind)s %(name)r", kind=thing, name=str(name))
+        super().__init__(joined("; ", [missing, hint]) if hint else missing)
         self.kind = kind
         self.name = str(name)
 

@@ -20,6 +20,7 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from urllib.parse import SplitResult, quote, urljoin, urlsplit, urlunsplit
 
 from newsletter.core.errors import NewsletterError
+from newsletter.core.sentences import Count, Sentence, say
 
 MAX_BYTES = 2_000_000
 PATIENCE_SECONDS = 10.0
@@ -45,8 +46,8 @@ Resolve = Callable[[str, int], Sequence[str]]
 class FetchError(NewsletterError):
     """A page could not be had, or was not asked for: says which URL and why."""
 
-    def __init__(self, url: str, problem: str) -> None:
-        super().__init__(f"{url[:200]}: {problem}")
+    def __init__(self, url: str, problem: Sentence) -> None:
+        super().__init__(say("%(url)s: %(problem)s", url=url[:200], problem=problem))
         self.problem = problem
 
 
@@ -120,9 +121,9 @@ class Fetcher:
                     return self._read(response, url)
                 target = response.headers.get("Location", "")
             if not target:
-                raise FetchError(url, "the server sends us on, but not where")
+                raise FetchError(url, say("the server sends us on, but not where"))
             url = _joined(url, target)
-        raise FetchError(url, f"more than {MAX_REDIRECTS} redirects")
+        raise FetchError(url, say("more than %(most)s redirects", most=MAX_REDIRECTS))
 
     def _checked(self, url: str) -> SplitResult:
         """The URL's parts, if it is one that may be asked for."""
@@ -130,16 +131,20 @@ class Fetcher:
             parts = urlsplit(_spelt_out(url))
             port = parts.port or _PORTS.get(parts.scheme, 0)
         except ValueError:
-            raise FetchError(url, "not a URL") from None
+            raise FetchError(url, say("not a URL")) from None
         if parts.scheme not in _PORTS:
-            raise FetchError(url, "expected a URL that begins with https:// or http://")
+            raise FetchError(url, say("expected a URL that begins with https:// or http://"))
         if not parts.hostname or len(url) > LONGEST_URL:
-            raise FetchError(url, "not a URL")
+            raise FetchError(url, say("not a URL"))
         if parts.username is not None or parts.password is not None:
-            raise FetchError(url.rpartition("@")[2], "a URL with a name or password is not fetched")
+            raise FetchError(
+                url.rpartition("@")[2], say("a URL with a name or password is not fetched")
+            )
         allowed = self.ports if self.ports is not None else {_PORTS[parts.scheme]}
         if port not in allowed:
-            raise FetchError(url, f"port {port} is not one that web pages are fetched from")
+            raise FetchError(
+                url, say("port %(port)s is not one that web pages are fetched from", port=port)
+            )
         return parts
 
     @contextmanager
@@ -162,7 +167,7 @@ class Fetcher:
                     raise TimeoutError
         except (OSError, http.client.HTTPException, zlib.error, ValueError) as error:
             if timed_out.is_set() or isinstance(error, TimeoutError):
-                raise FetchError(url, "the server took too long") from None
+                raise FetchError(url, say("the server took too long")) from None
             raise FetchError(url, _said(error)) from None
 
     def _addresses(self, host: str, port: int, url: str, deadline: float) -> Sequence[str]:
@@ -174,9 +179,9 @@ class Fetcher:
             except ValueError:
                 fits = False
             if not fits:
-                raise FetchError(url, "its address is not on the public internet")
+                raise FetchError(url, say("its address is not on the public internet"))
         if not found:
-            raise FetchError(url, "there is no such server")
+            raise FetchError(url, say("there is no such server"))
         return found
 
     def _resolved(self, host: str, port: int, url: str, deadline: float) -> Sequence[str]:
@@ -186,9 +191,9 @@ class Fetcher:
             asked = threads.submit(self.resolve, host, port)
             return asked.result(timeout=_left(deadline))
         except OutOfTime:
-            raise FetchError(url, "the nameserver took too long") from None
+            raise FetchError(url, say("the nameserver took too long")) from None
         except (OSError, UnicodeError):
-            raise FetchError(url, "there is no such server") from None
+            raise FetchError(url, say("there is no such server")) from None
         finally:
             threads.shutdown(wait=False)
 
@@ -210,10 +215,12 @@ class Fetcher:
 
     def _read(self, response: http.client.HTTPResponse, url: str) -> Fetched:
         if response.status != _OK:
-            raise FetchError(url, f"the server answered {response.status}")
+            raise FetchError(url, say("the server answered %(status)s", status=response.status))
         encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
         if encoding not in ("identity", "gzip", "deflate", ""):
-            raise FetchError(url, f"sent as {encoding[:20]}, which we did not ask for")
+            raise FetchError(
+                url, say("sent as %(encoding)s, which we did not ask for", encoding=encoding[:20])
+            )
         opened = zlib.decompressobj(wbits=47) if encoding in ("gzip", "deflate") else None
         data = b""
         while chunk := response.read1(_CHUNK_BYTES):
@@ -221,7 +228,7 @@ class Fetcher:
             room = self.max_bytes + 1 - len(data)
             data += opened.decompress(chunk, room) if opened else chunk
             if len(data) > self.max_bytes:
-                raise FetchError(url, f"more than {self.max_bytes:,} bytes")
+                raise FetchError(url, say("more than %(most)s bytes", most=Count(self.max_bytes)))
         return Fetched(url, response.headers.get("Content-Type", ""), data)
 
 
@@ -265,7 +272,7 @@ def _joined(url: str, target: str) -> str:
     try:
         return urljoin(url, _spelt_out(target))
     except ValueError:
-        raise FetchError(target, "not a URL") from None
+        raise FetchError(target, say("not a URL")) from None
 
 
 def _ascii_host(parts: SplitResult, url: str) -> str:
@@ -273,7 +280,7 @@ def _ascii_host(parts: SplitResult, url: str) -> str:
     try:
         return host if ":" in host else host.encode("idna").decode("ascii")
     except UnicodeError:
-        raise FetchError(url, "not a URL") from None
+        raise FetchError(url, say("not a URL")) from None
 
 
 def _spelt_out(url: str) -> str:
@@ -281,9 +288,9 @@ def _spelt_out(url: str) -> str:
     return quote(url.strip(), safe="!#$%&'()*+,/:;=?@[]~", encoding="utf-8", errors="replace")
 
 
-def _said(error: Exception) -> str:
+def _said(error: Exception) -> Sentence:
     if isinstance(error, ssl.SSLError):
-        return "its certificate is not one that we trust, or it speaks no TLS that we know"
+        return say("its certificate is not one that we trust, or it speaks no TLS that we know")
     if isinstance(error, OSError):
-        return "the server cannot be reached"
-    return "the server's answer is not one that we can read"
+        return say("the server cannot be reached")
+    return say("the server's answer is not one that we can read")

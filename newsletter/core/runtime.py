@@ -11,6 +11,7 @@ from newsletter.core.config import Settings
 from newsletter.core.db import Sessions, connect
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import ConfigurationError
+from newsletter.core.sentences import say
 from newsletter.core.tokens import TokenKeys
 
 
@@ -56,9 +57,11 @@ def _secret_key(settings: Settings) -> str:
     folder = _own_folder(settings)
     if folder is None:
         raise ConfigurationError(
-            "site.secret_key is not set: with PostgreSQL every process needs the same one; put the "
-            "output of `openssl rand -hex 32` into NEWSLETTER_SITE__SECRET_KEY, or the path of a "
-            "file that all processes share into NEWSLETTER_SITE__SECRET_KEY_FILE"
+            say(
+                "site.secret_key is not set: with PostgreSQL every process needs the same one; put "
+                "the output of `openssl rand -hex 32` into NEWSLETTER_SITE__SECRET_KEY, or the "
+                "path of a file that all processes share into NEWSLETTER_SITE__SECRET_KEY_FILE"
+            )
         )
     return _kept_in(folder / "secret_key")
 
@@ -88,9 +91,9 @@ def _kept_in(path: Path) -> str:
         _make_once(path)
         key = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"key {path}: {error}") from None
+        raise ConfigurationError(say("key %(path)s: %(error)s", path=path, error=error)) from None
     if len(key) < 32:  # noqa: PLR2004 - as `site.secret_key`
-        raise ConfigurationError(f"key {path}: expected at least 32 characters")
+        raise ConfigurationError(say("key %(path)s: expected at least 32 characters", path=path))
     return key
 
 

@@ -7,6 +7,7 @@ import ssl
 from urllib.parse import SplitResult, parse_qsl
 
 from newsletter.core.errors import ConfigurationError
+from newsletter.core.sentences import say
 
 
 def tls_options(parts: SplitResult, place: str) -> dict[str, str]:
@@ -17,7 +18,9 @@ def tls_options(parts: SplitResult, place: str) -> dict[str, str]:
     """
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     if parts.fragment or options.keys() - {"tls", "ca"} or options.get("tls", "none") != "none":
-        raise ConfigurationError(f"{place}: of ?options there are tls=none and ca=FILE")
+        raise ConfigurationError(
+            say("%(place)s: of ?options there are tls=none and ca=FILE", place=place)
+        )
     return options
 
 
@@ -31,4 +34,11 @@ def tls_context(authority: str | None, place: str) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=authority)
     except OSError as error:
         problem = error.strerror or error
-        raise ConfigurationError(f"{place}: ?ca={authority}: {problem}") from None
+        raise ConfigurationError(
+            say(
+                "%(place)s: ?ca=%(authority)s: %(problem)s",
+                place=place,
+                authority=authority,
+                problem=problem,
+            )
+        ) from None

@@ -4,6 +4,7 @@ import re
 import unicodedata
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 
 MAX_CHARACTERS = 80
 
@@ -17,5 +18,7 @@ def slugify(name: str, *, place: str = "name") -> str:
     plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     slug = re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:MAX_CHARACTERS].strip("-")
     if not slug:
-        raise InputError(place, f"{name!r} has no letter or digit to make a short name of")
+        raise InputError(
+            place, say("%(name)r has no letter or digit to make a short name of", name=name)
+        )
     return slug

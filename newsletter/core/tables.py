@@ -12,6 +12,8 @@ from sqlalchemy import (
     Integer,
     MetaData,
     SmallInteger,
+    String,
+    Text,
     TypeDecorator,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -20,6 +22,9 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.types import TypeEngine
+
+from newsletter.core import sentences
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
 """A 64-bit key; SQLite only counts up by itself when the column is called INTEGER."""
@@ -86,6 +91,32 @@ class SmallEnum(TypeDecorator[_E]):
     def process_result_value(self, value: int | None, dialect: Dialect) -> _E | None:
         del dialect
         return None if value is None else self.enum(value)
+
+
+class Said(TypeDecorator[str]):
+    """A sentence with its message and values, so that a page says it in its reader's language.
+
+    What is longer than the column is kept as English text, cut off. Other text stays as it is.
+    """
+
+    impl: TypeEngine[str] | type[TypeEngine[str]] = Text
+    cache_ok = True
+
+    def __init__(self, most: int | None = None) -> None:
+        super().__init__()
+        self.impl = String(most) if most else Text()
+        self.most = most
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        del dialect
+        if value is None:
+            return None
+        text = sentences.to_text(value)
+        return text if self.most is None or len(text) <= self.most else str(value)[: self.most]
+
+    def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
+        del dialect
+        return None if value is None else sentences.from_text(value)
 
 
 def text_enum(enum: type[_S], length: int = 20) -> Enum:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from newsletter.core.errors import InputError, RefusedError
+from newsletter.core.sentences import say
 from newsletter.issues.markdown_writing import write_entry
 from newsletter.issues.parsing import parse
 from newsletter.issues.source import Entry, IssueSource, SourceForm
@@ -72,7 +73,7 @@ def move(text: str, number: int, by: int) -> str:
     lines, blocks = _cut(text)
     first, second = sorted((number - 1, number - 1 + by))
     if first < 0 or second >= len(blocks) or blocks[first].section != blocks[second].section:
-        raise InputError("entry", "it has no place to go to in its section")
+        raise InputError("entry", say("it has no place to go to in its section"))
     upper, lower = blocks[first], blocks[second]
     pieces = [
         lines[: upper.start],
@@ -96,7 +97,7 @@ def remove(text: str, number: int) -> str:
     """
     lines, blocks = _cut(text)
     if not 1 <= number <= len(blocks):
-        raise InputError("entry", f"there is no entry {number}")
+        raise InputError("entry", say("there is no entry %(number)s", number=number))
     block = blocks[number - 1]
     behind = next((n for n in range(block.end, len(lines)) if lines[n].strip()), len(lines))
     wanted = _names(text)
@@ -115,10 +116,10 @@ def move_to(text: str, number: int, section: int) -> str:
     lines, blocks = _cut(text)
     rest, source = remove(text, number), _read(text)
     if not 0 <= section < len(source.sections):
-        raise InputError("target", "there is no such section")
+        raise InputError("target", say("there is no such section"))
     block = blocks[number - 1]
     if block.section == section:
-        raise InputError("target", "the entry is in this section")
+        raise InputError("target", say("the entry is in this section"))
     wanted = _names(rest)
     _, title = _names(text)[number - 1]
     wanted.insert(_behind(wanted, section), (section, title))
@@ -171,7 +172,7 @@ def _section_number(source: IssueSource, title: str) -> int | None:
         for number, section in enumerate(source.sections):
             if section.title == title:
                 return number
-        raise InputError("section", f"there is no section {title!r}")
+        raise InputError("section", say("there is no section %(title)r", title=title))
     with_entries = [number for number, section in enumerate(source.sections) if section.entries]
     return with_entries[-1] if with_entries else None
 
@@ -205,7 +206,9 @@ def _ended(block: list[str], like: list[str]) -> list[str]:
 def _read(text: str) -> IssueSource:
     source = parse(text, _PLACE)
     if source.form is not SourceForm.MARKDOWN:
-        raise RefusedError("entries are arranged in Markdown: turn this text into Markdown first")
+        raise RefusedError(
+            say("entries are arranged in Markdown: turn this text into Markdown first")
+        )
     return source
 
 
@@ -225,5 +228,5 @@ def _checked(text: str, wanted: list[tuple[int, str]]) -> str:
     except InputError:
         found = None
     if found != wanted:
-        raise RefusedError("the text would say something else then; move the lines by hand")
+        raise RefusedError(say("the text would say something else then; move the lines by hand"))
     return text

@@ -6,6 +6,7 @@ from datetime import date
 from sqlalchemy.orm import Session
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from newsletter.issues.digest_form import is_digest
 from newsletter.issues.editing import effective_subject
 from newsletter.issues.markdown_writing import write_issue
@@ -81,7 +82,7 @@ def dated(text: str, day: date) -> str:
     """
     text = with_plain_line_ends(text).strip("\ufeff\n")
     if not text.strip():
-        raise InputError("text", "expected the text of an issue")
+        raise InputError("text", say("expected the text of an issue"))
     if text.startswith("---") or is_digest(text):
         return text
     heading = "" if text.startswith("## ") else "## The Big Idea\n"

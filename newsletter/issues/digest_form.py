@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from newsletter.core.slug import slugify
 from newsletter.issues.source import Entry, IssueSource, Prose, Section, SourceError, SourceForm
 
@@ -62,10 +63,12 @@ def parse_digest(text: str, place: str) -> IssueSource:
     if first is None or head.lines > 1:
         raise SourceError(
             f"{place}:{head.line}",
-            "expected a line such as `Title — 2026-06-17`, followed by an empty line",
+            say("expected a line such as `Title — 2026-06-17`, followed by an empty line"),
         )
     if len(first["title"]) > _LONGEST_TITLE:
-        raise SourceError(f"{place}:{head.line}", f"expected a title of {_LONGEST_TITLE} at most")
+        raise SourceError(
+            f"{place}:{head.line}", say("expected a title of %(most)s at most", most=_LONGEST_TITLE)
+        )
     categories: tuple[str, ...] = ()
     if rest and (found := _CATEGORIES.fullmatch(rest[-1].text)):
         categories = tuple(n.strip() for n in found["names"].split(",") if n.strip())
@@ -118,10 +121,12 @@ def _sections(paragraphs: list[_Paragraph], place: str) -> tuple[Section, ...]:
             grouped[-1][2].append(paragraph)
         else:
             raise SourceError(
-                f"{place}:{paragraph.line}", "expected a heading such as `The Big Idea#`"
+                f"{place}:{paragraph.line}", say("expected a heading such as `The Big Idea#`")
             )
     if not grouped:
-        raise SourceError(f"{place}:1", "expected at least one heading such as `The Big Idea#`")
+        raise SourceError(
+            f"{place}:1", say("expected at least one heading such as `The Big Idea#`")
+        )
     return tuple(_section(head, title, body, place) for head, title, body in grouped)
 
 
@@ -134,7 +139,7 @@ def _section(head: _Paragraph, title: str, body: list[_Paragraph], place: str) -
         if found is None:
             raise SourceError(
                 f"{place}:{paragraph.line}",
-                "expected an entry like the others: `Title · Author · Source Summary`",
+                say("expected an entry like the others: `Title · Author · Source Summary`"),
             )
         entries.append(_entry(paragraph, found))
     return Section(title, head.line, entries=tuple(entries))
@@ -168,11 +173,15 @@ def _slug(title: str, place: str) -> str:
     try:
         return slugify(title)
     except InputError as error:
-        raise SourceError(place, f"{error.problem}; the Markdown form can name one") from None
+        raise SourceError(
+            place, say("%(problem)s; the Markdown form can name one", problem=error.problem)
+        ) from None
 
 
 def _date(text: str, place: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise SourceError(place, f"expected a day such as 2026-06-17, found {text}") from None
+        raise SourceError(
+            place, say("expected a day such as 2026-06-17, found %(text)s", text=text)
+        ) from None

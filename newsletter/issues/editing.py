@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.config import Settings
 from newsletter.core.errors import NotFoundError, RefusedError
+from newsletter.core.sentences import say
 from newsletter.issues.models import Issue, Newsletter
 from newsletter.issues.newsletters import add_newsletter, begun_by, only_newsletter
 from newsletter.issues.revisions import COMMAND, replace
@@ -57,7 +58,10 @@ def store(
     if changed:
         if is_sent(issue):
             raise RefusedError(
-                f"issue {issue.date.isoformat()} was sent: its text does not change any more"
+                say(
+                    "issue %(date)s was sent: its text does not change any more",
+                    date=issue.date.isoformat(),
+                )
             )
         _revise(session, issue, text, source)
     return Stored(issue, created=False, changed=changed, newsletter_created=newsletter_created)
@@ -80,14 +84,14 @@ def find_issue(session: Session, text: str) -> Issue:
         query = query.where(Newsletter.slug == slug)
     day = _day(rest)
     if day is None and not _ID.fullmatch(rest):
-        raise NotFoundError("issue", text, "name a file, a date such as 2026-06-17, or an id")
+        raise NotFoundError("issue", text, say("name a file, a date such as 2026-06-17, or an id"))
     query = query.where(Issue.date == day if day else Issue.id == int(rest))
     found = session.scalars(query.order_by(Newsletter.slug)).all()
     if not found:
-        raise NotFoundError("issue", text, "`newsletter issues list` shows them")
+        raise NotFoundError("issue", text, say("`newsletter issues list` shows them"))
     if len(found) > 1:
         names = " or ".join(f"{issue.newsletter.slug}/{rest}" for issue in found)
-        raise NotFoundError("single issue", text, f"write {names}")
+        raise NotFoundError("single issue", text, say("write %(names)s", names=names))
     return found[0]
 
 

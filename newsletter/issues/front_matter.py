@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 
 import yaml
 
+from newsletter.core.sentences import Sentence, say
 from newsletter.issues.source import SourceError
 
 _TEXT_KEYS = {"newsletter": 80, "title": 200, "lang": 35, "subject": 200, "preheader": 200}
@@ -47,16 +48,18 @@ def read_front_matter(text: str, place: str) -> FrontMatter:
     lines = text.split("\n")
     end = next((n for n, line in enumerate(lines) if n and line.rstrip() == "---"), None)
     if lines[0].rstrip() != "---" or end is None:
-        raise SourceError(f"{place}:1", "expected front matter between two lines `---`")
+        raise SourceError(f"{place}:1", say("expected front matter between two lines `---`"))
     values, where = _mapping("\n".join(lines[1:end]), place)
     for key in values:
         if key not in _KEYS:
             raise SourceError(
-                f"{place}:{where[key]}", f"unknown key {key!r}; expected {', '.join(_KEYS)}"
+                f"{place}:{where[key]}",
+                say("unknown key %(key)r; expected %(keys)s", key=key, keys=", ".join(_KEYS)),
             )
     if values.get("date") is None:
         raise SourceError(
-            f"{place}:{where.get('date', 1)}", "expected a key `date`, such as `date: 2026-06-17`"
+            f"{place}:{where.get('date', 1)}",
+            say("expected a key `date`, such as `date: 2026-06-17`"),
         )
     check = _Check(values, where, place)
     return FrontMatter(
@@ -77,16 +80,20 @@ def _mapping(text: str, place: str) -> tuple[dict[str, Any], dict[str, int]]:
         for key_node, value_node in _pairs(loader.get_single_node(), place):
             key, line = str(key_node.value), key_node.start_mark.line + 2
             if key in values:
-                raise SourceError(f"{place}:{line}", f"key {key!r} stands twice")
+                raise SourceError(f"{place}:{line}", say("key %(key)r stands twice", key=key))
             where[key] = line
             values[key] = loader.construct_object(value_node, deep=True)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 2 if error.problem_mark else 1
-        raise SourceError(f"{place}:{line}", f"not YAML: {error.problem}") from None
+        raise SourceError(
+            f"{place}:{line}", say("not YAML: %(problem)s", problem=error.problem)
+        ) from None
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         line = max(where.values(), default=1)
         said = " ".join(str(error).split())
-        raise SourceError(f"{place}:{line}", f"not a value we can read: {said}") from None
+        raise SourceError(
+            f"{place}:{line}", say("not a value we can read: %(said)s", said=said)
+        ) from None
     return values, where
 
 
@@ -95,7 +102,7 @@ def _pairs(node: yaml.Node | None, place: str) -> list[tuple[yaml.ScalarNode, ya
         return []
     pairs: list[tuple[Any, Any]] = node.value if isinstance(node, yaml.MappingNode) else []
     if not pairs or not all(isinstance(key, yaml.ScalarNode) for key, _ in pairs):
-        raise SourceError(f"{place}:{node.start_mark.line + 2}", "expected lines `key: value`")
+        raise SourceError(f"{place}:{node.start_mark.line + 2}", say("expected lines `key: value`"))
     return pairs
 
 
@@ -114,30 +121,35 @@ class _Check:
         if isinstance(value, str) and _DAY.fullmatch(value):
             with suppress(ValueError):
                 return date.fromisoformat(value)
-        raise self._wrong("date", "a day such as 2026-06-17")
+        raise self._wrong("date", say("a day such as 2026-06-17"))
 
     def text(self, key: str) -> str:
         value: object = self.values[key]
         if not _is_line(value):
-            raise self._wrong(key, "one line of text; put it in quotes")
+            raise self._wrong(key, say("one line of text; put it in quotes"))
         if len(value) > _TEXT_KEYS[key]:
-            raise self._wrong(key, f"at most {_TEXT_KEYS[key]} characters")
+            raise self._wrong(key, say("at most %(most)s characters", most=_TEXT_KEYS[key]))
         if key == "newsletter" and not _SLUG.fullmatch(value):
-            raise self._wrong(key, "a short name of a-z, 0-9 and hyphens")
+            raise self._wrong(key, say("a short name of a-z, 0-9 and hyphens"))
         if key == "lang" and not _LANGUAGE.fullmatch(value):
-            raise self._wrong(key, "a language tag such as en or pt-BR")
+            raise self._wrong(key, say("a language tag such as en or pt-BR"))
         return value.strip()
 
     def categories(self) -> tuple[str, ...]:
         value = self.values.get("categories") or []
         if not isinstance(value, list) or not all(_is_line(item) for item in value):
-            raise self._wrong("categories", "a list of words such as [Blogs, Papers]")
+            raise self._wrong("categories", say("a list of words such as [Blogs, Papers]"))
         return tuple(item.strip() for item in value if item.strip())
 
-    def _wrong(self, key: str, expected: str) -> SourceError:
+    def _wrong(self, key: str, expected: Sentence) -> SourceError:
         return SourceError(
             f"{self.place}:{self.where[key]}",
-            f"{key}: expected {expected}, found {short_repr(self.values[key])}",
+            say(
+                "%(key)s: expected %(expected)s, found %(found)s",
+                key=key,
+                expected=expected,
+                found=short_repr(self.values[key]),
+            ),
         )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from newsletter.core.config import Settings
 from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.sections import TrackingMode
+from newsletter.core.sentences import Sentence, say
 from newsletter.core.slug import slugify
 from newsletter.issues.models import Newsletter
 from newsletter.issues.newsletters import add_newsletter
@@ -28,7 +29,7 @@ def read(typed: Mapping[str, str]) -> dict[str, Any]:
     return {name: _READERS[name](name, text) for name, text in typed.items()}
 
 
-def problems(typed: Mapping[str, str]) -> dict[str, str]:
+def problems(typed: Mapping[str, str]) -> dict[str, Sentence]:
     """What is wrong with these texts, by name: all at once, for a form that is shown again."""
     wrong = {}
     for name, text in typed.items():
@@ -48,12 +49,12 @@ def create(session: Session, typed: Mapping[str, str], settings: Settings) -> Ne
     known = read({"name": "", **typed})
     slug = slugify(known["name"])
     if session.scalar(select(Newsletter.id).where(Newsletter.slug == slug)):
-        raise InputError("name", f"there is a newsletter {slug!r} already")
+        raise InputError("name", say("there is a newsletter %(slug)r already", slug=slug))
     known.setdefault("tracking_mode", settings.tracking.default_mode)
     try:
         return add_newsletter(session, Newsletter(slug=slug, **known))
     except IntegrityError:  # a second click, in a transaction that was not seen above
-        raise InputError("name", f"there is a newsletter {slug!r} already") from None
+        raise InputError("name", say("there is a newsletter %(slug)r already", slug=slug)) from None
 
 
 def change(newsletter: Newsletter, typed: Mapping[str, str]) -> dict[str, str]:
@@ -67,7 +68,9 @@ def change(newsletter: Newsletter, typed: Mapping[str, str]) -> dict[str, str]:
     """
     known = read(typed)
     if known.get("sender_address") == "" and newsletter.list_id and newsletter.sender_address:
-        raise RefusedError(f"{newsletter.name} has sent mail: it keeps a sender address")
+        raise RefusedError(
+            say("%(name)s has sent mail: it keeps a sender address", name=newsletter.name)
+        )
     changed = {}
     for name, value in known.items():
         if getattr(newsletter, name) != value:
@@ -81,15 +84,17 @@ def _line(name: str, text: str) -> str:
     lines = [" ".join(line.split()) for line in text.splitlines()]
     joined = ", ".join(line.rstrip(",") for line in lines if line)
     if not joined.isprintable():
-        raise InputError(name, "expected text without control characters")
+        raise InputError(name, say("expected text without control characters"))
     if len(joined) > _MOST_CHARACTERS[name]:
-        raise InputError(name, f"expected at most {_MOST_CHARACTERS[name]} characters")
+        raise InputError(
+            name, say("expected at most %(most)s characters", most=_MOST_CHARACTERS[name])
+        )
     return joined
 
 
 def _name(name: str, text: str) -> str:
     if not text.strip():
-        raise InputError(name, "expected a name")
+        raise InputError(name, say("expected a name"))
     slugify(text, place=name)
     return _line(name, text)
 
@@ -102,21 +107,23 @@ def _tracking(name: str, text: str) -> TrackingMode:
     try:
         return TrackingMode(text)
     except ValueError:
-        raise InputError(name, f"expected one of {', '.join(TrackingMode)}") from None
+        raise InputError(
+            name, say("expected one of %(modes)s", modes=", ".join(TrackingMode))
+        ) from None
 
 
 def _yes_or_no(name: str, text: str) -> bool:
     if text not in {"", "0", "1", "yes", "no"}:
-        raise InputError(name, "expected yes or no")
+        raise InputError(name, say("expected yes or no"))
     return text in {"1", "yes"}
 
 
 def _minutes(name: str, text: str) -> int:
     text = text.strip() or "0"
     if not (text.isascii() and text.isdigit() and len(text) < len(str(MOST_HOLD_MINUTES)) + 1):
-        raise InputError(name, "expected a number of minutes")
+        raise InputError(name, say("expected a number of minutes"))
     if int(text) > MOST_HOLD_MINUTES:
-        raise InputError(name, f"expected at most {MOST_HOLD_MINUTES} minutes")
+        raise InputError(name, say("expected at most %(most)s minutes", most=MOST_HOLD_MINUTES))
     return int(text)
 
 

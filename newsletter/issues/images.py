@@ -16,6 +16,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, undefer
 
 from newsletter.core.errors import InputError, NotFoundError
+from newsletter.core.sentences import Count, say
 from newsletter.issues.markdown_writing import escaped
 from newsletter.issues.models import Image
 
@@ -80,7 +81,9 @@ def make(upload: bytes) -> Made:
         InputError: it is too large, or no picture that we can read.
     """
     if len(upload) > MAX_UPLOAD_BYTES:
-        raise InputError("image", f"expected at most {MAX_UPLOAD_BYTES // 1_000_000} MB")
+        raise InputError(
+            "image", say("expected at most %(most)s MB", most=MAX_UPLOAD_BYTES // 1_000_000)
+        )
     try:
         with (
             _ONE_AT_A_TIME,
@@ -91,7 +94,8 @@ def make(upload: bytes) -> Made:
             return _written(_clean(opened), kept_sharp=kept_sharp)
     except _UNREADABLE:
         raise InputError(
-            "image", "expected a picture as JPEG, PNG, GIF or WebP; this file cannot be read as one"
+            "image",
+            say("expected a picture as JPEG, PNG, GIF or WebP; this file cannot be read as one"),
         ) from None
 
 
@@ -200,7 +204,12 @@ def _refuse_huge(opened: Picture.Image) -> None:
     if width * height > most:
         raise InputError(
             "image",
-            f"expected at most {most // 1_000_000} million pixels, found {width:,} by {height:,}",
+            say(
+                "expected at most %(most)s million pixels, found %(width)s by %(height)s",
+                most=most // 1_000_000,
+                width=Count(width),
+                height=Count(height),
+            ),
         )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from markdown_it.token import Token
 
+from newsletter.core.sentences import Sentence, say
 from newsletter.issues.commonmark import CommonMark
 from newsletter.issues.front_matter import read_front_matter
 from newsletter.issues.source import Entry, IssueSource, Prose, Section, SourceError, SourceForm
@@ -89,13 +90,14 @@ class _Body:
         before = headings[0].start if headings else len(self._lines)
         stray = self._prose(0, before)
         if stray is not None:
-            raise self._error(stray.line, "expected a section `## Title` before any text")
+            raise self._error(stray.line, say("expected a section `## Title` before any text"))
         if headings and headings[0].level != _SECTION:
             raise self._error(
-                self._line(headings[0].start), "expected a section `## Title` before this heading"
+                self._line(headings[0].start),
+                say("expected a section `## Title` before this heading"),
             )
         if not starts:
-            raise self._error(self._first_line, "expected at least one section `## Title`")
+            raise self._error(self._first_line, say("expected at least one section `## Title`"))
         ends = [*starts[1:], len(headings)]
         return tuple(
             self._section(headings[start:end], self._end_of(headings, end))
@@ -179,25 +181,31 @@ class _Body:
         for label, definition in definitions.get("references", {}).items():
             raise self._error(
                 self._line(definition["map"][0]),
-                f"expected links in place, `[text](url)`, found a definition `[{label.lower()}]:`",
+                say(
+                    "expected links in place, `[text](url)`, found a definition `[%(label)s]:`",
+                    label=label.lower(),
+                ),
             )
 
-    def _error(self, line: int, problem: str) -> SourceError:
+    def _error(self, line: int, problem: Sentence) -> SourceError:
         return SourceError(f"{self._place}:{line}", problem)
 
 
-def _problem(token: Token, heading: _Heading, children: Sequence[Token]) -> str:
-    """What is wrong with a heading; empty when nothing is."""
+def _problem(token: Token, heading: _Heading, children: Sequence[Token]) -> Sentence | None:
+    """What is wrong with a heading, if anything is."""
     if token.markup in ("-", "="):
-        return f"expected an empty line above `{token.markup * 3}`: text there becomes a heading"
+        return say(
+            "expected an empty line above `%(line)s`: text there becomes a heading",
+            line=token.markup * 3,
+        )
     if heading.level not in (_SECTION, _ENTRY):
-        return "expected `##`: the masthead is `title` above"
+        return say("expected `##`: the masthead is `title` above")
     if not heading.title:
-        return "expected a title behind the `#`"
+        return say("expected a title behind the `#`")
     has_link = any(child.type == "link_open" for child in children)
     if has_link and (heading.level == _SECTION or not heading.url):
-        return "expected no link, or in an entry `### [Title](url)` around the whole title"
-    return ""
+        return say("expected no link, or in an entry `### [Title](url)` around the whole title")
+    return None
 
 
 def _meta(line: str) -> _Meta | None:

@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.config import Settings
 from newsletter.core.errors import InputError, NotFoundError
+from newsletter.core.sentences import say
 from newsletter.core.slug import slugify
 from newsletter.issues.models import Newsletter
 from newsletter.issues.source import IssueSource
@@ -44,7 +45,11 @@ def find_newsletter(session: Session, slug: str) -> Newsletter:
     """
     found = session.scalar(select(Newsletter).where(Newsletter.slug == slug))
     if found is None:
-        raise NotFoundError("newsletter", slug, f"there are: {_known(session) or 'none yet'}")
+        raise NotFoundError(
+            "newsletter",
+            slug,
+            say("there are: %(known)s", known=_known(session) or say("none yet")),
+        )
     return found
 
 
@@ -56,7 +61,7 @@ def only_newsletter(session: Session) -> Newsletter | None:
     """
     several = session.scalars(select(Newsletter).limit(2)).all()
     if len(several) > 1:
-        raise InputError("newsletter", f"expected one of: {_known(session)}")
+        raise InputError("newsletter", say("expected one of: %(known)s", known=_known(session)))
     return several[0] if several else None
 
 
@@ -69,7 +74,9 @@ def named_or_only_newsletter(session: Session, slug: str | None) -> Newsletter:
     """
     found = find_newsletter(session, slug) if slug else only_newsletter(session)
     if found is None:
-        raise NotFoundError("newsletter", slug or "", "`newsletter newsletters create` makes one")
+        raise NotFoundError(
+            "newsletter", slug or "", say("`newsletter newsletters create` makes one")
+        )
     return found
 
 

@@ -5,6 +5,7 @@ import unicodedata
 from pathlib import Path
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import Count, say
 from newsletter.issues.digest_form import is_digest, parse_digest
 from newsletter.issues.markdown_form import parse_markdown
 from newsletter.issues.source import IssueSource, SourceError
@@ -26,7 +27,10 @@ def parse(text: str, place: str) -> IssueSource:
         return parse_digest(clean, place)
     raise SourceError(
         f"{place}:1",
-        "expected `---` and front matter, or a first line such as `Engineering Reads — 2026-06-17`",
+        say(
+            "expected `---` and front matter, "
+            "or a first line such as `Engineering Reads — 2026-06-17`"
+        ),
     )
 
 
@@ -45,15 +49,20 @@ def read_text(path: Path) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise InputError(str(path), f"cannot be read: {error.strerror}") from None
+        raise InputError(
+            str(path), say("cannot be read: %(strerror)s", strerror=error.strerror)
+        ) from None
     if len(data) > MAX_BYTES:
-        raise InputError(str(path), f"expected at most {MAX_BYTES:,} bytes of text")
+        raise InputError(
+            str(path), say("expected at most %(most)s bytes of text", most=Count(MAX_BYTES))
+        )
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise InputError(
-            f"{path}:{line}", f"expected UTF-8, found byte 0x{data[error.start]:02x}"
+            f"{path}:{line}",
+            say("expected UTF-8, found byte 0x%(byte)s", byte=format(data[error.start], "02x")),
         ) from None
 
 
@@ -63,6 +72,10 @@ def _canonical(text: str, place: str) -> str:
     if found := _CONTROL.search(clean):
         line = clean.count("\n", 0, found.start()) + 1
         raise SourceError(
-            f"{place}:{line}", f"expected text, found control character U+{ord(found[0]):04X}"
+            f"{place}:{line}",
+            say(
+                "expected text, found control character U+%(control)s",
+                control=format(ord(found[0]), "04X"),
+            ),
         )
     return unicodedata.normalize("NFC", clean)

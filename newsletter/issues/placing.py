@@ -5,6 +5,7 @@ from datetime import date, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from newsletter.core.sentences import Sentence, say
 from newsletter.issues.models import Issue, Newsletter
 from newsletter.issues.source import IssueSource, SourceError, SourceForm
 
@@ -62,15 +63,20 @@ def of_another(newsletter: Newsletter, source: IssueSource) -> SourceError | Non
     return _error(
         source,
         "newsletter",
-        f"expected {newsletter.slug}, or no line `newsletter`; found {named}: "
-        "an issue does not move to another newsletter",
+        say(
+            "expected %(slug)s, or no line `newsletter`; found %(named)s: "
+            "an issue does not move to another newsletter",
+            slug=newsletter.slug,
+            named=named,
+        ),
     )
 
 
 def _date_taken(newsletter: Newsletter, source: IssueSource) -> SourceError:
     day = source.date.isoformat()
-    return _error(source, "date", f"{newsletter.name} has another issue of {day} already")
+    problem = say("%(name)s has another issue of %(day)s already", name=newsletter.name, day=day)
+    return _error(source, "date", problem)
 
 
-def _error(source: IssueSource, key: str, problem: str) -> SourceError:
+def _error(source: IssueSource, key: str, problem: Sentence) -> SourceError:
     return SourceError(f"{source.place}:{source.lines.get(key, 1)}", problem)

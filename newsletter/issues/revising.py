@@ -11,6 +11,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from newsletter.core.errors import InputError, RefusedError
+from newsletter.core.sentences import Count, say
 from newsletter.issues.editing import effective_subject
 from newsletter.issues.models import Issue
 from newsletter.issues.parsing import MAX_BYTES, parse, with_plain_line_ends
@@ -32,7 +33,8 @@ class StaleError(RefusedError):
         self.at = issue.updated_at
         self.text = issue.source
         self.revision = issue.revision
-        super().__init__(f"{self.who or 'somebody'} changed the issue meanwhile: nothing was saved")
+        who = self.who or say("somebody")
+        super().__init__(say("%(who)s changed the issue meanwhile: nothing was saved", who=who))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,9 @@ def save(  # noqa: PLR0913 - named one by one
     issue = session.get_one(Issue, issue_id, with_for_update=True)
     text = with_plain_line_ends(text)
     if len(text.encode(errors="replace")) > MAX_BYTES:
-        raise InputError("text", f"expected at most {MAX_BYTES:,} bytes of text")
+        raise InputError(
+            "text", say("expected at most %(most)s bytes of text", most=Count(MAX_BYTES))
+        )
     if issue.source == text:
         issue.is_autosaved = issue.is_autosaved and autosave
         return Saved(issue.revision, issue.updated_at, changed=False, problem=_problem(issue))
@@ -123,7 +127,10 @@ def read(issue: Issue) -> IssueSource:
 def _check(issue: Issue, expected: int, is_sent: Callable[[Issue], bool]) -> None:
     if is_sent(issue):
         raise RefusedError(
-            f"issue {issue.date.isoformat()} was sent: its text does not change any more"
+            say(
+                "issue %(date)s was sent: its text does not change any more",
+                date=issue.date.isoformat(),
+            )
         )
     if issue.revision != expected:
         raise StaleError(issue)

@@ -10,6 +10,7 @@ from newsletter.core.config import load_settings
 from newsletter.core.doorbell import IMPORTS, OUTBOX
 from newsletter.core.errors import ConfigurationError
 from newsletter.core.runtime import Runtime, open_runtime
+from newsletter.core.sentences import say
 from newsletter.jobs import daily, imports, polling
 from newsletter.jobs.bell import ring
 from newsletter.jobs.celery import (
@@ -33,8 +34,10 @@ _making = threading.Lock()
 settings = load_settings()
 if settings.embedded:
     raise ConfigurationError(
-        "broker.url is not set: a Celery worker needs NEWSLETTER_BROKER__URL; "
-        "without a broker, `newsletter serve` or `newsletter worker` does the sending"
+        say(
+            "broker.url is not set: a Celery worker needs NEWSLETTER_BROKER__URL; "
+            "without a broker, `newsletter serve` or `newsletter worker` does the sending"
+        )
     )
 app = create_app(settings)
 

@@ -8,6 +8,8 @@ from email_validator import EmailNotValidError, validate_email
 from email_validator.rfc_constants import CASE_INSENSITIVE_MAILBOX_NAMES
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
+from newsletter.mail.address_words import in_words
 
 MAX_CHARACTERS = 254
 _MAX_LOCAL_CHARACTERS = 64
@@ -66,7 +68,9 @@ class Address:
         try:
             checked = validate_email(text, check_deliverability=False, strict=True)
         except EmailNotValidError as error:
-            raise AddressError(place, f"{_shown(text)} is not an e-mail address: {error}") from None
+            said = in_words(error)
+            problem = say("%(text)s is not an e-mail address: %(why)s", text=_shown(text), why=said)
+            raise AddressError(place, problem) from None
         key = f"{checked.local_part.lower()}@{checked.ascii_domain.lower()}"
         return cls(checked.normalized, key, checked.ascii_domain.lower())
 

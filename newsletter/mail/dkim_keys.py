@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 
 PrivateKey: TypeAlias = RSAPrivateKey | Ed25519PrivateKey
 
@@ -39,7 +40,7 @@ def read(pem: bytes, *, place: str) -> PrivateKey:
     Raises:
         DkimKeyError: names `place` and what was expected.
     """
-    expected = "expected a private key in PEM form, RSA or Ed25519, without a passphrase"
+    expected = say("expected a private key in PEM form, RSA or Ed25519, without a passphrase")
     try:
         key = serialization.load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -48,7 +49,11 @@ def read(pem: bytes, *, place: str) -> PrivateKey:
         raise DkimKeyError(place, expected)
     if isinstance(key, RSAPrivateKey) and key.key_size not in _RSA_BITS:
         raise DkimKeyError(
-            place, f"an RSA key of {key.key_size} bits: expected 2048, at least 1024, at most 4096"
+            place,
+            say(
+                "an RSA key of %(bits)s bits: expected 2048, at least 1024, at most 4096",
+                bits=key.key_size,
+            ),
         )
     return key
 

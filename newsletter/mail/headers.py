@@ -6,6 +6,7 @@ from datetime import datetime
 from email.utils import format_datetime, quote
 
 from newsletter.core.errors import NewsletterError
+from newsletter.core.sentences import Sentence, say
 from newsletter.mail.address import Address
 
 FOLD_AT = 78
@@ -27,8 +28,8 @@ _CHUNK_BYTES = 42
 class HeaderError(NewsletterError):
     """A value that cannot stand in a header field; names the field."""
 
-    def __init__(self, name: str, problem: str) -> None:
-        super().__init__(f"header {name}: {problem}")
+    def __init__(self, name: str, problem: Sentence) -> None:
+        super().__init__(say("header %(name)s: %(problem)s", name=name, problem=problem))
         self.name = name
 
 
@@ -47,7 +48,7 @@ def structured(name: str, value: str) -> bytes:
     """A field whose value is ready made of ASCII, such as List-Id; folded only at spaces."""
     _refuse_control(name, value)
     if not value.isascii():
-        raise HeaderError(name, "expected ASCII")
+        raise HeaderError(name, say("expected ASCII"))
     return _folded(name, value.split(" "))
 
 
@@ -66,7 +67,7 @@ def mailbox(name: str, address: Address, display_name: str = "") -> bytes:
         return plain.encode()
     _refuse_control(name, display_name + written)
     if _NOT_IN_ADDRESS.search(written):
-        raise HeaderError(name, "expected one address")
+        raise HeaderError(name, say("expected one address"))
     shown = " ".join(display_name.split())
     return _folded(name, [*_phrase(shown), f"<{written}>"] if shown else [written])
 
@@ -88,7 +89,13 @@ def date(name: str, moment: datetime) -> bytes:
 def _refuse_control(name: str, value: str) -> None:
     found = _CONTROL.search(value)
     if found:
-        raise HeaderError(name, f"control character U+{ord(found[0]):04X} is not allowed")
+        raise HeaderError(
+            name,
+            say(
+                "control character U+%(control)s is not allowed",
+                control=format(ord(found[0]), "04X"),
+            ),
+        )
 
 
 def _needs_encoding(value: str) -> bool:
@@ -121,5 +128,5 @@ def _folded(name: str, words: list[str]) -> bytes:
     lines.append(line)
     encoded = [text.encode() for text in lines]
     if any(len(text) > _HARD_LIMIT for text in encoded):
-        raise HeaderError(name, f"a line is longer than {_HARD_LIMIT} bytes")
+        raise HeaderError(name, say("a line is longer than %(most)s bytes", most=_HARD_LIMIT))
     return b"\r\n".join(encoded) + b"\r\n"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
+from newsletter.core.sentences import say
 from newsletter.mail.replies import Reply, parse_reply
 from newsletter.mail.smtp_envelope import (
     DOT,
@@ -211,11 +212,11 @@ class Connection:
         raw = replies.pop(0)
         if not _is_final(raw):
             # An answer to something else: the one to our dot is lost among them.
-            self._wire.end("an answer out of place after the dot", reply=raw)
+            self._wire.end(say("an answer out of place after the dot"), reply=raw)
             replies.clear()
             return None
         if raw[0] == CLOSING:
-            self._wire.end("the server closes the connection", reply=raw)
+            self._wire.end(say("the server closes the connection"), reply=raw)
         return parse_reply(*raw)
 
     async def _decision(self, commands: Sequence[bytes], replies: list[RawReply]) -> Reply | None:
@@ -236,11 +237,11 @@ class Connection:
         raw, command = replies[position], commands[position]
         self._needs_reset = True
         if raw[0] == CLOSING:
-            self._wire.end("the server closes the connection", reply=raw)
+            self._wire.end(say("the server closes the connection"), reply=raw)
             return None
         if command is _RESET or raw[0] < _REFUSALS or (self.pipelining and _is_lost(raw)):
-            named = command[:4].decode()
-            self._wire.end(f"out of step at {named}", reply=raw, broken=self.pipelining)
+            problem = say("out of step at %(command)s", command=command[:4].decode())
+            self._wire.end(problem, reply=raw, broken=self.pipelining)
             return None
         if position < len(commands) - 1 == len(replies) - 1:
             await self._settle(replies[-1])
@@ -260,9 +261,10 @@ class Connection:
                 return
             data, least = answer[0], 0
         if data[0] == CLOSING:
-            self._wire.end("the server closes the connection", reply=data)
+            self._wire.end(say("the server closes the connection"), reply=data)
         elif not _is_final(data) or data[0] < least:
-            self._wire.end("out of step at DATA", reply=data, broken=True)
+            problem = say("out of step at %(command)s", command="DATA")
+            self._wire.end(problem, reply=data, broken=True)
 
 
 def _is_final(raw: RawReply) -> bool:

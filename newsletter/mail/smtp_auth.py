@@ -3,6 +3,7 @@
 from base64 import b64encode
 from collections.abc import Sequence
 
+from newsletter.core.sentences import Sentence, say
 from newsletter.mail.replies import Reply, ReplyClass, classify, parse_reply
 from newsletter.mail.smtp_fault import CLOSING, SmtpFault
 from newsletter.mail.smtp_replies import RawReply
@@ -26,14 +27,14 @@ async def log_in(wire: Wire, offered: str, user: str, password: str, seconds: fl
         SmtpFault: refused, or no way in that we know.
     """
     if not all(part.isascii() and part.isprintable() for part in (user, password)):
-        raise _configuration("user and password are expected in printable ASCII")
+        raise _configuration(say("user and password are expected in printable ASCII"))
     mechanisms = offered.upper().split()
     if "PLAIN" in mechanisms:
         lines = _plain(user, password)
     elif "LOGIN" in mechanisms:
         lines = [b"AUTH LOGIN", b64encode(user.encode()), b64encode(password.encode())]
     else:
-        raise _configuration("offers neither AUTH PLAIN nor AUTH LOGIN")
+        raise _configuration(say("offers neither AUTH PLAIN nor AUTH LOGIN"))
     await _say(wire, lines, (user, password), seconds)
 
 
@@ -62,11 +63,11 @@ def _refused(raw: RawReply, secrets: Sequence[str]) -> SmtpFault:
     reply = parse_reply(*raw)
     if any(secret and secret in reply.text for secret in secrets):
         reply = Reply(reply.code, reply.enhanced)
-    fault = SmtpFault.said("does not let us in", reply)
+    fault = SmtpFault.said(say("does not let us in"), reply)
     temporary = reply.code == CLOSING or reply.code // 100 == CLOSING // 100
     fault.is_configuration = not temporary or classify(reply) is ReplyClass.CONFIGURATION
     return fault
 
 
-def _configuration(problem: str) -> SmtpFault:
+def _configuration(problem: Sentence) -> SmtpFault:
     return SmtpFault(problem, is_configuration=True)

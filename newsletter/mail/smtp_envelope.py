@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from newsletter.core.errors import NewsletterError
+from newsletter.core.sentences import say
 from newsletter.mail.replies import Reply
 
 DOT: Final = b".\r\n"
@@ -47,7 +48,9 @@ class Envelope:
 
     def __post_init__(self) -> None:
         if _BREAKS_OUT.search(self.sender) or _BREAKS_OUT.search(self.recipient):
-            raise EnvelopeError("an envelope address has a space, bracket or control character")
+            raise EnvelopeError(
+                say("an envelope address has a space, bracket or control character")
+            )
 
     @property
     def needs_smtputf8(self) -> bool:
@@ -110,8 +113,8 @@ def dot_stuffed(wire: bytes) -> bytes:
             CRLF at the end.
     """
     if _BARE.search(wire):
-        raise BodyError("the message has a bare CR or LF")
+        raise BodyError(say("the message has a bare CR or LF"))
     if not wire.endswith(b"\r\n"):
-        raise BodyError("the message does not end with CRLF")
+        raise BodyError(say("the message does not end with CRLF"))
     stuffed = wire.replace(b"\r\n.", b"\r\n..")
     return b"." + stuffed if stuffed.startswith(b".") else stuffed

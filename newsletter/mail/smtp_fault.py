@@ -3,6 +3,7 @@
 from typing import Final
 
 from newsletter.core.errors import NewsletterError
+from newsletter.core.sentences import Sentence, say
 from newsletter.mail.replies import Reply, ReplyClass, classify
 
 CLOSING: Final = 421
@@ -21,7 +22,7 @@ class SmtpFault(NewsletterError):  # noqa: N818 - the word of the reply table: a
 
     def __init__(
         self,
-        problem: str,
+        problem: Sentence,
         *,
         reply: Reply | None = None,
         is_configuration: bool = False,
@@ -35,8 +36,9 @@ class SmtpFault(NewsletterError):  # noqa: N818 - the word of the reply table: a
         self.pipelining_broken = pipelining_broken
 
     @classmethod
-    def said(cls, moment: str, reply: Reply) -> "SmtpFault":
+    def said(cls, moment: Sentence, reply: Reply) -> "SmtpFault":
         """The fault that a reply is; `moment` tells what it answered."""
         said = " ".join(str(part) for part in (reply.code, reply.enhanced, reply.text) if part)
         configuration = classify(reply) is ReplyClass.CONFIGURATION
-        return cls(f"{moment}: {said}", reply=reply, is_configuration=configuration)
+        sentence = say("%(moment)s: %(said)s", moment=moment, said=said)
+        return cls(sentence, reply=reply, is_configuration=configuration)

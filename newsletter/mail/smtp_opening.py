@@ -11,6 +11,7 @@ from functools import cache
 from ipaddress import IPv6Address, ip_address
 
 from newsletter.core.errors import ConfigurationError
+from newsletter.core.sentences import Sentence, say
 from newsletter.mail.replies import parse_reply
 from newsletter.mail.smtp_auth import log_in
 from newsletter.mail.smtp_fault import SmtpFault
@@ -47,9 +48,13 @@ class Server:
 
     def __post_init__(self) -> None:
         if self.implicit_tls and self.context is None:
-            raise ConfigurationError(f"{self.host}: TLS from the first byte needs a TLS context")
+            raise ConfigurationError(
+                say("%(host)s: TLS from the first byte needs a TLS context", host=self.host)
+            )
         if not _LOCAL_NAME.fullmatch(self.local_name):
-            raise ConfigurationError(f"{self.host}: the name for EHLO is expected in ASCII")
+            raise ConfigurationError(
+                say("%(host)s: the name for EHLO is expected in ASCII", host=self.host)
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,7 @@ async def opened(server: Server, timeouts: Timeouts) -> tuple[Wire, Extensions]:
 async def _reached(server: Server, timeouts: Timeouts) -> Wire:
     loop = asyncio.get_running_loop()
     tls = server.context if server.implicit_tls else None
-    with _faults("cannot be reached"):
+    with _faults(say("cannot be reached")):
         async with asyncio.timeout(timeouts.connect):
             _, wire = await loop.create_connection(
                 lambda: Wire(loop),
@@ -113,7 +118,7 @@ async def _reached(server: Server, timeouts: Timeouts) -> Wire:
 async def _greeted(wire: Wire, deadline: float) -> None:
     greeting = _first(wire, await wire.greeted(deadline - asyncio.get_running_loop().time()))
     if greeting[0] != _READY:
-        raise SmtpFault.said("does not greet us", parse_reply(*greeting))
+        raise SmtpFault.said(say("does not greet us"), parse_reply(*greeting))
 
 
 async def _introduced(wire: Wire, server: Server, timeouts: Timeouts) -> Extensions:
@@ -121,11 +126,11 @@ async def _introduced(wire: Wire, server: Server, timeouts: Timeouts) -> Extensi
     if server.context is None or server.implicit_tls:
         return extensions
     if "STARTTLS" not in extensions:
-        raise SmtpFault("offers no STARTTLS", is_configuration=True, lacks_tls=True)
+        raise SmtpFault(say("offers no STARTTLS"), is_configuration=True, lacks_tls=True)
     answer = await _said(wire, b"STARTTLS", timeouts.command)
     if answer[0] != _READY:
-        raise SmtpFault.said("refuses STARTTLS", parse_reply(*answer))
-    with _faults("cannot be secured"):
+        raise SmtpFault.said(say("refuses STARTTLS"), parse_reply(*answer))
+    with _faults(say("cannot be secured")):
         await wire.start_tls(server.context, server.host, timeouts.command)
     # RFC 3207 section 4.2: whatever was said before TLS is forgotten.
     return await _hello(wire, server, timeouts)
@@ -141,7 +146,7 @@ async def _hello(wire: Wire, server: Server, timeouts: Timeouts) -> Extensions:
         code, text = await _said(wire, b"HELO " + name, timeouts.command)
         if code == _OK:
             return {}
-    raise SmtpFault.said("refuses our EHLO", parse_reply(code, text))
+    raise SmtpFault.said(say("refuses our EHLO"), parse_reply(code, text))
 
 
 def _extensions(text: bytes) -> Extensions:
@@ -171,16 +176,18 @@ def _first(wire: Wire, replies: list[RawReply]) -> RawReply:
 
 
 @contextmanager
-def _faults(problem: str) -> Iterator[None]:
+def _faults(problem: Sentence) -> Iterator[None]:
     """What the network and TLS raise, as what it means to us."""
     try:
         yield
     except ssl.SSLCertVerificationError as error:
-        raise SmtpFault(f"{problem}: {error}", is_configuration=True) from None
+        raise SmtpFault(
+            say("%(problem)s: %(error)s", problem=problem, error=error), is_configuration=True
+        ) from None
     except TimeoutError:
-        raise SmtpFault(f"{problem}: timed out") from None
+        raise SmtpFault(say("%(problem)s: timed out", problem=problem)) from None
     except (OSError, UnicodeError) as error:
-        raise SmtpFault(f"{problem}: {error}") from None
+        raise SmtpFault(say("%(problem)s: %(error)s", problem=problem, error=error)) from None
 
 
 async def _own_name(wire: Wire) -> str:

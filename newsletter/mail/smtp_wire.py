@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final, cast
 
+from newsletter.core.sentences import Sentence, quoted, say
 from newsletter.mail.replies import parse_reply
 from newsletter.mail.smtp_fault import CLOSING, SmtpFault
 from newsletter.mail.smtp_replies import RawReply, ReplyError, ReplyReader
@@ -129,7 +130,7 @@ class Wire(asyncio.Protocol):
         """
         assert self._transport is not None
         if not self._reader.is_clean:
-            self.end("the server spoke on between STARTTLS and TLS")
+            self.end(say("the server spoke on between STARTTLS and TLS"))
         if self.fault is None:
             self._transport = await self._loop.start_tls(
                 self._transport,
@@ -143,7 +144,9 @@ class Wire(asyncio.Protocol):
             self.abort()
             raise self.fault
 
-    def end(self, problem: str, *, reply: RawReply | None = None, broken: bool = False) -> None:
+    def end(
+        self, problem: Sentence, *, reply: RawReply | None = None, broken: bool = False
+    ) -> None:
         """This connection is of no more use; says why, once."""
         if self.fault is not None:
             return
@@ -162,7 +165,7 @@ class Wire(asyncio.Protocol):
             self._timer.cancel()
             self._timer = None
         if self.fault is None:
-            self.fault = SmtpFault("the connection is closed")
+            self.fault = SmtpFault(say("the connection is closed"))
         if self._transport is not None:
             self._transport.abort()
 
@@ -180,11 +183,11 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         replies, before = self._replies, len(self._replies)
-        problem = ""
+        problem = None
         try:
             self._reader.feed(data, replies)
         except ReplyError as error:
-            problem = str(error)
+            problem = quoted(error)
         waiter = self._waiter
         if waiter is None or waiter.done() or len(replies) > self._wanted:
             self._unasked(before if waiter is None or waiter.done() else self._wanted)
@@ -197,10 +200,10 @@ class Wire(asyncio.Protocol):
             self.end(problem)
 
     def eof_received(self) -> None:
-        self.end("connection lost: the server hung up")
+        self.end(say("connection lost: the server hung up"))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.end(f"connection lost: {exc}" if exc else "connection lost")
+        self.end(say("connection lost: %(why)s", why=exc) if exc else say("connection lost"))
         if not self._gone.done():
             self._gone.set_result(None)
 
@@ -211,7 +214,7 @@ class Wire(asyncio.Protocol):
         self._held_back = True
         self._reply_by = None
         if self.fault is None and not self._reader.is_clean:
-            self.end("the server spoke unasked")
+            self.end(say("the server spoke unasked"))
         self._replies, self._wanted = [], count
         return self.fault is None
 
@@ -223,7 +226,7 @@ class Wire(asyncio.Protocol):
         if transport.is_closing():
             # The one system call failed, so that not a byte of this has left.
             self._held_back = not self.is_secure
-            self.end("connection lost")
+            self.end(say("connection lost"))
 
     async def _answers(self) -> list[RawReply]:
         if self.fault is None:
@@ -232,7 +235,7 @@ class Wire(asyncio.Protocol):
                 await self._waiter
             except asyncio.CancelledError:
                 self._waiter = None
-                self.end("given up")
+                self.end(say("given up"))
                 raise
         self._waiter = None
         self._reply_by = None
@@ -245,9 +248,10 @@ class Wire(asyncio.Protocol):
         del self._replies[wanted:]
         for reply in further:
             if reply[0] == CLOSING:
-                self.end("the server closes the connection", reply=reply)
+                self.end(say("the server closes the connection"), reply=reply)
         if further:
-            self.end("the server gives more replies than asked for", broken=self._wanted > 1)
+            problem = say("the server gives more replies than asked for")
+            self.end(problem, broken=self._wanted > 1)
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -284,8 +288,11 @@ class Wire(asyncio.Protocol):
 
     def _time_out(self) -> None:
         stalled = self._wanted > 1 and bool(self._replies)
-        answered = ": the server answered some of the piped commands only" if stalled else ""
-        self.end(f"timed out{answered}", broken=stalled)
+        if stalled:
+            problem = say("timed out: the server answered some of the piped commands only")
+        else:
+            problem = say("timed out")
+        self.end(problem, broken=stalled)
 
     def _unsent(self) -> int:
         return self._transport.get_write_buffer_size() if self._transport is not None else 0

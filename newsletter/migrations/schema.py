@@ -11,6 +11,7 @@ from sqlalchemy import Connection, column, inspect, select, table, text
 
 from newsletter.core.db import Sessions
 from newsletter.core.errors import SchemaError
+from newsletter.core.sentences import say
 from newsletter.core.tables import ONLY_ON
 from newsletter.migrations.tables import METADATA
 
@@ -56,7 +57,7 @@ def prepare(sessions: Sessions) -> None:
         upgrade(sessions)
         return
     raise SchemaError(
-        "the database's tables are not those of this version; run `newsletter db upgrade`"
+        say("the database's tables are not those of this version; run `newsletter db upgrade`")
     )
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from newsletter.core.db import Sessions
 from newsletter.core.errors import BusyError
+from newsletter.core.sentences import say
 
 
 def size_bytes(sessions: Sessions) -> int:
@@ -24,8 +25,10 @@ def compact(sessions: Sessions) -> None:
         busy, _, _ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
         raise BusyError(
-            "the database is in use, and its log still holds what was deleted; "
-            "stop what uses it, then `newsletter db compact` again"
+            say(
+                "the database is in use, and its log still holds what was deleted; "
+                "stop what uses it, then `newsletter db compact` again"
+            )
         )
 
 

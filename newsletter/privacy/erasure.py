@@ -32,6 +32,7 @@ from newsletter.broadcasts.models import (
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import ConfigurationError, NotFoundError, RefusedError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from newsletter.privacy.traces import delivery_ids, to_them
 from newsletter.sending.models import RelayState, SystemMail
@@ -62,9 +63,11 @@ def erasure_key(runtime: Runtime) -> ErasureKey:
     """
     if runtime.erasure_key is None:
         raise ConfigurationError(
-            "site.erasure_key is not set: with PostgreSQL it has to be given before anybody is "
-            "erased; put the output of `openssl rand -hex 32` into NEWSLETTER_SITE__ERASURE_KEY, "
-            "never change it, and keep it with the backups"
+            say(
+                "site.erasure_key is not set: with PostgreSQL it has to be given before anybody is "
+                "erased; put the output of `openssl rand -hex 32` into "
+                "NEWSLETTER_SITE__ERASURE_KEY, never change it, and keep it with the backups"
+            )
         )
     return runtime.erasure_key
 
@@ -166,8 +169,11 @@ def _tell_freezers(session: Session, address: Address) -> None:
             continue
         if broadcast.frozen_upto == address.key:
             raise RefusedError(
-                f"broadcast {broadcast.id} is being frozen and has just come to this person; "
-                "try again in a minute"
+                say(
+                    "broadcast %(id)s is being frozen and has just come to this person; "
+                    "try again in a minute",
+                    id=broadcast.id,
+                )
             )
         broadcast.erasures += 1
     session.flush()

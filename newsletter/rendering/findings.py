@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from newsletter.core.sentences import Sentence
+
 
 class Severity(StrEnum):
     """Errors refuse to send; warnings are for the editor to judge."""
@@ -24,7 +26,7 @@ class Finding:
 
     code: str
     severity: Severity
-    text: str
+    text: Sentence
     line: int | None = None
     is_about_settings: bool = False
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import nh3
 from markdown_it.token import Token
 
+from newsletter.core.sentences import Count, Sentence, say
 from newsletter.issues.commonmark import MAX_DEPTH, CommonMark
 from newsletter.issues.source import Prose
 from newsletter.rendering.findings import Finding, Severity
@@ -39,13 +40,17 @@ def tokens(prose: Prose, placeholders: Placeholders, heading_level: int) -> list
     `heading_level`, whatever they are in the text, and skip none.
     """
     if len(prose.text) > MAX_CHARACTERS:
-        _find(
-            placeholders, "text-too-long", f"expected at most {MAX_CHARACTERS:,} characters", prose
-        )
+        text = say("expected at most %(most)s characters", most=Count(MAX_CHARACTERS))
+        _find(placeholders, "text-too-long", text, prose)
         return []
     parsed = _parser.parse(placeholders.hide_fields(prose.text))
     if any(token.level > MAX_DEPTH for token in parsed):
-        _find(placeholders, "text-too-deep", f"expected at most {MAX_DEPTH} levels", prose)
+        _find(
+            placeholders,
+            "text-too-deep",
+            say("expected at most %(most)s levels", most=MAX_DEPTH),
+            prose,
+        )
         return []
     for block in parsed:
         line = prose.line + (block.map[0] if block.map else 0)
@@ -104,12 +109,18 @@ def _freeze_image(token: Token, line: int, placeholders: Placeholders) -> None:
     if not src.startswith(("https://", "http://")) or "{{" in src:
         placeholders.findings.append(
             Finding(
-                "image-source", Severity.ERROR, f"expected an https:// image: {src[:200]}", line
+                "image-source",
+                Severity.ERROR,
+                say("expected an https:// image: %(src)s", src=src[:200]),
+                line,
             )
         )
         src = ""
     elif _is_insecure(src, placeholders.base_url):
-        text = f"most mail programs show no picture by http, write https or upload it: {src[:200]}"
+        text = say(
+            "most mail programs show no picture by http, write https or upload it: %(src)s",
+            src=src[:200],
+        )
         placeholders.findings.append(Finding("image-insecure", Severity.WARNING, text, line))
     words = str(token.attrGet("title") or "").split()
     if not token.content.strip() and _DECORATIVE not in words:
@@ -117,7 +128,7 @@ def _freeze_image(token: Token, line: int, placeholders: Placeholders) -> None:
             Finding(
                 "image-without-alt",
                 Severity.ERROR,
-                'an image needs a text: ![text](…), or is "decorative"',
+                say('an image needs a text: ![text](…), or is "decorative"'),
                 line,
             )
         )
@@ -149,5 +160,5 @@ def _lower_headings(parsed: Sequence[Token], first: int) -> None:
             block.tag = f"h{min(_LOWEST_HEADING, first + len(above) - 1)}"
 
 
-def _find(placeholders: Placeholders, code: str, text: str, prose: Prose) -> None:
+def _find(placeholders: Placeholders, code: str, text: Sentence, prose: Prose) -> None:
     placeholders.findings.append(Finding(code, Severity.ERROR, text, prose.line))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 
+from newsletter.core.sentences import Sentence, say
 from newsletter.rendering.compiled import MergeField
 from subscribers.recipient import Recipient
 
@@ -34,7 +35,7 @@ class Found:
     start: int
     end: int
     field: MergeField | None
-    problem: str = ""
+    problem: Sentence | None = None
 
 
 def find(text: str) -> list[Found]:
@@ -60,10 +61,11 @@ def _read(found: re.Match[str]) -> Found:
             start,
             end,
             None,
-            f"expected a field such as {{{{ subscriber.name }}}}, found {found[0]}",
+            say("expected a field such as {{ subscriber.name }}, found %(text)s", text=found[0]),
         )
     path = expression[1]
     if path not in PLAIN_FIELDS and not _ATTRIBUTE.fullmatch(path):
         known = ", ".join((*PLAIN_FIELDS, "subscriber.attributes.…"))
-        return Found(start, end, None, f"there is no field {path!r}; there are {known}")
+        problem = say("there is no field %(path)r; there are %(known)s", path=path, known=known)
+        return Found(start, end, None, problem)
     return Found(start, end, MergeField(path, expression[2] or expression[3] or ""))

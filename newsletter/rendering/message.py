@@ -9,6 +9,7 @@ from functools import lru_cache
 from urllib.parse import quote
 
 from newsletter.core.errors import NewsletterError
+from newsletter.core.sentences import say
 from newsletter.core.tokens import TokenKeys
 from newsletter.mail import headers
 from newsletter.mail.address import Address
@@ -232,7 +233,7 @@ class _Fill:
             return [Slot(name, context)]
         if context is not _HEADER:
             return self._in_body(name, context)
-        raise LeftoverError(f"a subject cannot hold the placeholder {name!r}")
+        raise LeftoverError(say("a subject cannot hold the placeholder %(name)r", name=name))
 
     def _in_body(self, name: str, context: Context) -> Sequence[str | Slot]:
         if name in self._links:
@@ -245,7 +246,7 @@ class _Fill:
             return [f"{self._base_url}/p/", Slot(name, context)]
         if name == "email":
             return [Slot(name, context)]
-        raise LeftoverError(f"nothing fills the placeholder {name!r}")
+        raise LeftoverError(say("nothing fills the placeholder %(name)r", name=name))
 
     def _link(self, name: str, context: Context) -> Sequence[str | Slot]:
         link = self._links[name]
@@ -270,7 +271,7 @@ def _cut(email: CompiledEmail, text: str, fill: _Fill, context: Context) -> Sequ
         # `split` puts what group 1 matched, the placeholders' names, at the odd places.
         pieces += fill(piece, context) if number % 2 else [piece]
     if any(is_damaged(email.nonce, piece) for piece in pieces if isinstance(piece, str)):
-        raise LeftoverError("a placeholder is damaged: the mail would show it")
+        raise LeftoverError(say("a placeholder is damaged: the mail would show it"))
     return _joined(pieces)
 
 

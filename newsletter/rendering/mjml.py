@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from mjml import mjml2html
 
+from newsletter.core.sentences import say
 from newsletter.rendering.templates import TemplateError
 
 _TAG = re.compile(r"<(mj[\w-]*)((?:\s+[\w:-]+\s*=\s*\"[^\"]*\")*)\s*/?>")
@@ -69,7 +70,9 @@ def compile_mjml(source: str, name: str) -> str:
     try:
         return _compiled(text)
     except ValueError as error:
-        raise TemplateError(f"{name}{_line(text, str(error))}", f"not MJML: {error}") from None
+        raise TemplateError(
+            f"{name}{_line(text, str(error))}", say("not MJML: %(error)s", error=error)
+        ) from None
 
 
 def lint(source: str, name: str) -> None:
@@ -83,10 +86,12 @@ def lint(source: str, name: str) -> None:
         place = f"{name}:{source.count(chr(10), 0, found.start()) + 1}"
         tag = found[1]
         if tag not in _KNOWN:
-            raise TemplateError(place, f"<{tag}> is not a tag that our mails use")
+            raise TemplateError(place, say("<%(tag)s> is not a tag that our mails use", tag=tag))
         whole = _TAG.match(source, found.start())
         if whole is None:
-            raise TemplateError(place, f'<{tag}>: expected attributes as name="value"')
+            raise TemplateError(
+                place, say('<%(tag)s>: expected attributes as name="value"', tag=tag)
+            )
         for attribute, value in _ATTRIBUTE.findall(whole[2]):
             _lint_attribute(place, tag, attribute, value)
 
@@ -94,14 +99,35 @@ def lint(source: str, name: str) -> None:
 def _lint_attribute(place: str, tag: str, attribute: str, value: str) -> None:
     if attribute == "mj-class":
         if len(value.split()) > 1:
-            raise TemplateError(place, f"<{tag}>: expected one mj-class, found {value!r}")
+            raise TemplateError(
+                place,
+                say("<%(tag)s>: expected one mj-class, found %(value)r", tag=tag, value=value),
+            )
         return
     if attribute not in _KNOWN[tag]:
-        raise TemplateError(place, f"<{tag}> has no attribute {attribute!r}")
+        raise TemplateError(
+            place, say("<%(tag)s> has no attribute %(attribute)r", tag=tag, attribute=attribute)
+        )
     if "padding" in attribute and _BARE_ZERO.search(value):
-        raise TemplateError(place, f'<{tag}> {attribute}="{value}": write 0px, not 0')
+        raise TemplateError(
+            place,
+            say(
+                '<%(tag)s> %(attribute)s="%(value)s": write 0px, not 0',
+                tag=tag,
+                attribute=attribute,
+                value=value,
+            ),
+        )
     if "color" in attribute and _SHORT_HEX.fullmatch(value):
-        raise TemplateError(place, f"<{tag}> {attribute}: write six hex digits, not {value}")
+        raise TemplateError(
+            place,
+            say(
+                "<%(tag)s> %(attribute)s: write six hex digits, not %(value)s",
+                tag=tag,
+                attribute=attribute,
+                value=value,
+            ),
+        )
 
 
 @lru_cache(maxsize=4)

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 
 LEAST_CONTRAST = 4.5
 """WCAG 2.2, success criterion 1.4.3 (AA), for text of any size."""
@@ -223,7 +224,9 @@ def _read(chosen: Mapping[str, Any], scheme: str, name: str) -> str:
     if _SHORT_HEX.fullmatch(text):
         text = "#" + "".join(2 * digit for digit in text[1:])
     if text and not _HEX.fullmatch(text):
-        raise InputError(f"{scheme}.{name}", f"expected a colour such as #a8431a, found {text!r}")
+        raise InputError(
+            f"{scheme}.{name}", say("expected a colour such as #a8431a, found %(text)r", text=text)
+        )
     return text
 
 

@@ -4,6 +4,7 @@ import html
 import re
 from urllib.parse import urlsplit
 
+from newsletter.core.sentences import Sentence, say
 from newsletter.rendering import merge
 from newsletter.rendering.compiled import (
     Link,
@@ -45,7 +46,8 @@ class Placeholders:
         """
         problem = _url_problem(url)
         if problem:
-            self._find("link-malformed", Severity.ERROR, f"{problem}: {url[:200]}", line)
+            text = say("%(problem)s: %(url)s", problem=problem, url=url[:200])
+            self._find("link-malformed", Severity.ERROR, text, line)
             return "#"
         if urlsplit(url).scheme == "mailto":
             return url
@@ -63,14 +65,14 @@ class Placeholders:
         for found in merge.find(text):
             pieces.append(text[end : found.start])
             end = found.end
-            if found.field is None:
+            if found.problem:
                 self._find("merge-field-unknown", Severity.ERROR, found.problem, line)
-            else:
+            if found.field:
                 self.fields.append(found.field)
                 pieces.append(self.name(f"field{len(self.fields)}"))
         filled = "".join([*pieces, text[end:]])
         if "{{" in filled:
-            problem = "a merge field begins with {{ and ends with }} in the same line"
+            problem = say("a merge field begins with {{ and ends with }} in the same line")
             self._find("merge-field-unknown", Severity.ERROR, problem, line)
         return filled.replace("{{", "")
 
@@ -108,22 +110,22 @@ class Placeholders:
         pattern = placeholder_pattern(self.nonce)
         return pattern.sub(lambda found: escape(public.get(found[1], "")), text)
 
-    def _find(self, code: str, severity: Severity, text: str, line: int | None) -> None:
+    def _find(self, code: str, severity: Severity, text: Sentence, line: int | None) -> None:
         self.findings.append(Finding(code, severity, text, line))
 
 
-def _url_problem(url: str) -> str:
+def _url_problem(url: str) -> Sentence | None:
     if "{{" in url or "%7B%7B" in url:
-        return "a merge field cannot stand in a link"
+        return say("a merge field cannot stand in a link")
     try:
         parts = urlsplit(url)
         port_ok = parts.port is None or parts.port > 0
     except ValueError:
-        return "not a URL"
+        return say("not a URL")
     if parts.scheme == "mailto" and "@" in parts.path:
-        return ""
+        return None
     if parts.scheme not in ("http", "https"):
-        return "expected a link that begins with https://, http:// or mailto:"
+        return say("expected a link that begins with https://, http:// or mailto:")
     if not parts.hostname or not port_ok or any(c.isspace() for c in url):
-        return "not a URL"
-    return ""
+        return say("not a URL")
+    return None

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from itertools import pairwise
 from urllib.parse import urlsplit
 
+from newsletter.core.sentences import Count, say, say_n
 from newsletter.issues.source import IssueSource
 from newsletter.rendering.compiled import (
     CompiledEmail,
@@ -17,6 +18,7 @@ from newsletter.rendering.compiled import (
 )
 from newsletter.rendering.findings import Finding, Severity
 from newsletter.rendering.palette import LEAST_CONTRAST
+from newsletter.rendering.schemes import Scheme
 
 WARN_BYTES = 85_000
 MAX_BYTES = 95_000
@@ -43,25 +45,27 @@ def check(
     misplaced = list(_misplaced_fields(source))
     found = [*_of_text(source), *misplaced, *_of_mail(email), *_of_settings(identity)]
     if not misplaced and "{{" in email.subject + _CODE.sub("", email.html):
-        found.append(Finding("token-left", Severity.ERROR, "readers would see a `{{`"))
+        found.append(Finding("token-left", Severity.ERROR, say("readers would see a `{{`")))
     if today is not None and source.date < today:
         line = source.lines.get("date")
-        text = f"the issue's date, {source.date.isoformat()}, is past"
+        text = say("the issue's date, %(date)s, is past", date=source.date.isoformat())
         found.append(Finding("date-in-past", Severity.WARNING, text, line))
     return found
 
 
 def _of_text(source: IssueSource) -> Iterator[Finding]:
     if not source.subject:
-        yield Finding("subject-missing", Severity.WARNING, "no subject: title and date stand in", 1)
+        yield Finding(
+            "subject-missing", Severity.WARNING, say("no subject: title and date stand in"), 1
+        )
     elif _SHOUTING.search(source.subject) or "!!" in source.subject:
         line = source.lines.get("subject")
-        yield Finding("subject-shouts", Severity.WARNING, "the subject shouts like spam", line)
+        yield Finding("subject-shouts", Severity.WARNING, say("the subject shouts like spam"), line)
     if not source.preheader:
         yield Finding(
             "preheader-missing",
             Severity.WARNING,
-            "no preheader: mail programs show the first words of the mail instead",
+            say("no preheader: mail programs show the first words of the mail instead"),
             1,
         )
     yield from _of_entries(source)
@@ -72,13 +76,15 @@ def _misplaced_fields(source: IssueSource) -> Iterator[Finding]:
     entries = [entry for section in source.sections for entry in section.entries]
     lines = source.lines
     for what, text, line in (
-        ("the title", source.title, lines.get("title")),
-        ("categories", " ".join(source.categories), lines.get("categories")),
-        *(("an author", entry.author, entry.line) for entry in entries),
-        *(("a source's name", entry.source_name, entry.line) for entry in entries),
+        (say("the title"), source.title, lines.get("title")),
+        (say("categories"), " ".join(source.categories), lines.get("categories")),
+        *((say("an author"), entry.author, entry.line) for entry in entries),
+        *((say("a source's name"), entry.source_name, entry.line) for entry in entries),
     ):
         if "{{" in text:
-            problem = f"{what} cannot hold a merge field: {text[:200]}"
+            problem = say(
+                "%(what)s cannot hold a merge field: %(text)s", what=what, text=text[:200]
+            )
             yield Finding("merge-field-misplaced", Severity.ERROR, problem, line)
 
 
@@ -88,14 +94,22 @@ def _of_entries(source: IssueSource) -> Iterator[Finding]:
     for section in source.sections:
         if section.body is None and not section.entries:
             yield Finding(
-                "section-empty", Severity.ERROR, f"{section.title!r} is empty", section.line
+                "section-empty",
+                Severity.ERROR,
+                say("%(title)r is empty", title=section.title),
+                section.line,
             )
     for entry in entries:
         if not entry.url:
-            text = "an entry has no link"
+            text = say("an entry has no link")
             yield Finding("entry-without-link", Severity.WARNING, text, entry.line)
         elif urls[entry.url] > 1:
-            text = f"{entry.url} is linked by {urls[entry.url]} entries"
+            text = say_n(
+                "%(url)s is linked by %(n)s entry",
+                "%(url)s is linked by %(n)s entries",
+                urls[entry.url],
+                url=entry.url,
+            )
             yield Finding("link-duplicate", Severity.WARNING, text, entry.line)
 
 
@@ -103,26 +117,38 @@ def _of_mail(email: CompiledEmail) -> Iterator[Finding]:
     size = largest_bytes(email)
     if size > WARN_BYTES:
         severity = Severity.ERROR if size > MAX_BYTES else Severity.WARNING
-        text = f"the mail is {size:,} bytes; Gmail clips at about 102,000, we stop at {MAX_BYTES:,}"
+        text = say(
+            "the mail is %(size)s bytes; Gmail clips at about 102,000, we stop at %(most)s",
+            size=Count(size),
+            most=Count(MAX_BYTES),
+        )
         yield Finding("size", severity, text)
     for code, wrong, text in (
         (
             "unsubscribe-missing",
             f"{email.nonce}-unsubscribe-" not in email.html,
-            "no unsubscribe link in the HTML",
+            say("no unsubscribe link in the HTML"),
         ),
         (
             "unsubscribe-missing",
             f"{email.nonce}-unsubscribe-" not in email.text,
-            "no unsubscribe link in the text",
+            say("no unsubscribe link in the text"),
         ),
-        ("text-missing", not email.text.strip(), "no text part"),
-        ("lang-missing", not _LANGUAGE.search(email.html), "the HTML names no language"),
-        ("dark-rules-missing", "prefers-color-scheme: dark" not in email.html, "no dark rules"),
-        ("outside-resource", _reaches_outside(email.html), "fonts, styles or scripts from outside"),
-        ("image-without-width", _image_without_width(email.html), "an image without a width"),
-        ("heading-order", _skips_a_level(email.html), "headings skip a level"),
-        ("token-left", _unknown_placeholders(email), "a placeholder that nothing fills"),
+        ("text-missing", not email.text.strip(), say("no text part")),
+        ("lang-missing", not _LANGUAGE.search(email.html), say("the HTML names no language")),
+        (
+            "dark-rules-missing",
+            "prefers-color-scheme: dark" not in email.html,
+            say("no dark rules"),
+        ),
+        (
+            "outside-resource",
+            _reaches_outside(email.html),
+            say("fonts, styles or scripts from outside"),
+        ),
+        ("image-without-width", _image_without_width(email.html), say("an image without a width")),
+        ("heading-order", _skips_a_level(email.html), say("headings skip a level")),
+        ("token-left", _unknown_placeholders(email), say("a placeholder that nothing fills")),
     ):
         if wrong:
             yield Finding(code, Severity.ERROR, text)
@@ -133,14 +159,18 @@ def _of_settings(identity: SenderIdentity) -> Iterator[Finding]:
         yield Finding(
             "postal-address-missing",
             Severity.ERROR,
-            "no postal address: set `postal_address` under [sender] in newsletter.toml",
+            say("no postal address: set `postal_address` under [sender] in newsletter.toml"),
             is_about_settings=True,
         )
     yield from _of_base_url(identity.base_url)
     for weak in identity.look.palette.weaknesses():
-        text = (
-            f"the {weak.scheme} colour for {weak.name} is hard to read: contrast {weak.contrast}, "
-            f"expected {LEAST_CONTRAST} or more"
+        text = say(
+            "the %(scheme)s colour for %(name)s is hard to read: contrast %(contrast)s, "
+            "expected %(least)s or more",
+            scheme=Scheme(weak.scheme),
+            name=weak.name,
+            contrast=weak.contrast,
+            least=LEAST_CONTRAST,
         )
         yield Finding("contrast-low", Severity.WARNING, text, is_about_settings=True)
 
@@ -152,14 +182,17 @@ def _of_base_url(base_url: str) -> Iterator[Finding]:
         return
     here_only = _is_loopback(parts.hostname or "")
     text = (
-        f"the links lead to {base_url}, to this machine only"
+        say("the links lead to %(url)s, to this machine only", url=base_url)
         if here_only
-        else f"the links lead to {base_url}, and mail programs want https to unsubscribe by"
+        else say(
+            "the links lead to %(url)s, and mail programs want https to unsubscribe by",
+            url=base_url,
+        )
     )
     yield Finding(
         "base-url-local" if here_only else "base-url-insecure",
         Severity.WARNING if here_only else Severity.ERROR,
-        f"{text}: set `base_url` under [site] in newsletter.toml",
+        say("%(text)s: set `base_url` under [site] in newsletter.toml", text=text),
         is_about_settings=True,
     )
 

@@ -22,6 +22,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from newsletter.core.errors import ConfigurationError, InputError
+from newsletter.core.sentences import quoted, say
 from newsletter.rendering.compiled import ANY_PLACEHOLDER
 
 TEXT_WIDTH = 72
@@ -61,7 +62,7 @@ class TemplateFolders:
         if own is None:
             return cls((shipped,))
         if not own.is_dir():
-            raise ConfigurationError(f"templates.dir: {own} is not a folder")
+            raise ConfigurationError(say("templates.dir: %(own)s is not a folder", own=own))
         return cls((own, shipped))
 
     def render(self, name: str, variables: Mapping[str, Any]) -> str:
@@ -73,13 +74,13 @@ class TemplateFolders:
         try:
             return _environment(self.folders).get_template(name).render(variables)
         except TemplateNotFound as error:
-            raise TemplateError(str(error.name), "no such template") from None
+            raise TemplateError(str(error.name), say("no such template")) from None
         except TemplateSyntaxError as error:
-            raise TemplateError(f"{error.name}:{error.lineno}", str(error.message)) from None
+            raise TemplateError(f"{error.name}:{error.lineno}", quoted(error.message)) from None
         except UndefinedError as error:
-            raise TemplateError(f"{name}:{_line_of(error, self.folders)}", str(error)) from None
+            raise TemplateError(f"{name}:{_line_of(error, self.folders)}", quoted(error)) from None
         except _DESIGNERS_MISTAKES as error:
-            problem = f"{type(error).__name__}: {error}"
+            problem = quoted(f"{type(error).__name__}: {error}")
             raise TemplateError(f"{name}:{_line_of(error, self.folders)}", problem) from None
 
     def of_issues(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from newsletter.core.clock import now
 from newsletter.core.errors import RefusedError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.issues.models import Newsletter
 from newsletter.mail.address import Address
 from newsletter.rendering.mail_tokens import ConfirmToken, Door, LeaveToken, PreferencesToken
@@ -198,5 +199,7 @@ def _preferences_url(runtime: Runtime, person: Subscriber, newsletter_id: int) -
 
 def _newsletter(session: Session, to: SubscriberList) -> Newsletter:
     if to.newsletter_id is None:
-        raise RefusedError(f"list {to.slug!r} has no newsletter yet: import an issue first")
+        raise RefusedError(
+            say("list %(slug)r has no newsletter yet: import an issue first", slug=to.slug)
+        )
     return session.get_one(Newsletter, to.newsletter_id)

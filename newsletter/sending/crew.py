@@ -11,6 +11,7 @@ from newsletter.core import logs
 from newsletter.core.clock import now
 from newsletter.core.db import DATABASE_AWAY
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.mail.replies import Reply
 from newsletter.sending import relays
 from newsletter.sending.committer import Committer
@@ -220,7 +221,7 @@ class Crew:
         self._defects += 1
         if self._defects < _MOST_DEFECTS:
             return
-        detail = f"a defect of the sender, see its log: {type(error).__name__}"
+        detail = say("a defect of the sender, see its log: %(kind)s", kind=type(error).__name__)
         for broadcast_id in self._at_work:
             self._halt(broadcast_id, PauseReason.HEALTH, detail)
         self._feed.suspend()

@@ -271,7 +271,7 @@ class Feed:
     def _unsendable(self, course: Course, claim: Claim, error: NewsletterError) -> None:
         """What was frozen cannot be made into a mail: nobody's fault but ours, nobody fails."""
         with self._sessions.writing() as session:
-            control.halt(session, course.broadcast_id, PauseReason.HEALTH, str(error))
+            control.halt(session, course.broadcast_id, PauseReason.HEALTH, error.sentence)
             claims.release(session, claim.token, [row.delivery_id for row in claim.rows])
 
 

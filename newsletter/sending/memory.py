@@ -3,6 +3,7 @@
 from collections import defaultdict, deque
 from dataclasses import dataclass, field
 
+from newsletter.core.sentences import say
 from newsletter.mail.replies import Reply, ReplyClass, classify
 from newsletter.mail.smtp import Envelope, Exchange, SmtpFault
 from newsletter.sending.transport import Connection
@@ -44,7 +45,7 @@ class MemoryTransport:
 
     async def connect(self) -> Connection:
         if self.refuse_connections is not None:
-            raise SmtpFault.said("does not let us in", self.refuse_connections)
+            raise SmtpFault.said(say("does not let us in"), self.refuse_connections)
         return _MemoryConnection(self)
 
 
@@ -70,12 +71,12 @@ class _MemoryConnection:
         self.abort()
 
     def abort(self) -> None:
-        self._fault = self._fault or SmtpFault("connection closed")
+        self._fault = self._fault or SmtpFault(say("connection closed"))
 
     def _take(self, body: bytes) -> Reply | None:
         """The worse case after the dot: the message was taken, and only the reply is lost."""
         if self._hang_up:
-            self._fault = SmtpFault("connection lost")
+            self._fault = SmtpFault(say("connection lost"))
             if not self._hang_up.after_dot:
                 return None
         self._relay.accepted.append((self._recipient, body))
@@ -87,7 +88,7 @@ class _MemoryConnection:
         self._recipient = envelope.recipient
         self._hang_up = step if isinstance(step, HangUp) else None
         if isinstance(step, Reply) and step.code == _CLOSING:
-            self._fault = SmtpFault.said("the relay closes the connection", step)
+            self._fault = SmtpFault.said(say("the relay closes the connection"), step)
             return None
         if isinstance(step, Reply) and classify(step) is not ReplyClass.ACCEPTED:
             return step

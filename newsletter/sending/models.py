@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from newsletter.broadcasts.models import DeliveryState
 from newsletter.core.clock import now
-from newsletter.core.tables import Base, BigId, SmallEnum, UtcDateTime
+from newsletter.core.tables import Base, BigId, Said, SmallEnum, UtcDateTime
 
 
 class SystemMail(Base):
@@ -53,10 +53,10 @@ class RelayState(Base):
 
     name: Mapped[str] = mapped_column(String(40), primary_key=True)
     paused: Mapped[bool] = mapped_column(default=False)
-    pause_reason: Mapped[str] = mapped_column(String(200), default="")
+    pause_reason: Mapped[str] = mapped_column(Said(200), default="")
     breaker_until: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """None: closed. In the past: the next who asks may probe."""
-    breaker_reason: Mapped[str] = mapped_column(String(200), default="")
+    breaker_reason: Mapped[str] = mapped_column(Said(200), default="")
     breaker_openings: Mapped[int] = mapped_column(SmallInteger, default=0)
     probing: Mapped[bool] = mapped_column(default=False)
     faults: Mapped[int] = mapped_column(SmallInteger, default=0)

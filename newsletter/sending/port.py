@@ -13,6 +13,7 @@ from newsletter.core import logs
 from newsletter.core.clock import now
 from newsletter.core.db import DATABASE_AWAY, Sessions
 from newsletter.core.sections import RelaySettings
+from newsletter.core.sentences import say
 from newsletter.mail.replies import Reply, ReplyClass, classify, is_about_too_many_connections
 from newsletter.mail.smtp import SmtpFault
 from newsletter.sending import outcomes, relays
@@ -177,7 +178,7 @@ class RelayPort:
                     self._learn(relays.learn_messages_per_connection, name, messages)
                 return False
             case ReplyClass.RELAY_FAULT | ReplyClass.CONFIGURATION | ReplyClass.QUOTA:
-                self.failed(SmtpFault.said("refused the message", reply))
+                self.failed(SmtpFault.said(say("refused the message"), reply))
                 return False
             case _:
                 self._proved()
@@ -212,14 +213,16 @@ class RelayPort:
     async def _faulted(self, fault: SmtpFault) -> None:
         useless = outcomes.pause_for(fault)
         opened = await self._in_transaction(
-            _faulted, self.settings.name, str(fault), now(), useless is not None
+            _faulted, self.settings.name, fault.sentence, now(), useless is not None
         )
         if opened:
             self._usable, self._probing = False, False
             for lane in self._lanes:
                 lane.part()
         if useless:
-            self.on_refusal(useless, f"relay {self.settings.name}: {fault}")
+            relay = self.settings.name
+            detail = say("relay %(name)s: %(fault)s", name=relay, fault=fault.sentence)
+            self.on_refusal(useless, detail)
 
     def _pause(self) -> None:
         """No new connection for a moment; those that are open go on."""

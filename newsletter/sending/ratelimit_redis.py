@@ -26,6 +26,7 @@ from redis.exceptions import RedisError
 from newsletter.core import logs
 from newsletter.core.config import Settings
 from newsletter.core.errors import ConfigurationError
+from newsletter.core.sentences import say
 from newsletter.sending.ratelimit import (
     RECOVERY_PER_SECOND,
     SETTLE_SECONDS,
@@ -86,7 +87,7 @@ class RedisLimiter:
             )
         except ValueError:
             raise ConfigurationError(
-                "broker.url: expected redis://…, which also keeps the rates that workers share"
+                say("broker.url: expected redis://…, which also keeps the rates that workers share")
             ) from None
         self._script = self._redis.register_script(_SCRIPT)
         self._share = share

@@ -3,6 +3,7 @@
 from collections import deque
 from dataclasses import dataclass, field
 
+from newsletter.core.sentences import say
 from newsletter.mail.replies import Reply, ReplyClass, classify
 
 WINDOW_VERDICTS = 100
@@ -46,4 +47,9 @@ def should_pause(window: Window) -> str | None:
         return None
     reply = window.last_refusal
     said = " ".join(filter(None, (str(reply.code), reply.enhanced, reply.text)))
-    return f"{count} of the last {len(window.refused)} recipients refused the mail: {said}"
+    return say(
+        "%(count)s of the last %(of)s recipients refused the mail: %(said)s",
+        count=count,
+        of=len(window.refused),
+        said=said,
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from newsletter.core.clock import now
 from newsletter.core.errors import RefusedError
 from newsletter.core.sections import RelaySettings
+from newsletter.core.sentences import say
 from newsletter.mail import headers
 from newsletter.mail.address import Address
 from newsletter.mail.mime import Part, alternative
@@ -23,7 +24,7 @@ class RelayCheckError(RefusedError):
     """
 
     def __init__(self, relay: str, fault: SmtpFault) -> None:
-        super().__init__(f"relay {relay}: {fault}")
+        super().__init__(say("relay %(name)s: %(fault)s", name=relay, fault=fault.sentence))
         self.fault = fault
 
 
@@ -84,7 +85,8 @@ async def _handed_over(connection: Connection, relay: RelaySettings, mail: Sampl
         exchange = await connection.exchange(wire, None)
         reply = exchange.verdict
     if reply is None:
-        raise RefusedError(f"relay {relay.name}: {exchange.fault or 'no reply'}")
+        fault = exchange.fault.sentence if exchange.fault else say("no reply")
+        raise RefusedError(say("relay %(name)s: %(fault)s", name=relay.name, fault=fault))
     return reply
 
 

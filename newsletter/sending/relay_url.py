@@ -8,8 +8,9 @@ from urllib.parse import unquote, urlsplit
 from newsletter.core import server_url
 from newsletter.core.errors import ConfigurationError
 from newsletter.core.sections import RelaySettings
+from newsletter.core.sentences import say
 
-_EXPECTED = "expected smtp://USER:PASSWORD@HOST:PORT or smtps://… (special characters as %XX)"
+_EXPECTED = say("expected smtp://USER:PASSWORD@HOST:PORT or smtps://… (special characters as %%XX)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +42,28 @@ class RelayUrl:
             port = parts.port
             credentials = unquote(parts.username or ""), unquote(parts.password or "")
         except ValueError:
-            raise ConfigurationError(f"{place}: {_EXPECTED}") from None
+            raise ConfigurationError(
+                say("%(place)s: %(expected)s", place=place, expected=_EXPECTED)
+            ) from None
         implicit_tls = parts.scheme == "smtps"
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
-            raise ConfigurationError(f"{place}: {_EXPECTED}")
+            raise ConfigurationError(
+                say("%(place)s: %(expected)s", place=place, expected=_EXPECTED)
+            )
         if not "".join(credentials).isascii():
-            raise ConfigurationError(f"{place}: user and password are expected in ASCII")
+            raise ConfigurationError(
+                say("%(place)s: user and password are expected in ASCII", place=place)
+            )
         if parts.path not in ("", "/") or parts.fragment:
-            raise ConfigurationError(f"{place}: {_EXPECTED}")
+            raise ConfigurationError(
+                say("%(place)s: %(expected)s", place=place, expected=_EXPECTED)
+            )
         options = server_url.tls_options(parts, place)
         without_tls = options.get("tls") == "none"
         if without_tls and implicit_tls:
-            raise ConfigurationError(f"{place}: smtps:// is TLS; ?tls=none goes with smtp://")
+            raise ConfigurationError(
+                say("%(place)s: smtps:// is TLS; ?tls=none goes with smtp://", place=place)
+            )
         return cls(
             parts.hostname,
             port or (465 if implicit_tls else 587),

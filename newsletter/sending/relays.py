@@ -14,13 +14,12 @@ from sqlalchemy.orm import Session
 from newsletter.accounts import audit
 from newsletter.core.errors import NotFoundError, RefusedError
 from newsletter.core.sections import RelaySettings
+from newsletter.core.sentences import say
 from newsletter.sending.breaker import PROBE_WITHIN, Breaker, BreakerState
 from newsletter.sending.models import RelayState
 
 LEARNED_FOR = timedelta(days=1)
 """The provider may have changed: after that the configured limits are tried again."""
-
-_REASON_LENGTH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +70,8 @@ def find_relay(relays: Sequence[RelaySettings], name: str) -> RelaySettings:
     for relay in relays:
         if relay.name == name:
             return relay
-    known = ", ".join(relay.name for relay in relays) or "none"
-    raise NotFoundError("relay", name, f"in the settings there are: {known}")
+    known = ", ".join(relay.name for relay in relays) or say("none")
+    raise NotFoundError("relay", name, say("in the settings there are: %(known)s", known=known))
 
 
 def choose(session: Session, relays: Sequence[RelaySettings], now: datetime) -> list[Usable]:
@@ -102,7 +101,7 @@ def faulted(
     """Count a fault of the relay; True when this one opened its breaker."""
     state = _locked(session, name, now)
     before = _breaker(state)
-    after = before.after_fault(now, reason[:_REASON_LENGTH], is_configuration=is_configuration)
+    after = before.after_fault(now, reason, is_configuration=is_configuration)
     _keep(state, after)
     return after.openings > before.openings
 
@@ -165,8 +164,8 @@ def pause(session: Session, name: str, reason: str, now: datetime) -> None:
     """
     state = _locked(session, name, now)
     if state.paused:
-        raise RefusedError(f"relay {name} is paused already")
-    state.paused, state.pause_reason = True, reason[:_REASON_LENGTH]
+        raise RefusedError(say("relay %(name)s is paused already", name=name))
+    state.paused, state.pause_reason = True, reason
 
 
 def resume(session: Session, name: str, now: datetime) -> None:

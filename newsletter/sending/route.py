@@ -16,6 +16,7 @@ from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.runtime import Runtime
 from newsletter.core.sections import RelaySettings
+from newsletter.core.sentences import say
 from newsletter.mail.replies import Reply, ReplyClass, classify, is_about_too_many_connections
 from newsletter.mail.smtp import SmtpFault
 from newsletter.sending import outcomes, relays
@@ -66,7 +67,7 @@ class Route:
         elif verdict is ReplyClass.CONNECTION_LIMIT and self._offered > 1:
             await self._teach(relays.learn_messages_per_connection, self._offered - 1)
         if reply and verdict in _FAULTS:
-            fault = fault or SmtpFault.said("refused the message", reply)
+            fault = fault or SmtpFault.said(say("refused the message"), reply)
         if fault:
             await self._teach.fault(fault, self.transport)
         return not fault and not (verdict and verdict.concerns_relay)

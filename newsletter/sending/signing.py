@@ -8,6 +8,7 @@ from newsletter.core import logs
 from newsletter.core.config import Settings
 from newsletter.core.errors import ConfigurationError
 from newsletter.core.sections import DkimSettings
+from newsletter.core.sentences import quoted, say
 from newsletter.mail import dkim_keys
 from newsletter.mail.address import Address
 from newsletter.mail.dkim import Signer
@@ -73,7 +74,7 @@ def _signer(entry: DkimSettings, number: int) -> Signer:
     try:
         key = dkim_keys.read(pem, place=place)
     except DkimKeyError as error:
-        raise ConfigurationError(str(error)) from None
+        raise ConfigurationError(quoted(error)) from None
     return Signer(entry.domain, entry.selector, key)
 
 
@@ -86,4 +87,6 @@ def _pem(entry: DkimSettings, place: str) -> tuple[bytes, str]:
     try:
         return entry.key_file.read_bytes(), place
     except OSError as error:
-        raise ConfigurationError(f"{place}: cannot be read: {error.strerror}") from None
+        raise ConfigurationError(
+            say("%(place)s: cannot be read: %(strerror)s", place=place, strerror=error.strerror)
+        ) from None

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from newsletter.core.errors import ConfigurationError
 from newsletter.core.sections import RelaySettings
+from newsletter.core.sentences import say
 from newsletter.mail import smtp
 from newsletter.mail.smtp import Server, Timeouts
 from newsletter.sending.relay_url import RelayUrl
@@ -50,7 +51,9 @@ def transports_for(relays: Sequence[RelaySettings]) -> list[Transport]:
     """
     if not relays:
         raise ConfigurationError(
-            "no relay is configured: put into newsletter.toml\n"
-            '  [[relays]]\n  name = "main"\n  url = "smtp://USER:PASSWORD@HOST:587"'
+            say(
+                "no relay is configured: put into newsletter.toml\n"
+                '  [[relays]]\n  name = "main"\n  url = "smtp://USER:PASSWORD@HOST:587"'
+            )
         )
     return [SmtpTransport(relay) for relay in relays]

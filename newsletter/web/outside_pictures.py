@@ -16,6 +16,7 @@ from anyio import CapacityLimiter, to_thread
 
 from newsletter.core.clock import now
 from newsletter.core.fetch import LONGEST_URL, Fetcher, FetchError
+from newsletter.core.sentences import Sentence, say
 from newsletter.core.tokens import TokenKeys, sign, verify
 
 MAX_BYTES = 4_000_000
@@ -45,7 +46,7 @@ class OutsidePicture:
 
     data: bytes = b""
     mime: str = ""
-    problem: str = ""
+    problem: Sentence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,10 @@ class OutsidePictures:
             task.add_done_callback(lambda _: self._under_way.pop(url, None))
         return await asyncio.shield(task)
 
-    def problem(self, url: str) -> str:
-        """Why this picture was not to be had a moment ago; empty: it was, or nobody asked."""
+    def problem(self, url: str) -> Sentence | None:
+        """Why this picture was not to be had a moment ago; None: it was, or nobody asked."""
         kept = self._still_kept(url)
-        return kept.problem if kept else ""
+        return kept.problem if kept else None
 
     def _still_kept(self, url: str) -> OutsidePicture | None:
         kept = self._kept.get(url)
@@ -125,7 +126,9 @@ class OutsidePictures:
             return OutsidePicture(problem=error.problem)
         mime = _mime(data)
         if mime is None:
-            return OutsidePicture(problem="it is no JPEG, PNG, GIF or WebP, which mail can show")
+            return OutsidePicture(
+                problem=say("it is no JPEG, PNG, GIF or WebP, which mail can show")
+            )
         return OutsidePicture(data, mime)
 
     def _keep(self, url: str, kept: _Kept) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
+from newsletter.core.sentences import say
 from subscribers.import_runs.models import (
     OVER,
     WAITING,
@@ -22,7 +23,7 @@ WAITING_HOURS = 24
 _PARTS_AT_ONCE = 8
 _LINES_AT_ONCE = 1_000
 
-_NOBODY_WENT_ON = "nobody went on with it within a day"
+_NOBODY_WENT_ON = say("nobody went on with it within a day")
 
 
 def any_left(session: Session) -> bool:

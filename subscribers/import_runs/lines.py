@@ -29,7 +29,7 @@ def keep_bad(session: Session, run_id: int, rows: Iterable[Bad], folder: str) ->
     for row in rows:
         place = f"{row.file.removeprefix(folder)}:{row.line}"
         key = row.address.key if row.address else ""
-        more = {"cells": dict(row.cells), "text": row.text, "problem": str(row.problem)}
+        more = {"cells": dict(row.cells), "text": row.text, "problem": row.problem.sentence}
         session.add(_line(run_id, Fate.BAD, place, key, **more))
 
 
@@ -50,8 +50,8 @@ def keep_examples(
         if key not in forgotten:
             session.add(_line(run_id, fate, place, key, text=text))
     for problem in report.first_problems:
-        place, _, said = problem.removeprefix(folder).partition(": ")
-        session.add(_line(run_id, Fate.BAD, place, problem=said))
+        place, said = str(problem.values["place"]), problem.values["problem"]
+        session.add(_line(run_id, Fate.BAD, place.removeprefix(folder), problem=said))
 
 
 def _line(run_id: int, fate: Fate, place: str, key: str = "", **more: Any) -> ImportLine:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import Sentence, from_text, say, to_text, without
 from subscribers.csv_files import CsvFile
 from subscribers.people_files import ENOUGH_BYTES, Reading, is_json_lines, opened
 from subscribers.zip_files import SPREADSHEET, ZipOfTables, is_zip
@@ -54,11 +55,12 @@ class Glance:
         """From what `to_json` made."""
         columns = [Column(**column) for column in value.get("columns", [])]
         rest = {key: value[key] for key in ("is_json", "presets", "problem") if key in value}
+        rest["problem"] = from_text(rest.get("problem", ""))
         return cls(**{"is_json": False, "presets": [], **rest, "columns": columns})
 
     def to_json(self) -> dict[str, Any]:
         """As it is kept; it quotes people's data."""
-        return asdict(self)
+        return {**asdict(self), "problem": to_text(self.problem)}
 
 
 def look(file: Path) -> Glance:
@@ -70,7 +72,7 @@ def look(file: Path) -> Glance:
     with file.open("rb") as stream:
         start = stream.peek(ENOUGH_BYTES)
         if not start.strip():
-            raise InputError(file.name, "expected people, found nothing: the file is empty")
+            raise InputError(file.name, say("expected people, found nothing: the file is empty"))
         if start.startswith(_OLD_SPREADSHEET):
             raise InputError(file.name, SPREADSHEET)
         is_json = is_json_lines(start)
@@ -84,9 +86,9 @@ def look(file: Path) -> Glance:
         return Glance(is_json, columns, [], in_short(error, file))
 
 
-def in_short(problem: InputError, file: Path) -> str:
+def in_short(problem: InputError, file: Path) -> Sentence:
     """What is wrong, without the folder that the file lies in for now."""
-    return str(problem).replace(f"{file.parent}/", "")
+    return without(problem.sentence, f"{file.parent}/")
 
 
 def _columns(stream: BufferedReader, name: str, *, is_packed: bool) -> list[Column]:
@@ -112,9 +114,15 @@ def _tables(stream: BufferedReader, name: str, *, is_packed: bool) -> Iterator[C
 
 def _check_header(table: CsvFile) -> None:
     if len(table.columns) > _MOST_COLUMNS:
-        raise InputError(f"{table.name}:1", f"expected at most {_MOST_COLUMNS} columns, found more")
+        raise InputError(
+            f"{table.name}:1",
+            say("expected at most %(most)s columns, found more", most=_MOST_COLUMNS),
+        )
     if any("@" in column for column in table.columns):
         raise InputError(
             f"{table.name}:1",
-            "expected a first line that names the columns, such as `email,name`, found an address",
+            say(
+                "expected a first line that names the columns, "
+                "such as `email,name`, found an address"
+            ),
         )

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, ForeignKey, LargeBinary, SmallInteger, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from newsletter.core.clock import now
-from newsletter.core.tables import Base, BigId, Json, UtcDateTime, text_enum
+from newsletter.core.tables import Base, BigId, Json, Said, UtcDateTime, text_enum
 from subscribers.fates import Fate
 from subscribers.models import SubscriberList
 
@@ -70,7 +70,7 @@ class ImportRun(Base):
     state: Mapped[ImportState] = mapped_column(
         text_enum(ImportState), default=ImportState.UPLOADED, index=True
     )
-    problem: Mapped[str] = mapped_column(Text, default="")
+    problem: Mapped[str] = mapped_column(Said(), default="")
     """Why it failed, or why the columns cannot be what they were said to be."""
     file_name: Mapped[str] = mapped_column(String(MAX_FILE_NAME_CHARACTERS))
     file_bytes: Mapped[int] = mapped_column(BigInteger)
@@ -131,4 +131,4 @@ class ImportLine(Base):
     """Of a bad row, as they stood, by normalised column."""
     text: Mapped[str] = mapped_column(Text, default="")
     """Of a bad line of JSON; of an example its address."""
-    problem: Mapped[str] = mapped_column(Text, default="")
+    problem: Mapped[str] = mapped_column(Said(), default="")

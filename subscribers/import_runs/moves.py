@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, contains_eager
 from newsletter.core.clock import now
 from newsletter.core.doorbell import IMPORTS, ring_after_commit
 from newsletter.core.errors import NotFoundError, RefusedError
+from newsletter.core.sentences import Sentence, say
 from subscribers.import_runs.counts import Counts
 from subscribers.import_runs.models import (
     IMPORT_MOVES,
@@ -42,15 +43,22 @@ def locked(session: Session, run_id: int) -> ImportRun:
     return run
 
 
-def move(run: ImportRun, to: ImportState, problem: str = "") -> None:
+def move(run: ImportRun, to: ImportState, problem: Sentence | None = None) -> None:
     """Into another state.
 
     Raises:
         RefusedError: it does not lead there from where it is.
     """
     if to not in IMPORT_MOVES[run.state]:
-        raise RefusedError(f"import {run.id} is {run.state}, so it cannot become {to}")
-    run.state, run.problem, run.changed_at, run.attempts = to, problem, now(), 0
+        raise RefusedError(
+            say(
+                "import %(id)s is %(state)s, so it cannot become %(to)s",
+                id=run.id,
+                state=run.state,
+                to=to,
+            )
+        )
+    run.state, run.problem, run.changed_at, run.attempts = to, problem or "", now(), 0
 
 
 def check(session: Session, run_id: int, wishes: Wishes) -> ImportRun:
@@ -86,9 +94,9 @@ def start(session: Session, run_id: int, seen: str | None = None) -> ImportRun:
     """
     run = locked(session, run_id)
     if run.state is ImportState.CHECKED and not Counts.from_json(run.expected).changing:
-        raise RefusedError("this file would change nothing")
+        raise RefusedError(say("this file would change nothing"))
     if run.state is ImportState.CHECKED and seen not in (None, rehearsal(run)):
-        raise CheckedAgainError("it was checked again since")
+        raise CheckedAgainError(say("it was checked again since"))
     move(run, ImportState.IMPORTING)
     run.counts, run.rows_read, run.bytes_read = {}, 0, 0
     _forget_lines(session, run)

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from newsletter.core.db import Sessions
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError, RefusedError
+from newsletter.core.sentences import Sentence, say
 from subscribers.fates import Fate
 from subscribers.import_options import ImportOptions, Step
 from subscribers.import_runs import lines
@@ -32,7 +33,7 @@ MOST_ATTEMPTS = 5
 """Without coming on: a file that kills whoever reads it is let alone."""
 _TELL_SECONDS = 0.5
 
-_GIVEN_UP = "it could not be finished; the log of the server says why"
+_GIVEN_UP = say("it could not be finished; the log of the server says why")
 
 
 class StoppedError(Exception):
@@ -75,7 +76,7 @@ def work_on(shop: Workshop, run_id: int) -> None:
         with fetched(shop.sessions, run) as file:
             act(shop, run, file)
     except RefusedError as error:
-        _end(shop, run, ImportState.FAILED, str(error))
+        _end(shop, run, ImportState.FAILED, error.sentence)
     except StoppedError:
         return
 
@@ -155,7 +156,7 @@ def _options(
     )
 
 
-def _end(shop: Workshop, run: ImportRun, to: ImportState, problem: str = "") -> None:
+def _end(shop: Workshop, run: ImportRun, to: ImportState, problem: Sentence | None = None) -> None:
     """Unless somebody has moved it meanwhile."""
     with shop.sessions.writing() as session:
         ended = locked(session, run.id)

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError, RefusedError
+from newsletter.core.sentences import quoted, say
 from subscribers.import_runs.looking import Glance
 from subscribers.import_runs.models import (
     MAX_FILE_NAME_CHARACTERS,
@@ -67,7 +68,7 @@ def upload(sessions: Sessions, sent: Upload) -> int:
     """
     size = sent.file.stat().st_size
     if not size:
-        raise InputError(sent.file.name, "expected people, found nothing: the file is empty")
+        raise InputError(sent.file.name, say("expected people, found nothing: the file is empty"))
     run = ImportRun(
         list_id=sent.list_id,
         actor=sent.actor,
@@ -89,7 +90,7 @@ def upload(sessions: Sessions, sent: Upload) -> int:
     with sessions.writing() as session:
         kept = locked(session, run_id)
         if kept.state is ImportState.CANCELLED:
-            raise RefusedError(kept.problem)
+            raise RefusedError(quoted(kept.problem))
         move(kept, ImportState.UPLOADED)
     return run_id
 
@@ -115,7 +116,7 @@ def fetched(sessions: Sessions, run: ImportRun) -> Iterator[Path]:
                 stream.write(zlib.decompress(data))
                 number += 1
         if file.stat().st_size != run.file_bytes:
-            raise RefusedError("the file is not there any more; upload it again")
+            raise RefusedError(say("the file is not there any more; upload it again"))
         yield file
 
 

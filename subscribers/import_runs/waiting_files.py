@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from subscribers.csv_files import ByteLines
 from subscribers.import_runs.models import WAITING, ImportPart, ImportRun, ImportState
@@ -27,7 +28,9 @@ from subscribers.zip_files import ZipOfTables, is_zip
 _WHOLE = (ImportState.CHECKING, *WAITING)
 """What is being imported leaves them out, and its file goes with its end."""
 _READ_BYTES, _LINES = 2**20, 10_000
-_ERASED = "somebody in it was erased, so the file is deleted; send it again, it goes without them"
+_ERASED = say(
+    "somebody in it was erased, so the file is deleted; send it again, it goes without them"
+)
 
 _Piece = Callable[[int, int], bytes | None]
 """(run's id, number) -> a part as it is kept; None behind the last."""

@@ -15,6 +15,7 @@ from typing import Any, NoReturn, TypeVar
 from zoneinfo import available_timezones
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from subscribers import details
 from subscribers.details import BREAKING
@@ -99,13 +100,16 @@ def standing(cells: Cells, column: str, known: Mapping[str, Standing]) -> Standi
 
 
 def _not_one_of(column: str, text: str, values: Iterable[str]) -> NoReturn:
-    raise InputError(column, f"expected one of {', '.join(values)}, found {text!r}")
+    raise InputError(
+        column,
+        say("expected one of %(values)s, found %(text)r", values=", ".join(values), text=text),
+    )
 
 
 def yes_or_no(cells: Cells, column: str) -> bool:
     text = cells.get(column, "").lower()
     if text not in _YES_OR_NO:
-        raise InputError(column, f"expected true or false, found {text!r}")
+        raise InputError(column, say("expected true or false, found %(text)r", text=text))
     return _YES_OR_NO[text]
 
 
@@ -128,8 +132,13 @@ def moment(place: str, text: str) -> datetime:
     if in_utc is None or not _FIRST_YEAR <= in_utc.year <= _LAST_YEAR:
         raise InputError(
             place,
-            "expected a time such as 2026-06-17T08:00:00+00:00 "
-            f"in the years {_FIRST_YEAR} to {_LAST_YEAR}, found {text!r}",
+            say(
+                "expected a time such as 2026-06-17T08:00:00+00:00 in the years "
+                "%(first_year)s to %(last_year)s, found %(text)r",
+                first_year=_FIRST_YEAR,
+                last_year=_LAST_YEAR,
+                text=text,
+            ),
         )
     return in_utc
 
@@ -146,7 +155,10 @@ def json_object(column: str, text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise InputError(
             column,
-            f'expected a JSON object of at most {MAX_LEVELS} levels, such as {{"plan": "pro"}}',
+            say(
+                'expected a JSON object of at most %(most)s levels, such as {"plan": "pro"}',
+                most=MAX_LEVELS,
+            ),
         )
     return value
 

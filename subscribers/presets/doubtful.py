@@ -3,6 +3,8 @@
 import re
 from functools import lru_cache
 
+from newsletter.core.sentences import Sentence, say
+
 _WHOLE = frozenset(
     (
         *("state", "blocked", "is_active", "active_subscription", "email_disabled", "deleted_at"),
@@ -20,7 +22,7 @@ _PART = re.compile(
 )
 """Whatever stands around it: `HasOptedOutOfEmail`, `Unsubscribed from all email`, `Opt-in?`."""
 
-STATUSES = "of pending, active and unsubscribed"
+STATUSES = say("of pending, active and unsubscribed")
 
 
 @lru_cache(1_000)
@@ -29,9 +31,12 @@ def is_doubtful(column: str) -> bool:
     return column in _WHOLE or _PART.search(column) is not None
 
 
-def in_doubt(column: str) -> str:
+def in_doubt(column: str) -> Sentence:
     """Why such a column is refused: as an attribute nobody would read it, and mail would go out."""
-    return (
-        f"column `{column}` may say who left: make it a column `status` {STATUSES}, "
-        f"or leave it out by --map '{column}=-'"
+    page = say(
+        "column `%(column)s` may say who left: make it a column `status` %(statuses)s, "
+        "or leave it out",
+        column=column,
+        statuses=STATUSES,
     )
+    return say("%(page)s by --map '%(column)s=-'", page=page, column=column)

@@ -4,6 +4,7 @@ import re
 from pathlib import PurePath
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 
 STATUSES = ("subscribed", "unsubscribed", "cleaned", "nonsubscribed")
 THEY_LEFT = frozenset(STATUSES) - {"subscribed"}
@@ -21,6 +22,10 @@ def status_in(file_name: str) -> str:
     found = words.intersection(STATUSES)
     if len(found) > 1 or (found and words & _TURNED_ROUND):
         raise InputError(
-            file_name, f"expected a file name with one of {', '.join(STATUSES)}, and no `non`"
+            file_name,
+            say(
+                "expected a file name with one of %(statuses)s, and no `non`",
+                statuses=", ".join(STATUSES),
+            ),
         )
     return found.pop() if found else ""

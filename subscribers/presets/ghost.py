@@ -1,6 +1,7 @@
 """Ghost: the members of a site; who takes no mail stays without it."""
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from subscribers.imported import Cells, ImportedSubscriber, ImportedSubscription, Preset
 from subscribers.models import SubscriptionStatus
 from subscribers.presets import cells as of
@@ -15,7 +16,9 @@ def _read(row: Cells) -> ImportedSubscriber:
     shown_name, address = of.mailbox(row, "email")
     wants_mail = of.yes_or_no(row, "subscribed_to_emails")
     if row.get("deleted_at"):
-        raise InputError("deleted_at", "expected a member who is still there; leave this row out")
+        raise InputError(
+            "deleted_at", say("expected a member who is still there; leave this row out")
+        )
     return ImportedSubscriber(
         address=address,
         subscription=ImportedSubscription(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from subscribers.csv_files import CsvFile, normalised
 from subscribers.imported import Cells
 
@@ -19,9 +20,9 @@ def parse_map(texts: Iterable[str]) -> dict[str, str]:
     for part in (part for text in texts for part in text.split(",")):
         column, equals, field = (word.strip() for word in part.rpartition("="))
         if not (column and equals and field):
-            raise InputError("--map", f"expected COLUMN=FIELD, found {part!r}")
+            raise InputError("--map", say("expected COLUMN=FIELD, found %(part)r", part=part))
         if column in found:
-            raise InputError("--map", f"column {column!r} is named twice")
+            raise InputError("--map", say("column %(column)r is named twice", column=column))
         found[column] = field
     return found
 
@@ -39,7 +40,13 @@ class Mapped:
         if unknown:
             there = ", ".join(filter(None, table.columns))
             raise InputError(
-                "--map", f"there is no column {unknown[0]!r} in {table.name}; there are: {there}"
+                "--map",
+                say(
+                    "there is no column %(unknown)r in %(name)s; there are: %(there)s",
+                    unknown=unknown[0],
+                    name=table.name,
+                    there=there,
+                ),
             )
         self._fields = {
             column: normalised(names.get(column, column))
@@ -49,7 +56,9 @@ class Mapped:
         self.header = tuple(self._fields.values())
         doubled = {field for field in self.header if self.header.count(field) > 1}
         if names and doubled:
-            raise InputError("--map", f"two columns for {', '.join(sorted(doubled))}")
+            raise InputError(
+                "--map", say("two columns for %(doubled)s", doubled=", ".join(sorted(doubled)))
+            )
         self.cells: Callable[[dict[str, str]], Cells] = self._renamed if names else _as_they_are
 
     def _renamed(self, cells: Mapping[str, str]) -> Cells:

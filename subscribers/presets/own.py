@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from newsletter.core.slug import slugify
 from subscribers.csv_files import normalised
 from subscribers.imported import (
@@ -129,7 +130,12 @@ def _answers(text: str) -> dict[str, str]:
         most = MAX_NAME_CHARACTERS if key == NAME else MAX_ANSWER_CHARACTERS
         if not isinstance(answer, str) or len(answer) > most:
             raise InputError(
-                "answers", f"expected a JSON object, `{key}` a text of at most {most} characters"
+                "answers",
+                say(
+                    "expected a JSON object, `%(key)s` a text of at most %(most)s characters",
+                    key=key,
+                    most=most,
+                ),
             )
     return answers
 
@@ -140,7 +146,9 @@ def _list_name(text: str) -> str:
     if text:
         slugify(text, place="list")
         if len(text) > MAX_NAME_CHARACTERS:
-            raise InputError("list", f"expected at most {MAX_NAME_CHARACTERS} characters")
+            raise InputError(
+                "list", say("expected at most %(most)s characters", most=MAX_NAME_CHARACTERS)
+            )
     return text
 
 
@@ -158,7 +166,7 @@ def read_object(person: Mapping[str, Any]) -> list[ImportedSubscriber]:
     if subscriptions is None:
         return [_read_members(members)]
     if not isinstance(subscriptions, list) or not all(isinstance(s, dict) for s in subscriptions):
-        raise InputError("subscriptions", "expected a list of JSON objects")
+        raise InputError("subscriptions", say("expected a list of JSON objects"))
     each = [members | _members(subscription) for subscription in subscriptions]
     people = [_read_members(found) for found in each or [members | {"list": ""}]]
     return sorted(people, key=_is_not_active) if len(people) > 1 else people
@@ -189,7 +197,9 @@ def _as_attribute(name: str, value: Any) -> Any:
     if isinstance(value, str):
         return value.strip()
     if isinstance(value, (dict, list)) and of.json_value(json.dumps(value)) is None:
-        raise InputError(name, f"expected a JSON value of at most {of.MAX_LEVELS} levels")
+        raise InputError(
+            name, say("expected a JSON value of at most %(most)s levels", most=of.MAX_LEVELS)
+        )
     return value
 
 
@@ -199,9 +209,12 @@ def _members(found: Mapping[str, Any]) -> dict[str, Any]:
     if len(members) < len(found):
         names = [_called(name) for name in found]
         twice = next(name for name in names if names.count(name) > 1)
-        raise InputError("line", f"`{twice}` stands there twice")
+        raise InputError("line", say("`%(twice)s` stands there twice", twice=twice))
     for name in sorted(filter(is_doubtful, members.keys() - UNDERSTOOD)):
-        raise InputError(name, f"may say who left: say it as `status` {STATUSES}, or leave it out")
+        problem = say(
+            "may say who left: say it as `status` %(statuses)s, or leave it out", statuses=STATUSES
+        )
+        raise InputError(name, problem)
     return members
 
 
@@ -228,5 +241,5 @@ def _suppressions(text: str) -> tuple[ImportedSuppression, ...]:
 def _reason(row: Cells, column: str) -> SuppressionReason:
     reason = of.one_of(row, column, SuppressionReason, SuppressionReason.MANUAL)
     if reason is SuppressionReason.ERASED:
-        raise InputError("suppressed", "expected no erased person: their hash alone is kept")
+        raise InputError("suppressed", say("expected no erased person: their hash alone is kept"))
     return reason

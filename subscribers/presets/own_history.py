@@ -5,6 +5,7 @@ from datetime import datetime
 
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from subscribers.imported import Cells, ImportedEvent
 from subscribers.leavers import LEAVINGS
 from subscribers.models import (
@@ -42,7 +43,12 @@ def borne_out(
         return history
     if status is not SubscriptionStatus.UNSUBSCRIBED:
         raise InputError(
-            "history", f"expected evidence that they are {status}, it ends with `{last}`"
+            "history",
+            say(
+                "expected evidence that they are %(status)s, it ends with `%(last)s`",
+                status=status,
+                last=last,
+            ),
         )
     said = Evidence(ConsentMethod.IMPORT, wording="The file says that they left.")
     return (*history, ImportedEvent(ConsentChange.UNSUBSCRIBED, left_at or now(), said))
@@ -66,7 +72,7 @@ def _event(row: Cells) -> ImportedEvent:
         change = ConsentChange(row.get("change", ""))
     except ValueError:
         known = ", ".join(ConsentChange)
-        raise InputError("history", f"expected a `change` of {known}") from None
+        raise InputError("history", say("expected a `change` of %(known)s", known=known)) from None
     return ImportedEvent(
         change,
         of.moment("history", row.get("at", "")),
@@ -81,7 +87,7 @@ def _leave_reason(text: str) -> LeaveReason | None:
         return LeaveReason(text) if text else None
     except ValueError:
         known = ", ".join(LeaveReason)
-        raise InputError("history", f"expected a `reason` of {known}") from None
+        raise InputError("history", say("expected a `reason` of %(known)s", known=known)) from None
 
 
 _LONGEST = 100_000
@@ -91,7 +97,7 @@ def objects(column: str, text: str) -> list[dict[str, str]]:
     """A JSON list of objects, their members as text."""
     value = of.json_value(text)
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-        raise InputError(column, "expected a JSON list of objects")
+        raise InputError(column, say("expected a JSON list of objects"))
     return [{name: as_text(name, member) for name, member in each.items()} for each in value]
 
 
@@ -101,6 +107,6 @@ def as_text(name: str, value: object) -> str:
         return ""
     if isinstance(value, str):
         if "\0" in value:
-            raise InputError(name, "a NUL character: this is not text")
+            raise InputError(name, say("a NUL character: this is not text"))
         return value
     return json.dumps(value)

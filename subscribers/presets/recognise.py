@@ -1,6 +1,7 @@
 """Whose file this is: by its header, or by what the operator says."""
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from subscribers.imported import Preset
 from subscribers.presets.buttondown import BUTTONDOWN
 from subscribers.presets.ghost import GHOST
@@ -27,7 +28,13 @@ def recognise(header: frozenset[str], place: str, forced: str = "") -> Preset:
     if not any(known <= header for known in preset.known_by):
         wanted = " or ".join(", ".join(sorted(known)) for known in preset.known_by)
         raise InputError(
-            place, f"expected the columns of {preset.name}: {wanted}; found {_shown(header)}"
+            place,
+            say(
+                "expected the columns of %(name)s: %(wanted)s; found %(header)s",
+                name=preset.name,
+                wanted=wanted,
+                header=_shown(header),
+            ),
         )
     return preset
 
@@ -36,7 +43,10 @@ def _named(name: str) -> Preset:
     for preset in PRESETS:
         if preset.name == name.lower():
             return preset
-    raise InputError("--preset", f"expected one of {PRESET_NAMES}, found {name!r}")
+    raise InputError(
+        "--preset",
+        say("expected one of %(presets)s, found %(name)r", presets=PRESET_NAMES, name=name),
+    )
 
 
 def _by_header(header: frozenset[str], place: str) -> Preset:
@@ -45,12 +55,10 @@ def _by_header(header: frozenset[str], place: str) -> Preset:
     for preset in (OWN,) if is_ours else PRESETS:
         if any(known <= header for known in preset.known_by):
             return preset
-    raise InputError(
-        place,
-        f"expected a column `email`, found {_shown(header)}; "
-        "name yours, such as --map 'E-Mail=email'",
-    )
+    page = say("expected a column `email`, found %(header)s", header=_shown(header))
+    problem = say("%(page)s; name yours, such as --map 'E-Mail=email'", page=page)
+    raise InputError(place, problem)
 
 
 def _shown(header: frozenset[str]) -> str:
-    return ", ".join(sorted(filter(None, header))) or "nothing"
+    return ", ".join(sorted(filter(None, header))) or say("nothing")

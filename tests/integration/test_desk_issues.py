@@ -16,6 +16,7 @@ from newsletter.accounts.models import User
 from newsletter.accounts.permissions import Role
 from newsletter.broadcasts.models import Broadcast, BroadcastState
 from newsletter.core.fetch import Fetched, Fetcher, FetchError
+from newsletter.core.sentences import quoted
 from newsletter.issues import revisions
 from newsletter.issues.models import Issue, IssueRevision, Newsletter
 from newsletter.issues.newsletters import add_newsletter
@@ -282,7 +283,7 @@ class _Web(Fetcher):
 
     def fetch(self, url: str) -> Fetched:
         if "gone" in url:
-            raise FetchError(url, "the server answered 404")
+            raise FetchError(url, quoted("the server answered 404"))
         page = b"<title>A [page]</title><meta name=author content=Ann>"
         return Fetched(url, "text/html", page)
 

@@ -18,6 +18,7 @@ from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.runtime import Runtime
 from newsletter.core.sections import DeliverySettings
+from newsletter.core.sentences import quoted
 from newsletter.core.tokens import TokenKeys
 from newsletter.mail.headers import HeaderError
 from newsletter.mail.replies import parse_reply
@@ -270,7 +271,7 @@ def test_a_message_that_cannot_be_made_fails_alone(
 
     def poisoned(mail: PreparedMail, recipient: Recipient, *rest: Any) -> bytes:
         if recipient.address == PEOPLE[1]:
-            raise HeaderError("To", "a value that no header can hold")
+            raise HeaderError("To", quoted("a value that no header can hold"))
         return personalise(mail, recipient, *rest)
 
     monkeypatch.setattr("newsletter.sending.lane.personalise", poisoned)

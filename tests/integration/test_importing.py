@@ -1,6 +1,5 @@
 """What becomes of the people in a file: consent, evidence, whoever left stays away."""
 
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -210,10 +209,10 @@ def test_who_leaves_or_is_given_up_while_their_row_is_on_its_way_stops_no_import
     """On PostgreSQL others commit between two statements of ours; here they act in between."""
     desk = Desk(sqlite_sessions, tmp_path)
     desk.run("email,status\nada@example.org,active\nbob@example.org,pending\n")
-    seen = intake._Part._standing
+    seen = intake._Part._stand
 
-    def meanwhile(part: intake._Part, ids: Collection[int]) -> dict[Any, Any]:
-        found = seen(part, ids)
+    def meanwhile(part: intake._Part) -> dict[Any, Any]:
+        found = seen(part)
         session = part._session
         for address, act in (("ada@example.org", leave), ("bob@example.org", sign_up.give_up)):
             person = factories.person(session, address)
@@ -225,7 +224,7 @@ def test_who_leaves_or_is_given_up_while_their_row_is_on_its_way_stops_no_import
     def leave(session: Session, standing: Subscription) -> None:
         subscriptions.end(session, standing, ONE_CLICK)
 
-    monkeypatch.setattr(intake._Part, "_standing", meanwhile)
+    monkeypatch.setattr(intake._Part, "_stand", meanwhile)
     left = "email,status\nada@example.org,unsubscribed\nbob@example.org,unsubscribed\n"
     assert desk.run(left).counts == {Fate.PRESENT: 1, Fate.ADDED: 1}
     assert {status for status, _ in desk.standing().values()} == {"unsubscribed"}

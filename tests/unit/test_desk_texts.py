@@ -9,6 +9,7 @@ import pytest
 
 from tests.desk_templates import complaints
 from tests.messages import CATALOGUE, DESK, collected, written
+from tests.sayings import errors, errors_in, sayings
 
 PAGES = sorted(DESK.rglob("*.html"))
 MODULES = sorted(DESK.rglob("*.py"))
@@ -34,16 +35,35 @@ def test_a_notice_is_translated(module: Path) -> None:
     assert [k.value.lineno for k in said if isinstance(k.value, ast.JoinedStr)] == []
 
 
-@pytest.mark.parametrize("module", MODULES, ids=_id)
-def test_what_is_to_be_translated_is_known_beforehand(module: Path) -> None:
-    """A text put together at run time is in no catalogue."""
-    made = [
-        call.lineno
-        for call in ast.walk(ast.parse(module.read_text()))
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name)
-        if call.func.id in ("_", "n_") and not isinstance(call.args[0], ast.Constant)
-    ]
-    assert made == []
+def test_what_is_to_be_translated_is_in_the_catalogue() -> None:
+    """A text put together at run time cannot be, nor one inside an f-string."""
+    assert [said.place for said in sayings() if not said.is_known] == []
+
+
+def test_a_sentence_has_the_values_that_it_names() -> None:
+    assert [(said.place, *said.lacking) for said in sayings() if said.lacking] == []
+
+
+def test_whatever_an_error_or_a_finding_says_can_be_translated() -> None:
+    """The type checker says so too; this names the line."""
+    assert [error.place for error in errors() if error.is_bare] == []
+
+
+@pytest.mark.parametrize(
+    ("source", "is_caught"),
+    [
+        ('raise RefusedError(f"no {x}")', True),
+        ('raise InputError("name", "too long")', True),
+        ('raise InputError("name", problem="too long")', True),
+        ('Finding("size", Severity.ERROR, "too " + "large")', True),
+        ('raise NotFoundError("list", name, "see there")', True),
+        ('raise InputError(f"{file}:{line}", say("too long"))', False),
+        ('raise NotFoundError("list", name)', False),
+        ("raise RefusedError(error.sentence)", False),
+    ],
+)
+def test_bare_words_are_caught(source: str, *, is_caught: bool) -> None:
+    assert [error.is_bare for error in errors_in(ast.parse(source), "x.py")] == [is_caught]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)

@@ -6,6 +6,7 @@ import pytest
 import time_machine
 
 from newsletter.core.fetch import Fetched, Fetcher, FetchError
+from newsletter.core.sentences import quoted
 from newsletter.core.tokens import TokenKeys
 from newsletter.web import outside_pictures
 from newsletter.web.outside_pictures import OutsidePictures
@@ -21,7 +22,7 @@ class Web(Fetcher):
     def fetch(self, url: str) -> Fetched:
         _ASKED.append(url)
         if "gone" in url:
-            raise FetchError(url, "the server answered 404")
+            raise FetchError(url, quoted("the server answered 404"))
         return Fetched(url, "image/gif", GIF)
 
 
@@ -54,9 +55,9 @@ def test_a_picture_is_kept_for_minutes_and_a_refusal_for_one(pictures: OutsidePi
         asyncio.run(looked_at(there, gone, there, gone))
         assert [there, gone] == _ASKED
         assert pictures.problem(gone) == "the server answered 404"
-        assert pictures.problem(there) == ""
+        assert pictures.problem(there) is None
         clock.shift(61)
-        assert pictures.problem(gone) == ""
+        assert pictures.problem(gone) is None
         asyncio.run(looked_at(there, gone))
         assert [there, gone, gone] == _ASKED
         clock.shift(600)

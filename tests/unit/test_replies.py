@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from newsletter.broadcasts.models import DeliveryState, PauseReason
 from newsletter.core.clock import now
+from newsletter.core.sentences import quoted
 from newsletter.mail.replies import (
     Reply,
     ReplyClass,
@@ -234,11 +235,11 @@ def test_a_connection_lost_before_the_dot_burns_no_attempt() -> None:
     ],
 )
 def test_which_faults_stop_a_broadcast(reply: Reply, reason: PauseReason | None) -> None:
-    assert pause_for(SmtpFault.said("MAIL", reply)) is reason
+    assert pause_for(SmtpFault.said(quoted("MAIL"), reply)) is reason
 
 
 def test_a_lost_connection_stops_no_broadcast() -> None:
-    assert pause_for(SmtpFault("connection lost")) is None
+    assert pause_for(SmtpFault(quoted("connection lost"))) is None
 
 
 @pytest.mark.parametrize(

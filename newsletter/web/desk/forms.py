@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import Message, Receive
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 
 MOST_BYTES = 1_000_000
 _MOST_FIELDS = 2_000
@@ -48,7 +49,7 @@ class Form:
         if not value:
             return None
         if not (value.isascii() and value.isdecimal() and int(value[:11]) < 2**31):
-            raise InputError(name, f"expected a number, found {value[:40]!r}")
+            raise InputError(name, say("expected a number, found %(value)r", value=value[:40]))
         return int(value)
 
     def numbers(self, name: str) -> list[int]:

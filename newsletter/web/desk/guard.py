@@ -177,6 +177,7 @@ async def not_so(request: Request, status: int) -> Response:
     """The page for an HTTP status, with the head of the desk for whoever is logged in."""
     if getattr(request.state, "editor", None) is None or request.state.editor.newsletter_id is None:
         request.state.editor = await run_in_threadpool(_anywhere, request)
+    text.speak(request.headers.get("accept-language", ""))
     return problems.of_status(request, status)
 
 

@@ -55,7 +55,7 @@ def take(request: Request, runtime: Running, token: str, sent: Sent) -> Response
     except invitations.EndedLinkError:
         return _ended(request)
     except RefusedError as error:
-        return _form(request, token, found, typed, {"": capitalised(str(error))})
+        return _form(request, token, found, typed, {"": capitalised(error.sentence)})
     response = go(request, "/login", said=_("Your password is set. Please log in with it."))
     cookies.take_away(request, response, cookies.SEAT)
     return response

@@ -5,6 +5,7 @@ from fastapi import Request, Response
 from newsletter.accounts import audit, logins, seats, second_factor, users
 from newsletter.accounts.models import User
 from newsletter.accounts.permissions import Permission
+from newsletter.core.errors import RefusedError
 from newsletter.core.runtime import Runtime
 from newsletter.web.deps import Running, Visiting
 from newsletter.web.desk import cookies
@@ -59,7 +60,7 @@ def second_step(request: Request, runtime: Running, visit: Visiting, sent: Sent)
         try:
             logins.refuse_guessers(session, runtime.keys, user, visit.ip)
         except logins.TooManyFailuresError as error:
-            return _second_form(request, where, step, capitalised(str(error)), 429)
+            return _second_form(request, where, step, capitalised(error.sentence), 429)
         if not second_factor.accepts(session, user, sent.one("code")):
             logins.count_failure(session, runtime.keys, user, visit.ip)
             return _second_form(request, where, step, _("That code is not right, or was used."))
@@ -102,12 +103,12 @@ def _ours(where: str) -> str:
 
 
 def _form(
-    request: Request, where: str, email: str = "", error: Exception | None = None
+    request: Request, where: str, email: str = "", error: RefusedError | None = None
 ) -> Response:
     status = 200
     if error is not None:
         status = 429 if isinstance(error, logins.TooManyFailuresError) else 422
-    problem = capitalised(str(error)) if error else ""
+    problem = capitalised(error.sentence) if error else ""
     return page(
         request, "login/login.html", status=status, next=where, email=email, problem=problem
     )

@@ -153,6 +153,12 @@ def _who(actor: str) -> str:
     return re.sub(r"^user \d+: ", "", actor)
 
 
+def _begun(sentence: str) -> str:
+    """What the domain says, as it stands at the beginning of a line."""
+    said: str = text.translated(sentence)
+    return said[:1].upper() + said[1:]
+
+
 def _locale() -> str:
     return text.language().replace("-", "_")
 
@@ -164,11 +170,19 @@ def _made() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=text.translated,
     )
     environment.globals.update(_=text.in_page, n_=text.in_page_n, static=_version)
     environment.globals.update(Permission=Permission, alike=alike)
     environment.filters.update(
-        when=_when, clock=_clock, day=_day, count=_count, share=_share, bytes=_bytes, who=_who
+        when=_when,
+        clock=_clock,
+        day=_day,
+        count=_count,
+        share=_share,
+        bytes=_bytes,
+        who=_who,
+        begun=_begun,
     )
     return environment
 

@@ -12,7 +12,7 @@ from newsletter.core.errors import (
     RefusedError,
 )
 from newsletter.web.desk.pages import page
-from newsletter.web.desk.text import _
+from newsletter.web.desk.text import _, translated
 
 _RETRY_AFTER_SECONDS = 5
 
@@ -42,7 +42,7 @@ def of_error(request: Request, error: NewsletterError) -> HTMLResponse:
     status = _STATUS.get(type(error)) or next(
         (status for kind, status in _STATUS.items() if isinstance(error, kind)), 409
     )
-    response = _page(request, status, capitalised(str(error)))
+    response = _page(request, status, capitalised(error.sentence))
     if isinstance(error, BusyError):
         response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
     return response
@@ -58,8 +58,9 @@ _STATUS: dict[type[NewsletterError], int] = {
 
 
 def capitalised(sentence: str) -> str:
-    """An error's text as a sentence on a page."""
-    text = sentence[:1].upper() + sentence[1:]
+    """What the domain says as a sentence on a page."""
+    text = translated(sentence)
+    text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 

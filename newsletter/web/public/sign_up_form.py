@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import quoted, say
 from newsletter.core.tokens import TokenKeys, sign, verify
 from newsletter.issues.models import Newsletter
 from newsletter.mail.address import Address
@@ -113,7 +114,9 @@ class Submission:
         try:
             parts = dict(parse_qsl(body.decode("utf-8", "replace"), max_num_fields=_MOST_PARTS))
         except ValueError:
-            raise InputError("body", f"expected at most {_MOST_PARTS} fields") from None
+            raise InputError(
+                "body", say("expected at most %(most)s fields", most=_MOST_PARTS)
+            ) from None
         answers = {
             name.removeprefix(_ANSWER): text
             for name, text in parts.items()
@@ -140,7 +143,7 @@ class Submission:
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(str(part) for part in first["loc"]) or "body"
-            raise InputError(place, first["msg"]) from None
+            raise InputError(place, quoted(first["msg"])) from None
         return cls(read.email, read.fields, read.homepage, proof=read.altcha)
 
     def checked(self, form: Form) -> tuple[Address | None, dict[str, str], dict[str, str]]:

@@ -69,7 +69,7 @@ def change_password(
     except logins.WrongLoginError:
         return _show(request, runtime, editor, {"current": _("This is not your password.")})
     except logins.TooManyFailuresError as error:
-        return _show(request, runtime, editor, {"current": capitalised(str(error))})
+        return _show(request, runtime, editor, {"current": capitalised(error.sentence)})
     except InputError as error:
         return _show(request, runtime, editor, {"new": capitalised(error.problem)})
     password_hash = passwords.hashed(new)

@@ -97,7 +97,7 @@ def _wrong_password(runtime: Runtime, editor: Editor, visit: Visit, sent: Form) 
     except logins.WrongLoginError:
         return {"password": _("This is not your password.")}
     except logins.TooManyFailuresError as error:
-        return {"password": capitalised(str(error))}
+        return {"password": capitalised(error.sentence)}
     return {}
 
 

@@ -42,5 +42,5 @@ def check(runtime: Runtime, editor: Editor, issue_id: int) -> Check:
     except PreflightError as error:
         return Check(None, error.findings)
     except (ConfigurationError, InputError) as error:
-        return Check(None, (), capitalised(str(error)))
+        return Check(None, (), capitalised(error.sentence))
     return Check(plan, plan.compilation.findings)

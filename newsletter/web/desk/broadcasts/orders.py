@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.core.errors import NewsletterError
+from newsletter.core.sentences import say
 from newsletter.web.desk.broadcasts.moments import MomentError, moment
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.forms import Form
@@ -106,7 +107,7 @@ def _own_lists_only(session: Session, newsletter_id: int, tree: Filter) -> None:
     own = {found.slug for found in lists_of(session, newsletter_id)}
     for term in leaves(tree):
         if isinstance(term, On) and term.slug not in own:
-            raise NewsletterError(_("There is no list %(name)s here.", name=repr(term.slug)))
+            raise NewsletterError(say("There is no list %(name)s here.", name=repr(term.slug)))
 
 
 def count(session: Session, editor: Editor, order: Order) -> AudienceCount:
@@ -125,7 +126,7 @@ def count_those(
 def said_of(error: NewsletterError) -> str:
     """What is wrong with a segment, in a sentence; where it is, the picture shows."""
     if not isinstance(error, SegmentError):
-        return capitalised(str(error))
+        return capitalised(error.sentence)
     return _(
         "Line %(line)s, character %(column)s: expected %(expected)s.",
         line=error.line,

@@ -18,6 +18,7 @@ from newsletter.broadcasts.doubt import doubts
 from newsletter.broadcasts.models import Broadcast, PauseReason
 from newsletter.core.errors import RefusedError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.web.deps import Running
 from newsletter.web.desk.broadcasts.checking import check
 from newsletter.web.desk.broadcasts.showing import doubtful, shown
@@ -91,7 +92,7 @@ def retry_failed(
     def act(session: Session) -> str:
         retried = control.retry_failed(session, broadcast_id, force="force" in sent)
         if not retried:
-            raise RefusedError(_("Nobody failed who may still be mailed."))
+            raise RefusedError(say("Nobody failed who may still be mailed."))
         return n_("%(n)s person is tried again.", "%(n)s people are tried again.", retried)
 
     return _steered(request, runtime, editor, broadcast_id, "retried", act)
@@ -107,7 +108,7 @@ def approve(
 
     def act(session: Session) -> str:
         if plan is None:
-            raise ChangedError(_("The issue has errors by now. Mend them and ask again."))
+            raise ChangedError(say("The issue has errors by now. Mend them and ask again."))
         approval.approve(session, broadcast_id, plan, seen=sent.one("seen"), by=editor.actor)
         return _("Approved.")
 
@@ -122,7 +123,7 @@ def ask_again(request: Request, broadcast_id: int, runtime: Running, editor: Sea
 
     def act(session: Session) -> str:
         if plan is None:
-            raise ChangedError(_("The issue has errors. Mend them and ask again."))
+            raise ChangedError(say("The issue has errors. Mend them and ask again."))
         approval.ask_again(session, broadcast_id, plan, by=editor.actor)
         return _("Asked for approval of the issue as it is now.")
 
@@ -167,7 +168,7 @@ def _ticked(session: Session, broadcast_id: int, sent: Form) -> Collection[str]:
     ticked = set(sent.numbers("delivery"))
     keys = [d.address_key for d in doubts(session, broadcast_id) if d.delivery_id in ticked]
     if not keys:
-        raise RefusedError(_("Nobody was ticked, or they are not in doubt any more."))
+        raise RefusedError(say("Nobody was ticked, or they are not in doubt any more."))
     return keys
 
 
@@ -192,7 +193,7 @@ def _steered(
 def _sentence(error: RefusedError) -> str:
     if isinstance(error, StaleError):
         return _("It has gone stale. Tick the box if it is to be sent all the same.")
-    return capitalised(str(error))
+    return capitalised(error.sentence)
 
 
 def _issue_id(runtime: Runtime, broadcast_id: int) -> int:

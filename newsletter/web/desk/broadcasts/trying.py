@@ -5,6 +5,7 @@ from fastapi import Request, Response
 from newsletter.accounts import audit
 from newsletter.accounts.permissions import Permission
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from newsletter.sending import trial_copies
 from newsletter.web.deps import Running
@@ -53,7 +54,7 @@ def send_test(
     if not runtime.settings.relays:
         said = _("The test waits: no relay is configured.")
     elif paused_by:
-        said = f"{_('The test waits.')} {words.relays_paused_text(paused_by)}"
+        said = " ".join((_("The test waits."), words.relays_paused_text(paused_by)))
     return go(request, back, said=said)
 
 
@@ -81,7 +82,7 @@ def _addresses(editor: Editor, text: str) -> list[Address]:
         return [Address.parse(editor.email)]
     named = [part for part in text.replace(";", ",").split(",") if part.strip()]
     if len(named) > MOST_ADDRESSES:
-        raise InputError("to", _("expected at most %(n)s addresses", n=MOST_ADDRESSES))
+        raise InputError("to", say("expected at most %(n)s addresses", n=MOST_ADDRESSES))
     each: dict[str, Address] = {}
     for one in named:
         address = Address.parse(one.strip(), place="to")

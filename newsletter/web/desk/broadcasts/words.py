@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from newsletter.broadcasts.models import Broadcast, BroadcastState, DeliveryState, PauseReason
 from newsletter.broadcasts.today import Task
-from newsletter.web.desk.text import _
+from newsletter.web.desk.text import _, translated
 
 _TONES = {
     BroadcastState.AWAITING_APPROVAL: "busy",
@@ -83,7 +83,7 @@ def pause_line(task: Task) -> str:
         PauseReason.QUOTA: _("the relay takes no more for now"),
         None: _("paused"),
     }[task.pause_reason]
-    return f"{why}: {task.pause_detail}" if task.pause_detail else why
+    return f"{why}: {translated(task.pause_detail)}" if task.pause_detail else why
 
 
 def attention_text(task: Task, relays_paused_by: Sequence[str]) -> str:
@@ -123,9 +123,18 @@ def reason_text(reason: str, *, is_over: bool = True) -> str:
         "refused": _("refused by the mailbox"),
         "temporary": put_off,
         "relay fault": _("the relay was in trouble"),
+        "rate": _("too fast for the relay"),
+        "quota": _("the relay took no more for that day"),
+        "connection limit": _("the relay wanted a new connection"),
+        "configuration": _("the relay refused our login, sender or identity"),
         "cannot be rendered": _("the mail could not be made for them"),
         "worker lost": _("the sender died in the middle of it"),
         "no reply after the dot": _("the relay did not say whether it took it"),
+        "accepted by hand": _("somebody took it as accepted"),
+        "assumed accepted": _("taken as accepted after a while"),
+        "resent by hand": _("somebody sent it once more"),
+        "resent by policy": _("sent once more after a while"),
+        "retried by hand": _("somebody had it tried again"),
         "unsubscribed": _("unsubscribed"),
         "suppressed": _("suppressed"),
         "paused": _("paused by themselves"),

@@ -6,6 +6,7 @@ from fastapi import Request, Response
 
 from newsletter.accounts.permissions import Permission
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from newsletter.issues import beginning
 from newsletter.issues.placing import next_free_day
 from newsletter.web.deps import Running
@@ -56,7 +57,7 @@ def _text(sent: Form) -> str:
     try:
         day = date.fromisoformat(sent.one("date"))
     except ValueError:
-        raise InputError("date", "expected a day such as 2026-06-17") from None
+        raise InputError("date", say("expected a day such as 2026-06-17")) from None
     text = sent.text("text")
     return beginning.dated(text, day) if text.strip() else beginning.skeleton(day)
 

@@ -7,6 +7,7 @@ from fastapi import Response
 from newsletter.accounts.permissions import Permission
 from newsletter.core.errors import InputError
 from newsletter.core.fetch import FetchError
+from newsletter.core.sentences import say
 from newsletter.issues import arranging
 from newsletter.issues.beginning import as_markdown
 from newsletter.issues.link_pages import LinkPage, read_page
@@ -47,7 +48,7 @@ def _change(verb: str, number: int) -> tuple[Callable[[str], str], str]:
     if verb in ("up", "down"):
         by = -1 if verb == "up" else 1
         return lambda text: arranging.move(text, number, by), _("Moved.")
-    raise InputError("do", f"there is no {verb[:20]!r} to be done with entries")
+    raise InputError("do", say("there is no %(verb)r to be done with entries", verb=verb[:20]))
 
 
 def _add(asked: Asked, page_of: Callable[[str], LinkPage]) -> Response:
@@ -56,7 +57,7 @@ def _add(asked: Asked, page_of: Callable[[str], LinkPage]) -> Response:
 
     def added(text: str) -> str:
         if not url.startswith(("https://", "http://")):
-            raise InputError("url", _("expected a link such as https://example.org/post"))
+            raise InputError("url", say("expected a link such as https://example.org/post"))
         parse(text, "text")
         return arranging.add(text, page_of(url).entry(), section)
 
@@ -69,7 +70,7 @@ def _page(url: str, fetcher: Fetching) -> LinkPage:
     except FetchError as error:
         raise InputError(
             "url",
-            _("the page was not read: %(why)s. You can add the link alone", why=error.problem),
+            say("the page was not read: %(why)s. You can add the link alone", why=error.problem),
         ) from None
     return read_page(fetched.data, fetched.content_type, fetched.url)
 

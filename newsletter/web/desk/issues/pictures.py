@@ -8,6 +8,7 @@ from starlette.datastructures import UploadFile
 from newsletter.accounts.permissions import Permission
 from newsletter.core.errors import InputError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.issues import images
 from newsletter.web.deps import Running
 from newsletter.web.desk.forms import Form, Sent
@@ -58,9 +59,9 @@ def _asked(sent: Form) -> tuple[UploadFile, str]:
     if sent.one("decorative"):
         alt = ""
     elif not alt:
-        raise InputError("alt", _("say what the picture shows, or that it is decoration"))
+        raise InputError("alt", say("say what the picture shows, or that it is decoration"))
     if file is None:
-        raise InputError("image", _("choose a picture first"))
+        raise InputError("image", say("choose a picture first"))
     return file, alt
 
 

@@ -105,7 +105,7 @@ def _shown(issue: Issue, text: str, wish: _Wish, runtime: Runtime, editor: Edito
     try:
         mail = _mail(checked.email, checked.identity, wish.recipient)
     except NewsletterError as error:
-        return _note(wish.request, capitalised(str(error)))
+        return _note(wish.request, capitalised(error.sentence))
     if wish.shape == "text":
         return PlainTextResponse(mail.text, headers=_PLAIN)
     return _framed(mail.html, wish)
@@ -119,7 +119,7 @@ def _unreadable(request: Request, checked: Checked) -> Response:
     finding = checked.findings[0]
     where = _("Line %(line)s: ", line=finding.line) if finding.line else ""
     said = capitalised(finding.text)
-    return _note(request, _("There is nothing to show yet. %(said)s", said=f"{where}{said}"))
+    return _note(request, _("There is nothing to show yet. %(said)s", said=where + said))
 
 
 def _note(request: Request, text: str) -> Response:

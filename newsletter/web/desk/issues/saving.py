@@ -111,7 +111,7 @@ def keep(asked: Asked, change: Callable[[str], str] | None = None, said: str = "
 
 def sentence(error: NewsletterError) -> str:
     """What is wrong; of a text, in which line."""
-    problem = capitalised(getattr(error, "problem", "") or str(error))
+    problem = capitalised(getattr(error, "problem", "") or error.sentence)
     line = error.place.rpartition(":")[2] if isinstance(error, SourceError) else ""
     return _("Line %(line)s: %(problem)s", line=line, problem=problem) if line else problem
 

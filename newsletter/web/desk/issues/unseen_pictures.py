@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from newsletter.broadcasts.checking import Checked, in_order
+from newsletter.core.sentences import Sentence, say
 from newsletter.rendering import pictures
 from newsletter.rendering.findings import Finding, Severity
 from newsletter.web.outside_pictures import OutsidePictures
@@ -22,15 +23,19 @@ def with_unseen(
     `gone` are pictures of our own that were deleted.
     """
     problems = {url: known.problem(url) for url in outside(checked)}
-    problems |= dict.fromkeys(gone, "it was deleted")
+    problems |= dict.fromkeys(gone, say("it was deleted"))
     found = list(_findings(problems, text))
     return replace(checked, findings=in_order([*checked.findings, *found])) if found else checked
 
 
-def _findings(problems: Mapping[str, str], text: str) -> Iterator[Finding]:
+def _findings(problems: Mapping[str, Sentence | None], text: str) -> Iterator[Finding]:
     for url, problem in problems.items():
         if problem:
-            said = f"a picture is not shown, readers may not see it either: {url[:200]}: {problem}"
+            said = say(
+                "a picture is not shown, readers may not see it either: %(url)s: %(problem)s",
+                url=url[:200],
+                problem=problem,
+            )
             yield Finding("picture-unseen", Severity.WARNING, said, _line_of(url, text))
 
 

@@ -9,6 +9,7 @@ from newsletter.accounts import audit
 from newsletter.accounts.permissions import Permission
 from newsletter.core.errors import InputError, NewsletterError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.mail.address import Address, AddressError
 from newsletter.sending.confirmation import ask_to_confirm
 from newsletter.web.deps import Running
@@ -101,7 +102,7 @@ def _chosen(session: Session, editor: Editor, typed: _Typed) -> SubscriberList:
     for found in lists.of_newsletter(session, here(editor)):
         if str(found.id) == typed.list_id:
             return found
-    raise InputError("list", _("choose one of the lists"))
+    raise InputError("list", say("choose one of the lists"))
 
 
 def _problem(error: NewsletterError) -> dict[str, str]:
@@ -110,7 +111,7 @@ def _problem(error: NewsletterError) -> dict[str, str]:
         return {"address": _("Type an address such as ada@example.org.")}
     if isinstance(error, InputError):
         return {error.place: capitalised(error.problem)}
-    return {"address": capitalised(str(error))}
+    return {"address": capitalised(error.sentence)}
 
 
 def _form(

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from newsletter.accounts.permissions import Permission
 from newsletter.core.errors import InputError, NewsletterError
 from newsletter.core.numbers import MOST, MOST_BIG, read_number
+from newsletter.core.sentences import say
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
@@ -126,7 +127,7 @@ def understood(session: Session, editor: Editor, wanted: Asked) -> Understood:
         return Understood(ours, None, {"segment": said}, error.picture)
     except NewsletterError as error:
         at = error.place if isinstance(error, InputError) else "segment"
-        said = capitalised(error.problem if isinstance(error, InputError) else str(error))
+        said = capitalised(error.problem if isinstance(error, InputError) else error.sentence)
         return Understood(ours, None, {_FIELDS.get(at, "segment"): said})
     return _narrowed(session, ours, search)
 
@@ -144,7 +145,7 @@ def _status(wanted: Asked) -> SubscriptionStatus | None:
     if not wanted.status:
         return None
     if wanted.status not in set(SubscriptionStatus):
-        raise InputError("status", _("expected one of the statuses that there are"))
+        raise InputError("status", say("expected one of the statuses that there are"))
     return SubscriptionStatus(wanted.status)
 
 
@@ -154,12 +155,12 @@ def _list(ours: Sequence[SubscriberList], wanted: Asked) -> SubscriberList | Non
         return ours[0] if wanted.segment and len(ours) == 1 else None
     found = next((each for each in ours if str(each.id) == wanted.list_id), None)
     if found is None:
-        raise InputError("list", _("this newsletter has no such list"))
+        raise InputError("list", say("this newsletter has no such list"))
     return found
 
 
 def _inside(session: Session, on: SubscriberList | None, wanted: Asked) -> ColumnElement[bool]:
     if on is None:
-        raise InputError("list", _("choose the list that the segment is about"))
+        raise InputError("list", say("choose the list that the segment is about"))
     tree = segments.read(session, [on], wanted.segment)
     return segments.condition(session, tree, on.newsletter_id)

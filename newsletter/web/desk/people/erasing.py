@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from newsletter.accounts.permissions import Permission
 from newsletter.core.errors import ConfigurationError, RefusedError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from newsletter.privacy import erasure
 from newsletter.privacy.mentions import Mention, find_mentions
@@ -93,14 +94,14 @@ def _erase(runtime: Runtime, editor: Editor, person: Subscriber) -> str:
             # They may come back by signing up. Behind their row, as whoever counts takes it.
             forget_letters(session, runtime.keys, person.address_key)
     except RefusedError as error:
-        return capitalised(str(error))
+        return capitalised(error.sentence)
     return ""
 
 
 def _check_still(session: Session, editor: Editor, person: Subscriber) -> None:
     """Nobody has put them on another newsletter's list since the page was read."""
     if _is_anothers(session, editor, person):
-        raise RefusedError(_("this person has come to another newsletter's list meanwhile"))
+        raise RefusedError(say("this person has come to another newsletter's list meanwhile"))
 
 
 def _is_anothers(session: Session, editor: Editor, person: Subscriber) -> bool:
@@ -133,5 +134,5 @@ def _before(session: Session, runtime: Runtime, editor: Editor, subscriber_id: i
     try:
         erasure.erasure_key(runtime)
     except ConfigurationError as error:
-        return _Before(person, traces, capitalised(str(error)))
+        return _Before(person, traces, capitalised(error.sentence))
     return _Before(person, traces, "", mentions)

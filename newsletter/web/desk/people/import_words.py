@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 
 from newsletter.core.errors import InputError
 from newsletter.web.desk.problems import capitalised
-from newsletter.web.desk.text import _
+from newsletter.web.desk.text import _, translated
 from subscribers.csv_files import normalised
 from subscribers.fates import Fate
 from subscribers.import_runs.counts import Counts
@@ -53,11 +53,7 @@ _ALSO_CALLED = {
 _FIELDS = {name: field for field, names in _ALSO_CALLED.items() for name in names}
 _PLACE = re.compile(r"^([^:\s][^:]*):(\d+): ")
 _FILE = re.compile(r"^[^:]+\.\w{1,10}: ")
-_COMMAND_WORDS = (
-    (re.compile(r"; name yours, such as --map 'E-Mail=email'"), ""),
-    (re.compile(r",? (?:or leave it out )?by --map '[^']*'"), " or leave it out"),
-    (re.compile(r"^--(?:map|preset|list): "), ""),
-)
+_OPTION = re.compile(r"^--(?:map|preset|list): ")
 _SOME_SHARE, _SOME_ROWS = 0.1, 5
 
 
@@ -114,8 +110,7 @@ def system(preset: str) -> str:
 
 def plain(problem: str) -> str:
     """A problem as a sentence, without the words of the command line."""
-    for command_words, ours in _COMMAND_WORDS:
-        problem = command_words.sub(ours, problem)
+    problem = _OPTION.sub("", translated(problem))
     problem = re.sub("`([^`]*)`", r"“\1”", problem)
     if place := _PLACE.match(problem):
         said = problem[place.end() :]
@@ -129,7 +124,7 @@ def at_field(error: InputError, fields: Collection[str], otherwise: str) -> dict
     """The problem beside the field it is about; what a file has where is one of `otherwise`."""
     if error.place in fields:
         return {error.place: plain(error.problem)}
-    return {otherwise: plain(str(error))}
+    return {otherwise: plain(error.sentence)}
 
 
 def person(actor: str) -> str:

@@ -14,6 +14,7 @@ from newsletter.accounts import audit
 from newsletter.accounts.permissions import Permission
 from newsletter.core.errors import InputError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.web.deps import Running
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.forms import Form, Sent
@@ -21,7 +22,6 @@ from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page
 from newsletter.web.desk.people import import_words as words
 from newsletter.web.desk.people.asked import number
-from newsletter.web.desk.text import _
 from subscribers.import_runs import moves
 from subscribers.import_runs.counts import Counts
 from subscribers.import_runs.looking import look
@@ -97,7 +97,7 @@ def wishes_of(editor: Editor, sent: Form) -> Wishes:
     if len(named) > _MOST_TAGS or any(len(tag) > _LONGEST_TAG for tag in named):
         raise InputError(
             "tags",
-            _(
+            say(
                 "Expected at most %(many)s tags of %(long)s characters.",
                 many=_MOST_TAGS,
                 long=_LONGEST_TAG,
@@ -131,12 +131,12 @@ def _kept(
 def _chosen_file(sent: Form) -> UploadFile:
     chosen = sent.file("file")
     if chosen is None:
-        raise InputError("file", _("Choose the file to import."))
+        raise InputError("file", say("Choose the file to import."))
     if (chosen.size or 0) > MOST_BYTES:
         most = MOST_BYTES // 1_000_000
         raise InputError(
             "file",
-            _(
+            say(
                 "Expected a file of at most %(most)s MB. Split it, pack it as a ZIP, or import it "
                 "with the command `newsletter subscribers import`.",
                 most=most,
@@ -150,7 +150,7 @@ def _chosen_list(runtime: Runtime, editor: Editor, sent: Form) -> int:
         ours = {each.id for each in lists_of(session, editor.newsletter)}
     chosen = sent.numbers("list")
     if not chosen or chosen[-1] not in ours:
-        raise InputError("list", _("Choose the list that they are to be on."))
+        raise InputError("list", say("Choose the list that they are to be on."))
     return chosen[-1]
 
 

@@ -14,6 +14,7 @@ from newsletter.broadcasts.models import OPEN_STATES
 from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.numbers import MOST_BIG
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from newsletter.privacy import history
 from newsletter.privacy import person as personal_data
@@ -142,13 +143,13 @@ def _found(session: Session, subscriber_id: int, *, lock: bool = False) -> Subsc
 def _check_ours(session: Session, editor: Editor, subscriber_id: int) -> None:
     """Raises RefusedError when another newsletter knows them too: it may be its word."""
     if private(session, editor, [subscriber_id]):
-        raise RefusedError(_("another newsletter knows this person too, so this is not changed"))
+        raise RefusedError(say("another newsletter knows this person too, so this is not changed"))
 
 
 def _check_edition(person: Subscriber, seen: str) -> None:
     """Raises InputError when the form shows what is not kept any more."""
     if seen != by_hand.edition(person):
-        raise InputError("", _("somebody else changed this meanwhile: look at it again"))
+        raise InputError("", say("somebody else changed this meanwhile: look at it again"))
 
 
 def _list(session: Session, editor: Editor, list_id: int | None) -> SubscriberList:

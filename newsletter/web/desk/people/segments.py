@@ -10,6 +10,7 @@ from newsletter.accounts import audit
 from newsletter.accounts.permissions import Permission
 from newsletter.core.errors import InputError, NewsletterError, NotFoundError, RefusedError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.web.deps import Running
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.forms import Form, Sent
@@ -75,7 +76,7 @@ def inside(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Re
         on = _list(session, editor, sent.number("list"))
         try:
             if sides.tree is None:
-                raise InputError("segment", _("it cannot be counted before it can be read"))
+                raise InputError("segment", say("it cannot be counted before it can be read"))
             counted = segments.count(session, on, sides.tree)
             some = segments.sample(session, on, sides.tree, SAMPLE_PEOPLE)
             hidden = private(session, editor, [person.id for person, _subscription in some])
@@ -190,7 +191,7 @@ def _is_about_name(error: NewsletterError) -> bool:
 
 
 def _sentence(error: NewsletterError) -> str:
-    return capitalised(error.problem if isinstance(error, InputError) else str(error))
+    return capitalised(error.problem if isinstance(error, InputError) else error.sentence)
 
 
 def _found(session: Session, segment_id: int) -> tuple[Segment, SubscriberList]:

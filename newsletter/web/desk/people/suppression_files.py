@@ -10,6 +10,7 @@ from newsletter.accounts import audit
 from newsletter.accounts.permissions import Permission
 from newsletter.core.errors import InputError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.web.deps import Running
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.forms import Form, Sent
@@ -17,7 +18,6 @@ from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import page
 from newsletter.web.desk.people import import_words as words
 from newsletter.web.desk.people.suppression_reach import Reach, reach_of, scopes
-from newsletter.web.desk.text import _
 from subscribers.blocklists import BlocklistReport, Fate, import_blocklist
 from subscribers.import_runs.uploading import plain_file_name
 from subscribers.models import EVERYWHERE
@@ -58,7 +58,7 @@ def _imported(runtime: Runtime, editor: Editor, sent: Form) -> BlocklistReport:
     list_ids = reach.chosen(sent.one("scope"))
     chosen = sent.file("file")
     if chosen is None:
-        raise InputError("file", _("Choose the file to import."))
+        raise InputError("file", say("Choose the file to import."))
     with TemporaryDirectory(prefix="newsletter-upload-") as folder:
         file = Path(folder) / plain_file_name(chosen.filename or "")
         with file.open("wb") as copy:

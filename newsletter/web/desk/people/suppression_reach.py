@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.accounts.permissions import Permission
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import say
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.people.imports import lists_of
 from newsletter.web.desk.text import _
@@ -46,7 +47,7 @@ class Reach:
             return ours
         if text.isascii() and text.isdecimal() and int(text[:12]) in ours:
             return [int(text)]
-        raise InputError("scope", _("Choose what it is for."))
+        raise InputError("scope", say("Choose what it is for."))
 
 
 @dataclass(frozen=True, slots=True)

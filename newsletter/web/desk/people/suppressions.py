@@ -91,7 +91,9 @@ def add(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Respo
         problems = words.at_field(error, ("address", "scope", "reason"), "address")
         return _form(request, runtime, editor, _typed(sent), problems)
     except RefusedError as error:
-        return _form(request, runtime, editor, _typed(sent), {"address": words.plain(str(error))})
+        return _form(
+            request, runtime, editor, _typed(sent), {"address": words.plain(error.sentence)}
+        )
     said = _("%(who)s is suppressed.", who=key) if added else _("%(who)s was already.", who=key)
     return go(request, "/suppressions", said=said)
 
@@ -115,7 +117,7 @@ def lift(
             _record(session, editor, "suppression.lifted", found.key, [found.list_id], found.reason)
             key = found.key
     except RefusedError as error:
-        problem = words.plain(str(error))
+        problem = words.plain(error.sentence)
         return _lifting(request, runtime, editor, suppression_id, problem)
     return go(request, "/suppressions", said=_("%(who)s may get mail again.", who=key))
 

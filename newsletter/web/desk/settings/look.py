@@ -15,6 +15,7 @@ from newsletter.broadcasts.planning import sender_identity
 from newsletter.core.clock import now
 from newsletter.core.errors import ConfigurationError, InputError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import quoted
 from newsletter.issues import images
 from newsletter.issues.models import Issue, Newsletter
 from newsletter.issues.parsing import parse
@@ -99,7 +100,7 @@ def mail(
     """The mail itself, for a frame."""
     draft = _asked(request, runtime, newsletter_id)[1]
     if draft.problems:
-        raise InputError("look", next(iter(draft.problems.values())))
+        raise InputError("look", quoted(next(iter(draft.problems.values()))))
     identity, source = _subject(runtime, newsletter_id)
     wanted = Scheme.DARK if scheme == Scheme.DARK else Scheme.LIGHT
     folders = TemplateFolders.of(runtime.settings.templates.dir)

@@ -97,7 +97,7 @@ def change(
                     changed=names,
                 )
     except RefusedError as error:
-        problems = {"sender_address": capitalised(str(error))}
+        problems = {"sender_address": capitalised(error.sentence)}
     if problems:
         return _form(request, found, typed, problems)
     said = _("Saved.") if changed else _("Nothing was changed.")

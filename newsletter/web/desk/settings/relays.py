@@ -13,6 +13,7 @@ from newsletter.core.clock import now
 from newsletter.core.errors import ConfigurationError, NewsletterError
 from newsletter.core.runtime import Runtime
 from newsletter.core.sections import RelaySettings
+from newsletter.core.sentences import Sentence, say
 from newsletter.mail.smtp_fault import SmtpFault
 from newsletter.sending import relays
 from newsletter.sending.breaker import BreakerState
@@ -134,9 +135,9 @@ def tried_out(runtime: Runtime, name: str) -> Tried:
     try:
         checked = check(relay)
     except RelayCheckError as error:
-        return Tried(works=False, sentence=_advice(error.fault), detail=str(error.fault))
+        return Tried(works=False, sentence=_advice(error.fault), detail=error.fault.sentence)
     except NewsletterError as error:
-        return Tried(works=False, sentence=capitalised(str(error)))
+        return Tried(works=False, sentence=capitalised(error.sentence))
     secured = checked.tls or _("no encryption at all")
     said = _("It answers and lets us in, over %(tls)s.", tls=secured)
     if not RelayUrl.parse(relay.url.get_secret_value(), place=f"relays.{name}.url").user:
@@ -183,9 +184,9 @@ def _views(runtime: Runtime) -> list[RelayView]:
     ]
 
 
-def _unsaid(who: str) -> str:
+def _unsaid(who: str) -> Sentence:
     """The reason of a pause for which nobody gave one."""
-    return f"paused by {who}"
+    return say("paused by %(who)s", who=who)
 
 
 def _view(status: RelayStatus, rate_now: float | None, pause: AuditEvent | None) -> RelayView:
@@ -227,7 +228,7 @@ def _way(relay: RelaySettings) -> tuple[str, str, bool]:
     try:
         url = RelayUrl.parse(relay.url.get_secret_value(), place=f"relays.{relay.name}.url")
     except ConfigurationError as error:
-        return capitalised(str(error)), "", False
+        return capitalised(error.sentence), "", False
     if url.without_tls:
         return server_of(relay), _("no encryption"), bool(url.user)
     kind = _("TLS from the first byte") if url.implicit_tls else _("STARTTLS")

@@ -74,7 +74,7 @@ def invite(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Re
     except (InputError, RefusedError) as error:
         with runtime.sessions.reading() as session:
             newsletters = _newsletters(session)
-        said = capitalised(error.problem if isinstance(error, InputError) else str(error))
+        said = capitalised(error.problem if isinstance(error, InputError) else error.sentence)
         typed = {"email": email, "role": sent.one("role"), "newsletter_id": place or ""}
         return _invite_form(request, newsletters, typed, {"email": said})
     return page(
@@ -122,7 +122,7 @@ def change(
                     session, editor.actor, "user.role_changed", user=user_id, roles=changed
                 )
     except RefusedError as error:
-        return _show(request, runtime, user_id, capitalised(str(error)))
+        return _show(request, runtime, user_id, capitalised(error.sentence))
     return go(request, f"/settings/users/{user_id}", said=_("Saved."))
 
 
@@ -141,7 +141,7 @@ def switch(
             action = "user.activated" if is_active else "user.deactivated"
             audit.record(session, editor.actor, action, user=user_id)
     except RefusedError as error:
-        return _show(request, runtime, user_id, capitalised(str(error)))
+        return _show(request, runtime, user_id, capitalised(error.sentence))
     said = _("The account is on again.") if is_active else _("The account is off.")
     return go(request, f"/settings/users/{user_id}", said=said)
 
@@ -158,7 +158,7 @@ def link(request: Request, runtime: Running, editor: Seated, user_id: int) -> Re
             mailed = mail_invitation(session, runtime, to, secret, is_new=False)
             audit.record(session, editor.actor, "user.password_link_made", user=user_id)
     except RefusedError as error:
-        return _show(request, runtime, user_id, capitalised(str(error)))
+        return _show(request, runtime, user_id, capitalised(error.sentence))
     return page(
         request,
         "settings/link.html",
