@@ -84,7 +84,7 @@ def move(text: str, number: int, by: int) -> str:
     ]
     wanted = _names(text)
     wanted[first], wanted[second] = wanted[second], wanted[first]
-    return _checked("".join("".join(piece) for piece in pieces), wanted)
+    return _checked("".join("".join(piece) for piece in pieces), wanted, _sections(text))
 
 
 def remove(text: str, number: int) -> str:
@@ -102,7 +102,7 @@ def remove(text: str, number: int) -> str:
     behind = next((n for n in range(block.end, len(lines)) if lines[n].strip()), len(lines))
     wanted = _names(text)
     del wanted[number - 1]
-    return _checked("".join(lines[: block.start] + lines[behind:]), wanted)
+    return _checked("".join(lines[: block.start] + lines[behind:]), wanted, _sections(text))
 
 
 def move_to(text: str, number: int, section: int) -> str:
@@ -124,7 +124,7 @@ def move_to(text: str, number: int, section: int) -> str:
     _, title = _names(text)[number - 1]
     wanted.insert(_behind(wanted, section), (section, title))
     written = "".join(lines[block.start : block.end]).rstrip("\r\n")
-    return _checked(_put(rest, written, section), wanted)
+    return _checked(_put(rest, written, section), wanted, _sections(text))
 
 
 def add(text: str, entry: Entry, section: str = "") -> str:
@@ -145,7 +145,8 @@ def add(text: str, entry: Entry, section: str = "") -> str:
     to = last + 1 if chosen is None else chosen
     wanted = _names(text)
     wanted.insert(_behind(wanted, to), (to, entry.title))
-    return _checked(_put(text, written.replace("\n", _line_end(text)), min(to, last)), wanted)
+    made = _put(text, written.replace("\n", _line_end(text)), min(to, last))
+    return _checked(made, wanted, max(to, last) + 1)
 
 
 def _put(text: str, written: str, section: int) -> str:
@@ -221,12 +222,16 @@ def _names(text: str) -> list[tuple[int, str]]:
     ]
 
 
-def _checked(text: str, wanted: list[tuple[int, str]]) -> str:
+def _sections(text: str) -> int:
+    return len(_read(text).sections)
+
+
+def _checked(text: str, wanted: list[tuple[int, str]], sections: int) -> str:
     """What was made, if it says what was meant: an open code block would swallow what follows."""
     try:
-        found = _names(text)
+        is_meant = _names(text) == wanted and _sections(text) == sections
     except InputError:
-        found = None
-    if found != wanted:
+        is_meant = False
+    if not is_meant:
         raise RefusedError(say("the text would say something else then; move the lines by hand"))
     return text

@@ -72,6 +72,13 @@ def test_an_entry_moves_to_another_section_whole(text: str, number: int, section
         )
 
 
+def test_an_entry_that_would_swallow_the_sections_behind_it_stays() -> None:
+    open_end = "### [B](https://example.org/b)\n```\nleft open\n"
+    text = f"{HEAD}## One\n### [A](https://example.org/a)\nText.\n## Two\n## Three\n{open_end}"
+    with pytest.raises(RefusedError, match="would say something else"):
+        arranging.move_to(text, 2, 0)
+
+
 def test_an_entry_goes_behind_the_last_of_its_new_section() -> None:
     text = f"{HEAD}## A\n### One\n1\n\n### Two\n2\n\n## B\n### Three\n3\n## C\nEnd."
     moved = arranging.move_to(text, 1, 1)
