@@ -10,13 +10,14 @@ from sqlalchemy import (
     ColumnElement,
     Text,
     and_,
+    cast,
     collate,
     func,
     literal,
     select,
     type_coerce,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
 from subscribers.models import Subscriber
 from subscribers.segment_tree import Operator
@@ -75,9 +76,11 @@ class _Jsonb:
         sign = _SIGNS[operator]
         if isinstance(value, str):
             return self._of_text(path, collate(self._text(path), "C").bool_op(sign)(value))
-        found = self._at(path)  # numbers in JSON are compared as such: no cast, hence no error
-        is_number = func.jsonb_typeof(found) == "number"  # asked second: the first sorts out most
-        return _known(found.bool_op(sign)(literal(value, JSONB)), is_number)
+        # Strict: an array is not looked into, and what is no number is silently no match.
+        steps = "".join(f'."{name}"' for name in path)
+        asked = cast(literal(f"strict ${steps} {sign} $value"), JSONPATH)
+        given = literal({"value": value}, JSONB)
+        return _known(func.jsonb_path_match(self._whole(), asked, given, True))
 
     def contains(self, path: Path, part: str) -> ColumnElement[bool]:
         return self._of_text(path, func.strpos(self._text(path), part) > 0)
