@@ -11,6 +11,7 @@ from newsletter.core.errors import RefusedError
 from newsletter.core.sentences import say
 from newsletter.issues import images
 from newsletter.issues.models import Image, Issue, Newsletter
+from newsletter.rendering.templates import TemplateFolders
 
 
 def shown_in(session: Session, image: Image) -> Sequence[Issue]:
@@ -37,7 +38,12 @@ def is_sign(session: Session, image: Image) -> bool:
     )
 
 
-def delete(session: Session, image: Image) -> None:
+def in_templates(templates: TemplateFolders, image: Image) -> tuple[str, ...]:
+    """The operator's files that name it: every mail that is made by them will show it."""
+    return templates.with_text(images.path(image))
+
+
+def delete(session: Session, image: Image, templates: TemplateFolders) -> None:
     """Take away a picture for good.
 
     Raises:
@@ -47,4 +53,6 @@ def delete(session: Session, image: Image) -> None:
         raise RefusedError(say("an issue shows this picture"))
     if is_sign(session, image):
         raise RefusedError(say("this picture is the sign above the newsletter's name"))
+    if in_templates(templates, image):
+        raise RefusedError(say("a template of the mail shows this picture"))
     session.delete(image)

@@ -186,8 +186,14 @@ def set_up_code() -> None:
     with runtime.sessions.reading() as session:
         if users.anybody(session):
             raise RefusedError(say("somebody works here already: `newsletter users list` says who"))
-    output.say(f"{runtime.settings.site.public_url}{first_run.set_up_path(runtime.keys)}")
+    site = runtime.settings.site
+    output.say(f"{site.public_url}{first_run.set_up_path(runtime.keys)}")
     output.say(f"Set-up code: {first_run.set_up_code(runtime.keys)}")
+    if not site.base_url:
+        output.say(
+            "site.base_url is not set: if `serve` was started with another --host or --port, "
+            "put the address that it said before /set-up."
+        )
 
 
 def _print_link(runtime: Runtime, address: str, *, dry_run: bool) -> None:

@@ -7,11 +7,27 @@ docs/decisions/0037.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 _OTHERS = "%(words)s"
 _BEGINS = '{"say": '
+_LONGEST_KEPT = 4_000
+"""Characters, as it is kept and as it is read: a few lines of any page."""
+
+_NOT_OURS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What reading comes to where somebody's text begins like ours."""
+
+_PLACE = re.compile(r"%(?:%|\((\w+)\)[rs])")
+"""What a message that is read back may name: without a width, which makes much of little."""
 
 
 class Count(int):
@@ -87,14 +103,24 @@ def without(sentence: Sentence, words: str) -> Sentence:
 
 
 def to_text(sentence: str) -> str:
-    """How a sentence is kept in the database, message and values; any other text as it is."""
-    is_ours = isinstance(sentence, Sentence)
-    return json.dumps(_data(sentence), ensure_ascii=False) if is_ours else sentence
+    """How a sentence is kept in the database, message and values; any other text as it is.
+
+    Text that looks like one that was kept is somebody's words, and is kept as such.
+    """
+    if not isinstance(sentence, Sentence):
+        return to_text(quoted(sentence)) if sentence.startswith(_BEGINS) else sentence
+    text = json.dumps(_data(sentence), ensure_ascii=False)
+    return text if max(len(text), len(sentence)) <= _LONGEST_KEPT else str(sentence)
 
 
 def from_text(text: str) -> str:
-    """The sentence that `to_text` wrote down; a text from before that as it is."""
-    return _sentence(json.loads(text)) if text.startswith(_BEGINS) else text
+    """The sentence that `to_text` wrote down; any other text, such as one cut off, as it is."""
+    if not text.startswith(_BEGINS) or len(text) > _LONGEST_KEPT:
+        return text
+    try:
+        return _sentence(json.loads(text))
+    except _NOT_OURS:
+        return text
 
 
 def _plain(value: object) -> str | float:
@@ -113,10 +139,33 @@ def _data(value: object) -> object:
     return data | ({"plural": value.plural, "n": value.n} if value.plural else {})
 
 
-def _sentence(data: Any) -> Any:
-    if not isinstance(data, dict):
+def _sentence(data: Mapping[str, Any]) -> Sentence:
+    """Nothing is taken for granted: people can type what begins like one."""
+    values = {name: _value(each) for name, each in data.get("with", {}).items()}
+    message, plural, n = data["say"], data.get("plural", ""), data.get("n", 1)
+    if type(n) is not int:
+        raise TypeError(n)
+    for shape in (message, plural):
+        _check(shape, values)
+    return Sentence(message, values, plural, n)
+
+
+def _value(data: Any) -> str | float:
+    if isinstance(data, dict):
+        return Count(data["count"]) if "count" in data else _sentence(data)
+    if isinstance(data, int | float):
         return data
-    if "count" in data:
-        return Count(data["count"])
-    values = {name: _sentence(value) for name, value in data.get("with", {}).items()}
-    return Sentence(data["say"], values, data.get("plural", ""), data.get("n", 1))
+    if not isinstance(data, str):
+        raise TypeError(data)
+    data.encode()  # half a character of two cannot be put into a page
+    return data
+
+
+def _check(message: str, values: Mapping[str, str | float]) -> None:
+    """That it takes these values, and comes to no more than may be kept."""
+    message.encode()
+    if "%" in _PLACE.sub("", message):
+        raise ValueError(message)
+    names = filter(None, _PLACE.findall(message))
+    if len(message) + sum(len(repr(values[name])) for name in names) > 2 * _LONGEST_KEPT:
+        raise ValueError(message)

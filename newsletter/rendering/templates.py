@@ -91,6 +91,17 @@ class TemplateFolders:
         ]
         return tuple(sorted(set.intersection(*both)))
 
+    def with_text(self, text: str) -> tuple[str, ...]:
+        """Names of the files in which this stands as it is, such as the path of a picture."""
+        sought = text.encode()
+        files = {
+            file.relative_to(folder).as_posix(): file
+            for folder in reversed(self.folders)
+            for file in folder.rglob("*")
+            if file.is_file()
+        }
+        return tuple(sorted(name for name, file in files.items() if sought in file.read_bytes()))
+
 
 @lru_cache(maxsize=4)
 def _environment(folders: tuple[Path, ...]) -> Environment:

@@ -144,7 +144,7 @@ class _Teach:
             transport.pipelining = False
             await self(relays.learn_broken_pipelining)
         elif not (fault.reply and is_about_too_many_connections(fault.reply)):
-            await self(_faulted, str(fault), outcomes.pause_for(fault) is not None)
+            await self(_faulted, fault.sentence, outcomes.pause_for(fault) is not None)
 
 
 def _faulted(

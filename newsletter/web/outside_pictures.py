@@ -7,10 +7,12 @@ docs/decisions/0038.
 
 import asyncio
 from collections import OrderedDict
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from hashlib import sha256
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
+from weakref import WeakValueDictionary
 
 from anyio import CapacityLimiter, to_thread
 
@@ -25,10 +27,13 @@ MAX_BYTES = 4_000_000
 KEPT_BYTES = 32_000_000
 """Of all that are remembered, in each process that serves."""
 
+MOST_UNDER_WAY, MOST_OF_A_HOST = 100, 40
+"""Pictures that are fetched or wait for it; a slow server keeps room for the others'."""
+
 NOT_SHOWN = "/static/desk/no-picture.svg"
 _KEPT_FOR, _REFUSED_FOR = timedelta(minutes=10), timedelta(minutes=1)
 _PATIENCE_SECONDS = 6.0
-_THREADS = 8
+_THREADS, _THREADS_OF_A_HOST = 8, 2
 _PURPOSE = "outside picture"
 _DAY_BYTES = 3
 _SIGNS = {
@@ -42,11 +47,20 @@ _WEBP_BYTES = 12
 
 @dataclass(frozen=True, slots=True)
 class OutsidePicture:
-    """A picture as it came, or, without data, why there is none."""
+    """A picture as it came, or, without data, why there is none.
+
+    Attributes:
+        is_late: there is too much to do; the next who asks may get it.
+    """
 
     data: bytes = b""
     mime: str = ""
     problem: Sentence | None = None
+    is_late: bool = False
+
+
+LATE = OutsidePicture(problem=say("too many pictures are on their way"), is_late=True)
+"""What whoever asks gets while there is too much to do; it is not remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +68,16 @@ class _Kept:
     picture: OutsidePicture
     until: datetime
     size: int
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """A picture on its way, and how many wait for it."""
+
+    host: str
+    slots: asyncio.Semaphore
+    waiting: int = 0
+    has_begun: bool = False
 
 
 class OutsidePictures:
@@ -71,7 +95,8 @@ class OutsidePictures:
         )
         self._threads = CapacityLimiter(_THREADS)  # slow servers keep no page of ours waiting
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        self._under_way: dict[str, asyncio.Task[OutsidePicture]] = {}
+        self._under_way: dict[str, tuple[_Wanted, asyncio.Task[OutsidePicture]]] = {}
+        self._hosts: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     def address(self, url: str) -> str:
         """Our own address for the picture at `url`, as a path; good today and tomorrow.
@@ -94,15 +119,43 @@ class OutsidePictures:
         return 0 <= age <= 1
 
     async def picture(self, url: str) -> OutsidePicture:
-        """The picture; whoever asks for one that is on its way waits for the same."""
+        """The picture; whoever asks for one that is on its way waits for the same.
+
+        One that nobody waits for any more is not begun.
+        """
         kept = self._still_kept(url)
         if kept is not None:
             return kept
-        task = self._under_way.get(url)
-        if task is None:
-            task = self._under_way[url] = asyncio.create_task(self._fetched(url))
-            task.add_done_callback(lambda _: self._under_way.pop(url, None))
-        return await asyncio.shield(task)
+        host = _host(url)
+        if url not in self._under_way and self._is_too_much(host):
+            return LATE
+        wanted, task = self._under_way.get(url) or self._begun(url, host)
+        wanted.waiting += 1
+        try:
+            return await asyncio.shield(task)
+        finally:
+            wanted.waiting -= 1
+            if not (wanted.waiting or wanted.has_begun):
+                self._forget(url, wanted)
+                task.cancel()
+
+    def _is_too_much(self, host: str) -> bool:
+        of_host = sum(wanted.host == host for wanted, _ in self._under_way.values())
+        return len(self._under_way) >= MOST_UNDER_WAY or of_host >= MOST_OF_A_HOST
+
+    def _begun(self, url: str, host: str) -> tuple[_Wanted, asyncio.Task[OutsidePicture]]:
+        slots = self._hosts.setdefault(host, asyncio.Semaphore(_THREADS_OF_A_HOST))
+        wanted = _Wanted(host, slots)
+        task = asyncio.create_task(self._fetched(url, wanted))
+        task.add_done_callback(lambda _: self._forget(url, wanted))
+        self._under_way[url] = wanted, task
+        return wanted, task
+
+    def _forget(self, url: str, wanted: _Wanted) -> None:
+        """Somebody may have asked anew in between: that one goes on."""
+        under_way = self._under_way.get(url)
+        if under_way is not None and under_way[0] is wanted:
+            del self._under_way[url]
 
     def problem(self, url: str) -> Sentence | None:
         """Why this picture was not to be had a moment ago; None: it was, or nobody asked."""
@@ -113,13 +166,15 @@ class OutsidePictures:
         kept = self._kept.get(url)
         return kept.picture if kept and now() < kept.until else None
 
-    async def _fetched(self, url: str) -> OutsidePicture:
-        picture = await to_thread.run_sync(self._fetch, url, limiter=self._threads)
+    async def _fetched(self, url: str, wanted: _Wanted) -> OutsidePicture:
+        async with wanted.slots:
+            picture = await to_thread.run_sync(self._fetch, url, wanted, limiter=self._threads)
         until = now() + (_REFUSED_FOR if picture.problem else _KEPT_FOR)
         self._keep(url, _Kept(picture, until, len(picture.data) + 4 * len(url) + 500))
         return picture
 
-    def _fetch(self, url: str) -> OutsidePicture:
+    def _fetch(self, url: str, wanted: _Wanted) -> OutsidePicture:
+        wanted.has_begun = True
         try:
             data = self._fetcher.fetch(url).data
         except FetchError as error:
@@ -145,6 +200,13 @@ def _mime(data: bytes) -> str | None:
     if data[:4] == b"RIFF" and data[8:_WEBP_BYTES] == b"WEBP":
         return "image/webp"
     return next((mime for sign, mime in _SIGNS.items() if data.startswith(sign)), None)
+
+
+def _host(url: str) -> str:
+    """Whose server it is, as far as the address says so."""
+    with suppress(ValueError):
+        return (urlsplit(url).hostname or "").rstrip(".")
+    return ""
 
 
 def _today() -> bytes:

@@ -2,6 +2,7 @@
 
 import io
 import re
+from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
@@ -13,6 +14,7 @@ from newsletter.core.errors import RefusedError
 from newsletter.issues import images
 from newsletter.issues.models import Image, Issue, Newsletter
 from newsletter.issues.newsletters import add_newsletter
+from newsletter.rendering.templates import TemplateFolders
 from tests import factories
 from tests.desk import Seat, text_of
 
@@ -121,7 +123,9 @@ def test_what_a_picture_shows_is_said_anew(seat: Seat, path: str) -> None:
     assert "Decoration" in seat.done(f"{path}/1", {"alt": "A cat", "decorative": "1"})
 
 
-def test_only_a_picture_that_nobody_would_miss_is_deleted(seat: Seat, path: str) -> None:
+def test_only_a_picture_that_nobody_would_miss_is_deleted(
+    seat: Seat, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for shade in range(4):
         file = io.BytesIO()
         Picture.new("RGB", (30, 20), (shade, 2, 3)).save(file, "PNG")
@@ -161,6 +165,12 @@ def test_only_a_picture_that_nobody_would_miss_is_deleted(seat: Seat, path: str)
     assert seat.get(f"{path}/{stolen}").status_code == 404
     assert seat.post(f"{path}/{stolen}/delete").status_code == 404
     assert seat.get(where).status_code == 200
+    (tmp_path / "footer.mjml").write_text(f'<mj-image src="https://n.example{where}" />')
+    with monkeypatch.context() as own_templates:
+        own_templates.setitem(vars(seat.runtime.settings.templates), "dir", tmp_path)
+        answer = seat.post(f"{path}/4/delete")
+    assert answer.status_code == 409
+    assert "A template of the mail shows it: footer.mjml." in text_of(answer.text)
     assert "deleted" in seat.done(f"{path}/4/delete")
     assert seat.get(where).status_code == 404
     missed = seat.post(
@@ -181,4 +191,4 @@ def test_a_mail_that_is_out_keeps_a_sign_that_no_text_names(sessions: Sessions) 
         issue.newsletter.logo = {}
         session.flush()
         with pytest.raises(RefusedError, match="an issue shows"):
-            picture_use.delete(session, image)
+            picture_use.delete(session, image, TemplateFolders.of())

@@ -1,16 +1,22 @@
 """Pictures of mails from elsewhere: a frame asks us for them, and we know which ones we named."""
 
+import asyncio
 import re
 import socket
+from collections.abc import Iterator
 from html import unescape
+from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import time_machine
+from fastapi import FastAPI
+from starlette.types import Message
 
+from newsletter.core.fetch import Fetcher
 from newsletter.issues.models import Issue
 from newsletter.web import outside_pictures
-from newsletter.web.outside_pictures import OutsidePictures
+from newsletter.web.outside_pictures import OutsidePicture, OutsidePictures
 from tests import factories
 from tests.desk import Seat, stranger, text_of
 from tests.servers.odd_web import server, to_loopback
@@ -114,3 +120,36 @@ def test_only_addresses_that_we_signed_lately_are_fetched(seat: Seat) -> None:
         assert (refused.status_code, refused.headers["content-type"]) == (200, "image/svg+xml")
         with time_machine.travel("2200-01-01T00:00:00+00:00"):
             assert nobody.get(path).status_code == 404
+
+
+def test_what_a_browser_asked_for_is_let_go_when_it_has_left(seat: Seat) -> None:
+    let_go: list[str] = []
+
+    class Slow(OutsidePictures):
+        async def picture(self, url: str) -> OutsidePicture:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                let_go.append(url)
+            return await super().picture(url)
+
+    app = cast(FastAPI, seat.client.app)
+    slow = Slow(seat.runtime.settings.site.public_url, seat.runtime.keys, Fetcher())
+    app.state.outside_pictures = slow
+    path, _, query = slow.address("https://example.org/a.gif").partition("?")
+    said: Iterator[Message] = iter(
+        [{"type": "http.request", "body": b"", "more_body": False}, {"type": "http.disconnect"}]
+    )
+    answered: list[Message] = []
+
+    async def receive() -> Message:
+        return next(said)
+
+    async def send(message: Message) -> None:
+        answered.append(message)
+
+    scope = {"type": "http", "method": "GET", "path": path, "query_string": query.encode()}
+    scope |= {"headers": [], "server": ("n.example", 443), "scheme": "https"}
+    asyncio.run(asyncio.wait_for(app(scope, receive, send), 30))
+    assert let_go == ["https://example.org/a.gif"]
+    assert (b"cache-control", b"no-store") in answered[0]["headers"]

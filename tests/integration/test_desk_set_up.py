@@ -14,7 +14,9 @@ from starlette.testclient import TestClient
 from newsletter.accounts import first_run, users
 from newsletter.accounts.models import User
 from newsletter.accounts.permissions import Role
+from newsletter.cli import state
 from newsletter.cli.serve import _say_how_to_begin
+from newsletter.cli.users import set_up_code
 from newsletter.core.db import Sessions
 from newsletter.core.runtime import Runtime
 from newsletter.core.sections import RelaySettings, SiteSettings
@@ -88,6 +90,20 @@ def test_serve_says_where_it_listens_or_what_readers_use(
     assert f"/set-up there, set-up code {CODE}\n" in said
     _say_how_to_begin(on_the_web, "http://127.0.0.1:8123")
     assert f"begin at {HTTPS}{READY}\n" in capsys.readouterr().out
+
+
+def test_the_command_says_when_it_cannot_know_where_serve_listens(
+    runtime: Runtime,
+    on_the_web: Runtime,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for known, is_in_doubt in ((runtime, True), (on_the_web, False)):
+        monkeypatch.setattr(state, "runtime", lambda known=known: known)
+        set_up_code()
+        said = capsys.readouterr().out
+        assert f"{READY}\nSet-up code: {CODE}\n" in said
+        assert ("site.base_url is not set" in said) == is_in_doubt
 
 
 def test_from_nothing_to_a_desk_in_one_form(runtime: Runtime) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 import time_machine
 from pydantic import SecretStr
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.models import DeliveryState
@@ -14,10 +15,12 @@ from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.runtime import Runtime
 from newsletter.core.sections import RelaySettings
+from newsletter.core.sentences import Sentence
 from newsletter.core.tokens import TokenKeys
 from newsletter.mail.replies import Reply, parse_reply
 from newsletter.sending import breaker, relays
 from newsletter.sending.memory import HangUp, MemoryTransport
+from newsletter.sending.models import RelayState
 from newsletter.sending.system_mail import deliver_outbox
 from tests import factories
 from tests.odd_relays import Counting
@@ -73,6 +76,9 @@ def test_a_refused_login_opens_the_breaker_and_the_next_relay_takes_the_mail(
     deliver_outbox(runtime, first, second)
     assert second.accepted == [("ada@example.org", WIRE)]
     assert status(runtime) == "open"
+    with sessions.reading() as session:
+        (first_state,) = session.scalars(select(RelayState).where(RelayState.name == "first"))
+        assert isinstance(first_state.breaker_reason, Sentence), "for readers of other languages"
 
 
 @pytest.mark.parametrize("step", [AWAY, HangUp(after_dot=False), HangUp(after_dot=True)])

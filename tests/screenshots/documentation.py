@@ -8,11 +8,16 @@ from tests.servers.driven_browser import DESKTOP, PHONE, Scheme, Screen
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One page as somebody sees it."""
+    """One page as somebody sees it.
+
+    Attributes:
+        opens: what is unfolded on it, by its words; only that is in the picture.
+    """
 
     route: str
     screen: Screen = DESKTOP
     scheme: Scheme = "light"
+    opens: str = ""
 
     def path(self, things: Things) -> str:
         return paths_of(self.route, things)[0]
@@ -24,6 +29,7 @@ PICTURES = {
     "issues": Picture("/issues"),
     "write": Picture("/issues/{issue_id}"),
     "write-phone": Picture("/issues/{issue_id}", PHONE, "dark"),
+    "entries": Picture("/issues/{issue_id}", opens="Entries"),
     "history": Picture("/issues/{issue_id}/history/{number}"),
     "send": Picture("/broadcasts/new/{issue_id}"),
     "watch": Picture("/broadcasts/{broadcast_id}"),

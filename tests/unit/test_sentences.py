@@ -78,6 +78,43 @@ def test_text_that_is_no_sentence_stays_as_it_is() -> None:
     assert to_text("typed by hand") == from_text("typed by hand") == "typed by hand"
 
 
+TYPED = [
+    '{"say": maintenance}',
+    '{"say": "%(x)0999999d", "with": {"x": 1}}',
+    '{"say": "%(x).3s", "with": {"x": "abc"}}',
+    '{"say": "100 %"}',
+    '{"say": "%(who)s"}',
+    '{"say": "%s", "with": {"x": 1}}',
+    '{"say": ["x"]}',
+    '{"say": "x", "with": ["x"]}',
+    '{"say": "x", "with": {"x": null}}',
+    '{"say": "x", "with": {"x": {"count": "many"}}}',
+    '{"say": "x", "with": {"x": {"count": 1e999}}}',
+    '{"say": "\\ud800"}',
+    '{"say": "x", "with": {"x": "\\ud800"}}',
+    '{"say": "x", "n": "many"}',
+    '{"say": "x", "plural": "%(n)s"}',
+    '{"say": ' * 900,
+    to_text(say("the relay said: %(reply)s", reply="no"))[:-9],
+]
+
+
+@pytest.mark.parametrize("typed", TYPED)
+def test_what_looks_like_a_sentence_of_ours_stays_as_it_was_typed(typed: str) -> None:
+    assert from_text(typed) == typed, "an older version kept it so, or a column cut it off"
+    assert from_text(to_text(typed)) == typed
+
+
+def test_nothing_that_is_kept_comes_to_much_when_it_is_read() -> None:
+    kept = '"' + "x" * 50 + '"'
+    for _ in range(9):
+        kept = f'{{"say": "{"%(a)s" * 20}", "with": {{"a": {kept}}}}}'
+    assert from_text(kept) == kept
+    long = say("the relay said: %(reply)s", reply="no " * 2_000)
+    assert from_text(to_text(long)) == str(long)
+    assert not isinstance(from_text(to_text(long)), Sentence)
+
+
 def test_a_folder_is_taken_out_of_a_sentence_that_stays_one() -> None:
     error = InputError("/tmp/x/a.csv:1", say("%(file)s is empty", file="/tmp/x/a.csv"))
     short = without(error.sentence, "/tmp/x/")

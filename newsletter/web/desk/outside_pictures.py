@@ -3,12 +3,13 @@
 A frame without an origin sends no cookie, so the address itself says that we made it.
 """
 
+import asyncio
 from pathlib import Path
 
 from fastapi import HTTPException, Request, Response
 
 from newsletter.web.desk.guard import desk_router, for_strangers
-from newsletter.web.outside_pictures import NOT_SHOWN, OutsidePictures
+from newsletter.web.outside_pictures import LATE, NOT_SHOWN, OutsidePicture, OutsidePictures
 
 router = desk_router()
 _STAND_IN = (Path(__file__).parents[1] / NOT_SHOWN.strip("/")).read_bytes()
@@ -25,7 +26,27 @@ async def picture(request: Request, token: str, of: str = "") -> Response:
     outside: OutsidePictures = request.app.state.outside_pictures
     if not outside.is_ours(token, of):
         raise HTTPException(404)
-    found = await outside.picture(of)
+    found = await _while_there(request, asyncio.create_task(outside.picture(of)))
+    headers = _HEADERS | ({"Cache-Control": "no-store"} if found.is_late else {})
     if found.problem:
-        return Response(_STAND_IN, media_type="image/svg+xml", headers=_HEADERS)
-    return Response(found.data, media_type=found.mime, headers=_HEADERS)
+        return Response(_STAND_IN, media_type="image/svg+xml", headers=headers)
+    return Response(found.data, media_type=found.mime, headers=headers)
+
+
+async def _while_there(
+    request: Request, fetching: "asyncio.Task[OutsidePicture]"
+) -> OutsidePicture:
+    """What is fetched; it is let go when the browser has left, whatever is then answered."""
+    leaving = asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait({fetching, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        return fetching.result() if fetching.done() else LATE
+    finally:
+        fetching.cancel()
+        leaving.cancel()
+
+
+async def _left(request: Request) -> None:
+    """Until the browser has left: `is_disconnected` hears of it from no request in a middleware."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

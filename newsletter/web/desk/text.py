@@ -47,8 +47,8 @@ def n_(singular: str, plural: str, n: int, **values: object) -> str:
 
 def translated(said: Any) -> Any:
     """A sentence of the domain in the reader's language; anything else comes back as it is."""
-    if not isinstance(said, Sentence):
-        return said
+    if not isinstance(said, Sentence) or not said:
+        return said  # a catalogue answers nothing with its own head
     if "page" in said.values:
         return translated(said.values["page"])
     catalogue = _of(_language.get())

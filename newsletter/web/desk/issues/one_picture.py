@@ -10,6 +10,7 @@ from newsletter.broadcasts.issue_states import Sending
 from newsletter.core.errors import RefusedError
 from newsletter.core.runtime import Runtime
 from newsletter.issues import images
+from newsletter.rendering.templates import TemplateFolders
 from newsletter.web.deps import Running
 from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
@@ -55,8 +56,10 @@ def delete(
 ) -> Response:
     """For good, unless an issue shows it."""
     try:
+        templates = _templates(runtime)
         with runtime.sessions.writing() as session:
-            picture_use.delete(session, images.of_newsletter(session, editor.newsletter, number))
+            picture = images.of_newsletter(session, editor.newsletter, number)
+            picture_use.delete(session, picture, templates)
     except RefusedError:
         return _page(request, runtime, issue_id, number, is_refused=True)
     return go(request, f"/issues/{issue_id}/images", said=_("The picture is deleted."))
@@ -88,9 +91,14 @@ def _page(
         shown=[(each, _state(sendings.get(each.id))) for each in ours],
         is_elsewhere=len(ours) < len(shown),
         is_sign=is_sign,
+        templates=picture_use.in_templates(_templates(runtime), picture),
         is_refused=is_refused,
         problems=problems or {},
     )
+
+
+def _templates(runtime: Runtime) -> TemplateFolders:
+    return TemplateFolders.of(runtime.settings.templates.dir)
 
 
 def _state(sending: Sending | None) -> tuple[str, str]:
