@@ -15,6 +15,7 @@ from subscribers.models import (
 )
 
 LEAVINGS = (ConsentChange.UNSUBSCRIBED, ConsentChange.LEFT_AGAIN)
+_CAME = (ConsentChange.REQUESTED, ConsentChange.SUBSCRIBED, ConsentChange.CONFIRMED)
 
 
 def left_newsletter(session: Session, subscriber_id: int, of: SubscriberList) -> bool:
@@ -70,6 +71,32 @@ def last_leaving(session: Session, subscription: Subscription) -> ConsentEvent |
     )
 
 
+def left_before(session: Session, subscription: Subscription) -> datetime | None:
+    """When they had left this list before the leaving that is taken back now, if it holds still.
+
+    Whoever came back since by their own word has not.
+    """
+    standing = (*_CAME, ConsentChange.UNSUBSCRIBED, ConsentChange.RESUMED)
+    events = session.execute(
+        select(ConsentEvent.change, ConsentEvent.at)
+        .where(
+            ConsentEvent.subscriber_id == subscription.subscriber_id,
+            ConsentEvent.list_id == subscription.list_id,
+            ConsentEvent.change.in_(standing),
+        )
+        .order_by(ConsentEvent.id)
+    )
+    left_at = before = None
+    for change, at in events:
+        if change is ConsentChange.UNSUBSCRIBED:
+            left_at, before = at, left_at
+        elif change is ConsentChange.RESUMED:
+            left_at = before
+        elif change is not ConsentChange.REQUESTED:  # which anybody may have typed
+            left_at = before = None
+    return before
+
+
 def has_left_again(session: Session, ended: Subscription) -> bool:
     """They left themselves what somebody else, or they in another way, had ended already."""
     last = last_leaving(session, ended)
@@ -93,13 +120,12 @@ def has_left_since(session: Session, ended: Subscription, event: ConsentEvent) -
 
 def had_only_asked(session: Session, subscription: Subscription) -> bool:
     """Before it was left, it waited to be confirmed: an earlier time on the list does not count."""
-    came = (ConsentChange.REQUESTED, ConsentChange.SUBSCRIBED, ConsentChange.CONFIRMED)
     last = session.scalar(
         select(ConsentEvent.change)
         .where(
             ConsentEvent.subscriber_id == subscription.subscriber_id,
             ConsentEvent.list_id == subscription.list_id,
-            ConsentEvent.change.in_(came),
+            ConsentEvent.change.in_(_CAME),
         )
         .order_by(ConsentEvent.id.desc())
         .limit(1)

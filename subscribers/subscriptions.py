@@ -235,7 +235,7 @@ def resume(session: Session, subscription: Subscription, evidence: Evidence) -> 
     # Whoever had not confirmed before leaving still has not.
     was_active = not leavers.had_only_asked(session, subscription)
     _move(subscription, SubscriptionStatus.ACTIVE if was_active else SubscriptionStatus.PENDING)
-    subscription.unsubscribed_at = None
+    subscription.unsubscribed_at = leavers.left_before(session, subscription)
     _witness(session, subscription, ConsentChange.RESUMED, evidence)
 
 

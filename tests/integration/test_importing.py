@@ -287,7 +287,12 @@ def test_who_had_left_before_they_asked_has_left_still_when_nobody_confirms(
     desk = Desk(sqlite_sessions, tmp_path)
     desk.run("email,status,unsubscribed_at\nada@example.org,pending,2025-01-02\n")
     with desk.sessions.writing() as session:
-        assert not sign_up.give_up(session, session.scalars(select(Subscription)).one())
+        found = session.scalars(select(Subscription)).one()
+        left_at = found.unsubscribed_at
+        subscriptions.end(session, found, ONE_CLICK)
+        subscriptions.resume(session, found, ONE_CLICK)
+        assert found.unsubscribed_at == left_at
+        assert not sign_up.give_up(session, found)
     assert desk.standing()["ada@example.org"][0] == "unsubscribed"
 
 
