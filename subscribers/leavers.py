@@ -21,8 +21,7 @@ _CAME = (ConsentChange.REQUESTED, ConsentChange.SUBSCRIBED, ConsentChange.CONFIR
 def left_newsletter(session: Session, subscriber_id: int, of: SubscriberList) -> bool:
     """They left the newsletter of this list, so that its other lists are closed to others' word.
 
-    Their rows are locked until the transaction ends, as whoever leaves does: if somebody is just
-    doing so, we see it.
+    The caller holds the person's row: if somebody is just leaving for them, we see it.
     """
     same = SubscriberList.id == of.id
     if of.newsletter_id is not None:
@@ -31,8 +30,6 @@ def left_newsletter(session: Session, subscriber_id: int, of: SubscriberList) ->
         select(Subscription.status, Subscription.unsubscribed_at)
         .join(SubscriberList)
         .where(Subscription.subscriber_id == subscriber_id, same)
-        .order_by(Subscription.list_id)
-        .with_for_update(of=Subscription)
     )
     return is_gone((status, left_at) for status, left_at in rows)
 

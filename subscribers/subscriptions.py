@@ -12,6 +12,7 @@ from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from subscribers import engagement, leavers
+from subscribers.holding import hold
 from subscribers.models import (
     MAX_NAME_CHARACTERS,
     STATUS_MOVES,
@@ -98,6 +99,7 @@ def subscribe(
         RefusedError: the person left this list, or its newsletter; only they themselves come back,
             by confirming.
     """
+    hold(session, [person.id])
     subscription = find_subscription(session, person.id, to.id)
     if subscription is None:
         if leavers.left_newsletter(session, person.id, to):
@@ -307,6 +309,7 @@ def _move(subscription: Subscription, to: SubscriptionStatus) -> None:
 def _of_newsletter(
     session: Session, subscriber_id: int, newsletter_id: int
 ) -> Sequence[Subscription]:
+    hold(session, [subscriber_id])
     return session.scalars(
         select(Subscription)
         .join(SubscriberList)
@@ -316,6 +319,7 @@ def _of_newsletter(
         )
         .order_by(Subscription.list_id)  # as everybody takes them: nobody waits in a circle
         .with_for_update(of=Subscription)
+        .execution_options(populate_existing=True)
     ).all()
 
 

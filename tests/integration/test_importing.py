@@ -1,5 +1,6 @@
 """What becomes of the people in a file: consent, evidence, whoever left stays away."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -211,8 +212,8 @@ def test_who_leaves_or_is_given_up_while_their_row_is_on_its_way_stops_no_import
     desk.run("email,status\nada@example.org,active\nbob@example.org,pending\n")
     seen = intake._Part._stand
 
-    def meanwhile(part: intake._Part) -> dict[Any, Any]:
-        found = seen(part)
+    def meanwhile(part: intake._Part, people: Collection[int]) -> dict[Any, Any]:
+        found = seen(part, people)
         session = part._session
         for address, act in (("ada@example.org", leave), ("bob@example.org", sign_up.give_up)):
             person = factories.person(session, address)
