@@ -212,11 +212,14 @@ def undo_leave(
     newsletter_id: int,
     left_at: datetime,
     evidence: Evidence,
+    *,
+    by_owner: bool = False,
 ) -> list[Subscription]:
     """Take back the `leave` of that moment: what it ended, and nothing else, is as it was.
 
-    What was ended or left again since, by whomever, stays ended, and so does what was left longer
-    ago than `UNDO_WITHIN`: an old letter is no consent.
+    What was ended since, by whomever, stays ended, and so does what was left longer ago than
+    `UNDO_WITHIN`: an old letter is no consent. What was left again stays so but for the owner, who
+    proved that the mailbox is theirs: it may have been the stranger who left for them at first.
     """
     if left_at <= now() - UNDO_WITHIN:
         return []
@@ -225,7 +228,7 @@ def undo_leave(
         for subscription in _of_newsletter(session, subscriber_id, newsletter_id)
         if subscription.status is SubscriptionStatus.UNSUBSCRIBED
         and subscription.unsubscribed_at == left_at
-        and not leavers.has_left_again(session, subscription)
+        and (by_owner or not leavers.has_left_again(session, subscription))
     ]
     for subscription in back:
         resume(session, subscription, evidence)

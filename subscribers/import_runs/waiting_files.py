@@ -133,9 +133,7 @@ def _is_in(address: Address, first: bytes, pieces: Iterator[bytes]) -> bool:
     written = (address.key, address.typed, address.envelope)
     spellings = {folded for text in written for folded in _folded(text)}
     either = "|".join(re.escape(each) for each in spellings)
-    whole = re.compile(
-        r"(?<![\w.!#$%&*+/=?^`{|}~-])(?:" + either + r")(?![\w-]|\.\w)", re.ASCII
-    )
+    whole = re.compile(r"(?<![\w.!#$%&*+/=?^`{|}~-])(?:" + either + r")(?![\w-]|\.\w)", re.ASCII)
     decoder = getincrementaldecoder("utf-8")("replace")
     raw = ""
     for piece in chain([first], pieces):
