@@ -117,8 +117,9 @@ class UndoToken:
     def read(cls, keys: TokenKeys, token: str) -> "UndoToken | None":
         for is_owners, purpose in _UNDO_BY.items():
             if said := _said(keys, purpose, _UNDO, token):
-                *numbers, left_at = said
-                return cls(*numbers, _EPOCH + left_at * _MICROSECOND, is_owners)
+                newsletter, subscriber, broadcast, delivery, left_at = said
+                moment = _EPOCH + left_at * _MICROSECOND
+                return cls(newsletter, subscriber, broadcast, delivery, moment, is_owners)
         return None
 
 
