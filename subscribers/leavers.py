@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from subscribers.models import (
     ConsentChange,
     ConsentEvent,
+    ConsentMethod,
     SubscriberList,
     Subscription,
     SubscriptionStatus,
@@ -101,7 +102,10 @@ def has_left_again(session: Session, ended: Subscription) -> bool:
 
 
 def has_left_since(session: Session, ended: Subscription, event: ConsentEvent) -> bool:
-    """After this event they left another list of the newsletter, in another way."""
+    """After this event they left another list of the newsletter, in another way.
+
+    Who did not confirm in time has not left: nothing was heard of them.
+    """
     of_newsletter = select(SubscriberList.id).where(
         SubscriberList.newsletter_id == ended.list.newsletter_id
     )
@@ -109,7 +113,7 @@ def has_left_since(session: Session, ended: Subscription, event: ConsentEvent) -
         ConsentEvent.subscriber_id == ended.subscriber_id,
         ConsentEvent.list_id.in_(of_newsletter),
         ConsentEvent.change.in_(LEAVINGS),
-        ConsentEvent.method != event.method,
+        ConsentEvent.method.not_in((event.method, ConsentMethod.RETENTION)),
         ConsentEvent.id > event.id,
     )
     return session.scalar(since.limit(1)) is not None

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.errors import NotFoundError, RefusedError
-from subscribers import by_hand, lists, subscriptions, suppressions
+from newsletter.mail.address import Address
+from subscribers import by_hand, lists, sign_up, subscriptions, suppressions
 from subscribers.models import (
     ConsentChange,
     Subscription,
@@ -212,6 +213,29 @@ def test_an_earlier_leaving_holds_however_often_a_later_one_is_taken_back(
         subscriptions.end(session, found, PAGE)
         subscriptions.resume(session, found, PAGE)
         assert (found.status, found.unsubscribed_at) == (ACTIVE, None)
+
+
+def test_who_was_taken_off_the_last_list_is_put_back_before_they_are_moved(
+    sqlite_sessions: Sessions,
+) -> None:
+    with sqlite_sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        one, two, new = (factories.a_list(session, name, issue) for name in ("one", "two", "new"))
+        (asked,) = factories.subscribed(session, two, ["ada@example.org"])
+        factories.subscribed(session, one, ["ada@example.org"])
+        ada = asked.subscriber
+        address = Address.stored(ada.email, ada.address_key)
+        subscriptions.end(session, asked, PAGE)
+        subscriptions.request(session, ada, two, PAGE)
+        by_hand.take_off(session, ada.id, one.id)
+        sign_up.give_up(session, asked)  # nobody's word
+        with pytest.raises(RefusedError, match="take that back, put them on 'new', and then"):
+            by_hand.may_join(session, address, new, None)
+        assert by_hand.put_back(session, ada.id, one)
+        by_hand.may_join(session, address, new, None)
+        subscriptions.leave(session, ada.id, issue.newsletter_id, PAGE)
+        with pytest.raises(RefusedError, match="left this newsletter; only they can"):
+            by_hand.may_join(session, address, new, None)
 
 
 def test_one_address_is_one_person_and_a_known_name_stays(sessions: Sessions) -> None:
