@@ -163,7 +163,7 @@ class _Part:
             if person is None or list_id is None:
                 continue
             known = self._standing.get((person, list_id))
-            if self._is_news(known, row) if known else row.status == _ACTIVE:
+            if known is None or self._is_news(known, row):
                 moved.add(person)
         return moved
 
