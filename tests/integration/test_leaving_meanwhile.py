@@ -4,6 +4,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import select
@@ -20,6 +21,7 @@ from subscribers import sign_up, subscriptions
 from subscribers.holding import hold
 from subscribers.import_options import ImportOptions
 from subscribers.importing import import_file
+from subscribers.lists import find_list
 from subscribers.models import Subscriber, SubscriberList, Subscription, SubscriptionStatus
 from subscribers.sign_up import Wish
 from tests import factories
@@ -35,6 +37,15 @@ def ask(session: Session, runtime: Runtime, _: Subscriber, to: SubscriberList) -
     )
 
 
+def import_a_leaving(_: Session, runtime: Runtime, __: Subscriber, on: SubscriberList) -> None:
+    """And behind it a row that is looked at once the first one is stored."""
+    with TemporaryDirectory() as folder:
+        file = Path(folder, "people.csv")
+        file.write_text(f"email,list,status\n{ADA},{on.slug},unsubscribed\n{ADA},other,active\n")
+        named = ImportOptions(list_named=lambda session, name: find_list(session, name).id)
+        import_file(runtime.sessions, file, None, named)
+
+
 ACTS: dict[str, Act] = {
     "erase": lambda session, _, person, __: erasure.erase(session, person.id, KEY, "test"),
     "confirm": lambda session, _, person, to: sign_up.waiting(session, person.id, to.id),
@@ -42,6 +53,7 @@ ACTS: dict[str, Act] = {
     "send again": lambda session, runtime, person, to: confirmation.ask_to_confirm(
         session, runtime, person, to, factories.EVIDENCE
     ),
+    "import": import_a_leaving,
 }
 
 
@@ -53,6 +65,7 @@ def test_who_leaves_and_who_acts_for_them_do_not_wait_in_a_circle(
     with postgresql.writing() as session:
         issue = factories.stored_issue(session)
         readers = factories.a_list(session, issue=issue)
+        factories.a_list(session, "other", issue)
         (waiting,) = factories.subscribed(session, readers, [ADA])
         waiting.status = SubscriptionStatus.PENDING
 
@@ -65,7 +78,7 @@ def test_who_leaves_and_who_acts_for_them_do_not_wait_in_a_circle(
         with postgresql.writing() as session:
             hold(session, [waiting.subscriber_id])  # as `leave` begins
             acting = other.submit(act)
-            until_it_waits_or_is_done(postgresql, acting)
+            wait_for_a_waiter(postgresql)
             (left,) = subscriptions.leave(
                 session, waiting.subscriber_id, issue.newsletter_id, factories.EVIDENCE
             )
@@ -133,10 +146,3 @@ def test_who_leaves_and_who_puts_them_on_another_list_take_turns(
         join(postgresql, two.id, file, leave_meanwhile)
         leaving[0].result(20)
         assert standing() == {one.id: "unsubscribed", two.id: "unsubscribed"}
-
-
-def until_it_waits_or_is_done(sessions: Sessions, acting: Future[None]) -> None:
-    try:
-        acting.result(0.5)
-    except TimeoutError:
-        wait_for_a_waiter(sessions)
