@@ -86,12 +86,28 @@ def may_join(
             say("%(address)s is on %(name)r already", address=address.typed, name=to.name)
         )
     if person and leavers.left_newsletter(session, person.id, to):
-        raise RefusedError(
-            say(
-                "%(address)s left this newsletter; only they can come back, by signing up",
-                address=address.typed,
+        raise RefusedError(_has_left(session, person, to))
+
+
+def _has_left(session: Session, person: Subscriber, to: SubscriberList) -> Sentence:
+    """With the way out for whoever wanted to move them, and began by taking them off."""
+    of_newsletter = select(Subscription).where(
+        Subscription.subscriber_id == person.id,
+        Subscription.list.has(SubscriberList.newsletter_id == to.newsletter_id),
+    )
+    for ended in session.scalars(of_newsletter.order_by(Subscription.list_id)):
+        if may_be_put_back(session, ended):
+            return say(
+                "%(address)s was taken off %(old)r and is on no list of this newsletter any more; "
+                "take that back, put them on %(new)r, and then take them off %(old)r",
+                address=person.email,
+                old=ended.list.name,
+                new=to.name,
             )
-        )
+    return say(
+        "%(address)s left this newsletter; only they can come back, by signing up",
+        address=person.email,
+    )
 
 
 def known(session: Session, address: Address, name: str, *, by: int | None = None) -> Subscriber:

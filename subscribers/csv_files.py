@@ -1,6 +1,7 @@
 """CSV files as programs and people write them: read tolerantly, cells made formula-safe."""
 
 import csv
+import re
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
@@ -103,13 +104,18 @@ class CsvFile:
         """What is wrong here, and whether it is this row's alone; decision 0024 says why."""
         text = self._text.rstrip("\r\n")
         is_one_line = self._line == self._begins and "\r" not in text
-        is_closed = "expected after" in str(error) and text.count(_QUOTE) % 2 == 0
-        if self._has_header and is_one_line and is_closed:
+        is_inside = "expected after" in str(error)
+        if self._has_header and is_one_line and is_inside and self._is_closed(text):
             return BrokenRowError(say("row"), _QUOTES_INSIDE)
         problem = say("not CSV: %(error)s", error=error)
         if _QUOTE in text or self._line > self._begins:
             problem = joined("; ", [problem, self._unclosed])
         return InputError(f"{self.name}:{self._line}", problem)
+
+    def _is_closed(self, line: str) -> bool:
+        """No cell goes on behind the line, as far as its quotes tell."""
+        opens = rf'(?:^|{re.escape(self.delimiter)})\s*"(?:[^"]|"")*$'
+        return line.count(_QUOTE) % 2 == 0 and not re.search(opens, line)
 
     @property
     def _unclosed(self) -> Sentence:

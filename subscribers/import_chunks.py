@@ -69,7 +69,13 @@ class Importing:
         if self._repeats:
             incoming = self._repeats.new(incoming, len(chunk))
         added = self._fates.counts[Fate.ADDED]
-        take_in(session, incoming, self._fates, likely_new=self._likely_new)
+        take_in(
+            session,
+            incoming,
+            self._fates,
+            likely_new=self._likely_new,
+            is_kept=not self._options.rehearse,
+        )
         self._likely_new = self._fates.counts[Fate.ADDED] == added + len(incoming)
         if not self._options.rehearse:
             step = Step(len(chunk), self._refused, self._file.bytes_read, self.report)

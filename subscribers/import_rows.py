@@ -219,6 +219,9 @@ def _changes(
     wording = STATEMENTS[standing.status]
     is_pending = standing.status is SubscriptionStatus.PENDING
     confirmed = standing.confirmed_at or (standing.confirm_ip and not is_pending)
+    if is_pending and standing.unsubscribed_at:  # and was asked for anew
+        said = STATEMENTS[SubscriptionStatus.UNSUBSCRIBED]
+        yield ConsentChange.UNSUBSCRIBED, standing.unsubscribed_at, "", said
     if standing.opt_in_at or standing.opt_in_ip or not (left or confirmed):
         change = ConsentChange.REQUESTED if is_pending or confirmed else ConsentChange.SUBSCRIBED
         yield change, standing.opt_in_at, standing.opt_in_ip, wording

@@ -10,12 +10,13 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
 from newsletter.core.given_rows import any_of
-from subscribers import engagement, leavers, subscriptions, suppressions
+from subscribers import engagement, leavers, subscriptions
 from subscribers.bulk import Bulk, Values, bulk, time_for
+from subscribers.covered import Covered
 from subscribers.fates import Fate, Fates, Incoming
+from subscribers.holding import hold
 from subscribers.import_rows import OF_TRACKING, STATEMENTS, Ready
 from subscribers.models import (
-    EVERYWHERE,
     ConsentMethod,
     Subscriber,
     Subscription,
@@ -23,21 +24,26 @@ from subscribers.models import (
     TrackingConsent,
 )
 from subscribers.subscriptions import UNDO_WITHIN, Evidence
-from subscribers.suppressions import SuppressionRow
 
 _ACTIVE, _LEFT = SubscriptionStatus.ACTIVE.value, SubscriptionStatus.UNSUBSCRIBED.value
 """Looked at for every row: as plain text, that is done in no time."""
 
 
 def take_in(
-    session: Session, rows: Iterable[Incoming], fates: Fates, *, likely_new: bool = False
+    session: Session,
+    rows: Iterable[Incoming],
+    fates: Fates,
+    *,
+    likely_new: bool = False,
+    is_kept: bool = True,
 ) -> None:
     """Store the rows, by a handful of statements whatever their number.
 
-    `likely_new`: as were all rows before them; asking who is known may be left until one is.
+    `likely_new`: as were all rows before them; asking who is known may be left until one is. Of
+    what is not kept nobody has to take a turn: whoever leaves does not wait for a rehearsal.
     """
     for part in _each_subject_once(rows):
-        _Part(session, part, fates).store(likely_new=likely_new)
+        _Part(session, part, fates, is_kept=is_kept).store(likely_new=likely_new)
 
 
 def _each_subject_once(rows: Iterable[Incoming]) -> list[list[Incoming]]:
@@ -85,10 +91,14 @@ _Subject = tuple[int, int]
 class _Part:
     """Some rows, no two of them about the same person on the same list."""
 
-    def __init__(self, session: Session, rows: Sequence[Incoming], fates: Fates) -> None:
+    def __init__(
+        self, session: Session, rows: Sequence[Incoming], fates: Fates, *, is_kept: bool
+    ) -> None:
         self._session = session
         self._rows = rows
         self._fates = fates
+        self._is_kept = is_kept
+        self._dialect = session.get_bind().dialect.name
         self._bulk: Bulk = bulk(session)
         self._ids: dict[str, int] = {}
         self._standing: dict[_Subject, _Standing] = {}
@@ -101,7 +111,7 @@ class _Part:
             self._find()
         self._add_people()
         self._subscribe()
-        covered = _Covered(self._session, self._rows)
+        covered = Covered(self._session, self._rows)
         if len(self._subscribed) == len(self._rows) and covered.concerns_nobody:
             self._fates.note_added([incoming.row for incoming in self._rows])
             return
@@ -114,9 +124,9 @@ class _Part:
                 late.append(incoming)
         covered.store()
         if late:  # people who are there after all, perhaps since a moment ago: now we look at them
-            _Part(self._session, late, self._fates).store()
+            _Part(self._session, late, self._fates, is_kept=self._is_kept).store()
 
-    def _fate(self, incoming: Incoming, covered: "_Covered") -> Fate | None:
+    def _fate(self, incoming: Incoming, covered: Covered) -> Fate | None:
         """None: somebody who is there was not known to be."""
         row, list_id, _ = incoming
         subject = self._ids.get(row.key), list_id
@@ -133,12 +143,33 @@ class _Part:
     def _find(self) -> None:
         """Who of these people is known, and how they stand."""
         self._ids = self._known()
-        self._standing = self._stand()
+        self._standing = self._stand(self._ids.values())
+        if self._is_kept and (moved := self._moved()):
+            hold(self._session, moved)
+            others = {of: found for of, found in self._standing.items() if of[0] not in moved}
+            self._standing = others | self._stand(moved)
         self._closed = self._find_closed()
+
+    def _moved(self) -> set[int]:
+        """Of those who are known: whom rows put on another list, or take off one.
+
+        They may be leaving just now, and we look at them again when that is done.
+        """
+        moved: set[int] = set()
+        if self._dialect == "sqlite":  # nobody else writes
+            return moved
+        for row, list_id, _ in self._rows:
+            person = self._ids.get(row.key)
+            if person is None or list_id is None:
+                continue
+            known = self._standing.get((person, list_id))
+            if known is None or self._is_news(known, row):
+                moved.add(person)
+        return moved
 
     def _known(self) -> dict[str, int]:
         """Address key -> id; those that are missing are strangers."""
-        asked = any_of(self._session.get_bind().dialect.name, "keys", String())
+        asked = any_of(self._dialect, "keys", String())
         found = select(Subscriber.address_key, Subscriber.id).join(
             asked, Subscriber.address_key == asked.c.value
         )
@@ -148,10 +179,10 @@ class _Part:
             ).all()
         )
 
-    def _stand(self) -> dict[_Subject, _Standing]:
-        if not self._ids:
+    def _stand(self, people: Collection[int]) -> dict[_Subject, _Standing]:
+        if not people:
             return {}
-        asked = any_of(self._session.get_bind().dialect.name, "ids", BigInteger())
+        asked = any_of(self._dialect, "ids", BigInteger())
         found = select(
             Subscription.subscriber_id,
             Subscription.list_id,
@@ -160,7 +191,7 @@ class _Part:
             Subscription.tracking_consent,
             Subscription.unsubscribed_at,
         ).join(asked, Subscription.subscriber_id == asked.c.value)
-        rows = self._session.execute(found, {"ids": list(self._ids.values())})
+        rows = self._session.execute(found, {"ids": list(people)})
         return {(row[0], row[1]): _Standing(*row[2:]) for row in rows}
 
     def _add_people(self) -> None:
@@ -237,35 +268,40 @@ class _Part:
 
         None when their subscription is gone by now.
         """
+        if self._is_news(known, row):
+            return self._change(known.id, row)
         has_left = known.status is SubscriptionStatus.UNSUBSCRIBED
-        leaves = row.status == SubscriptionStatus.UNSUBSCRIBED
+        return Fate.KEPT_UNSUBSCRIBED if has_left and row.status != _LEFT else Fate.PRESENT
+
+    def _is_news(self, known: _Standing, row: Ready) -> bool:
+        """The row takes something away that is there still."""
         denied = TrackingConsent.DENIED
-        refuses = row.tracking_consent == denied and known.tracking_consent is not denied
-        if refuses or (leaves and (not has_left or self._leaves_later(known, row))):
-            return self._change(known.id, row, refuses=refuses, leaves=leaves)
-        return Fate.KEPT_UNSUBSCRIBED if has_left and not leaves else Fate.PRESENT
+        if row.tracking_consent == denied and known.tracking_consent is not denied:
+            return True
+        has_left = known.status is SubscriptionStatus.UNSUBSCRIBED
+        return row.status == _LEFT and (not has_left or self._leaves_later(known, row))
 
     def _leaves_later(self, known: _Standing, row: Ready) -> bool:
         """What ended before may be taken back still, and the file is news."""
         if known.left_at is None or known.left_at <= now() - UNDO_WITHIN:
             return False
-        said = time_for(self._session.get_bind().dialect.name)
+        said = time_for(self._dialect)
         return (row.left_at or "") > (said(known.left_at) or "")
 
-    def _change(self, number: int, row: Ready, *, refuses: bool, leaves: bool) -> Fate | None:
+    def _change(self, number: int, row: Ready) -> Fate | None:
         """Whoever changes it at the same time is waited for, and what they did counts."""
         subscription = self._session.get(
             Subscription, number, with_for_update=True, populate_existing=True
         )
         if subscription is None:
             return None
-        if refuses:
+        if row.tracking_consent == TrackingConsent.DENIED:
             _, wording = OF_TRACKING[TrackingConsent.DENIED]
             subscriptions.set_tracking_consent(
                 self._session, subscription, TrackingConsent.DENIED, _statement(row, wording)
             )
         has_left = subscription.status is SubscriptionStatus.UNSUBSCRIBED
-        if not leaves:
+        if row.status != _LEFT:
             return Fate.KEPT_UNSUBSCRIBED if has_left else Fate.PRESENT
         said = _statement(row, STATEMENTS[SubscriptionStatus.UNSUBSCRIBED])
         if has_left:
@@ -275,47 +311,6 @@ class _Part:
             return Fate.PRESENT
         subscriptions.end(self._session, subscription, said)
         return Fate.ENDED
-
-
-class _Covered:
-    """The suppressions about a part's addresses: those there are, and those its rows ask for."""
-
-    def __init__(self, session: Session, rows: Sequence[Incoming]) -> None:
-        self._session = session
-        self._rows = rows
-        keys = (key for incoming in rows for key in _suppression_keys(incoming.row))
-        self._standing = suppressions.standing_among(session, keys)
-        self._new: list[SuppressionRow] = []
-
-    @property
-    def concerns_nobody(self) -> bool:
-        return not self._standing and not any(incoming.suppressed for incoming in self._rows)
-
-    def covers(self, incoming: Incoming) -> bool:
-        """No mail for the row's list gets to its person."""
-        if not self._standing:
-            return False
-        lists = (EVERYWHERE, incoming.list_id)
-        keys = _suppression_keys(incoming.row)
-        return any((key, list_id) in self._standing for key in keys for list_id in lists)
-
-    def suppress(self, incoming: Incoming) -> bool:
-        """As the row asks; False when it does not, or it is so already."""
-        any_new = False
-        for asked in incoming.suppressed:
-            if (asked.key, asked.list_id) not in self._standing:
-                self._standing.add((asked.key, asked.list_id))
-                self._new.append(asked)
-                any_new = True
-        return any_new
-
-    def store(self) -> None:
-        if self._new:
-            suppressions.suppress_all(self._session, self._new)
-
-
-def _suppression_keys(row: Ready) -> tuple[str, str]:
-    return row.key, suppressions.domain_suppression(row.domain)
 
 
 def _statement(row: Ready, wording: str) -> Evidence:

@@ -9,19 +9,20 @@ from sqlalchemy.orm import Session
 from subscribers.models import (
     ConsentChange,
     ConsentEvent,
+    ConsentMethod,
     SubscriberList,
     Subscription,
     SubscriptionStatus,
 )
 
 LEAVINGS = (ConsentChange.UNSUBSCRIBED, ConsentChange.LEFT_AGAIN)
+_CAME = (ConsentChange.REQUESTED, ConsentChange.SUBSCRIBED, ConsentChange.CONFIRMED)
 
 
 def left_newsletter(session: Session, subscriber_id: int, of: SubscriberList) -> bool:
     """They left the newsletter of this list, so that its other lists are closed to others' word.
 
-    Their rows are locked until the transaction ends, as whoever leaves does: if somebody is just
-    doing so, we see it.
+    The caller holds the person's row: if somebody is just leaving for them, we see it.
     """
     same = SubscriberList.id == of.id
     if of.newsletter_id is not None:
@@ -30,8 +31,6 @@ def left_newsletter(session: Session, subscriber_id: int, of: SubscriberList) ->
         select(Subscription.status, Subscription.unsubscribed_at)
         .join(SubscriberList)
         .where(Subscription.subscriber_id == subscriber_id, same)
-        .order_by(Subscription.list_id)
-        .with_for_update(of=Subscription)
     )
     return is_gone((status, left_at) for status, left_at in rows)
 
@@ -70,6 +69,32 @@ def last_leaving(session: Session, subscription: Subscription) -> ConsentEvent |
     )
 
 
+def left_before(session: Session, subscription: Subscription) -> datetime | None:
+    """When they had left this list before the leaving that is taken back now, if it holds still.
+
+    Whoever came back since by their own word has not.
+    """
+    standing = (*_CAME, ConsentChange.UNSUBSCRIBED, ConsentChange.RESUMED)
+    events = session.execute(
+        select(ConsentEvent.change, ConsentEvent.at)
+        .where(
+            ConsentEvent.subscriber_id == subscription.subscriber_id,
+            ConsentEvent.list_id == subscription.list_id,
+            ConsentEvent.change.in_(standing),
+        )
+        .order_by(ConsentEvent.id)
+    )
+    left_at = before = None
+    for change, at in events:
+        if change is ConsentChange.UNSUBSCRIBED:
+            left_at, before = at, left_at
+        elif change is ConsentChange.RESUMED:
+            left_at = before
+        elif change is not ConsentChange.REQUESTED:  # which anybody may have typed
+            left_at = before = None
+    return before
+
+
 def has_left_again(session: Session, ended: Subscription) -> bool:
     """They left themselves what somebody else, or they in another way, had ended already."""
     last = last_leaving(session, ended)
@@ -77,7 +102,10 @@ def has_left_again(session: Session, ended: Subscription) -> bool:
 
 
 def has_left_since(session: Session, ended: Subscription, event: ConsentEvent) -> bool:
-    """After this event they left another list of the newsletter, in another way."""
+    """After this event they left another list of the newsletter, in another way.
+
+    Who did not confirm in time has not left: nothing was heard of them.
+    """
     of_newsletter = select(SubscriberList.id).where(
         SubscriberList.newsletter_id == ended.list.newsletter_id
     )
@@ -85,7 +113,7 @@ def has_left_since(session: Session, ended: Subscription, event: ConsentEvent) -
         ConsentEvent.subscriber_id == ended.subscriber_id,
         ConsentEvent.list_id.in_(of_newsletter),
         ConsentEvent.change.in_(LEAVINGS),
-        ConsentEvent.method != event.method,
+        ConsentEvent.method.not_in((event.method, ConsentMethod.RETENTION)),
         ConsentEvent.id > event.id,
     )
     return session.scalar(since.limit(1)) is not None
@@ -93,13 +121,12 @@ def has_left_since(session: Session, ended: Subscription, event: ConsentEvent) -
 
 def had_only_asked(session: Session, subscription: Subscription) -> bool:
     """Before it was left, it waited to be confirmed: an earlier time on the list does not count."""
-    came = (ConsentChange.REQUESTED, ConsentChange.SUBSCRIBED, ConsentChange.CONFIRMED)
     last = session.scalar(
         select(ConsentEvent.change)
         .where(
             ConsentEvent.subscriber_id == subscription.subscriber_id,
             ConsentEvent.list_id == subscription.list_id,
-            ConsentEvent.change.in_(came),
+            ConsentEvent.change.in_(_CAME),
         )
         .order_by(ConsentEvent.id.desc())
         .limit(1)

@@ -96,8 +96,8 @@ def _count_anew(
     counted = [row for rows in people for piece, row in rows if piece == rows[0][0]]
     before = Fates()
     with transaction() as session:
-        take_in(session, counted, before)
+        take_in(session, counted, before, is_kept=False)
     fates.counts.subtract(before.counts)
     fates.added_as.subtract(before.added_as)
     with transaction() as session:
-        take_in(session, [row for rows in people for _, row in rows], fates)
+        take_in(session, [row for rows in people for _, row in rows], fates, is_kept=False)

@@ -12,6 +12,7 @@ from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from subscribers import engagement, leavers
+from subscribers.holding import hold
 from subscribers.models import (
     MAX_NAME_CHARACTERS,
     STATUS_MOVES,
@@ -98,6 +99,7 @@ def subscribe(
         RefusedError: the person left this list, or its newsletter; only they themselves come back,
             by confirming.
     """
+    hold(session, [person.id])
     subscription = find_subscription(session, person.id, to.id)
     if subscription is None:
         if leavers.left_newsletter(session, person.id, to):
@@ -210,11 +212,14 @@ def undo_leave(
     newsletter_id: int,
     left_at: datetime,
     evidence: Evidence,
+    *,
+    by_owner: bool = False,
 ) -> list[Subscription]:
     """Take back the `leave` of that moment: what it ended, and nothing else, is as it was.
 
-    What was ended or left again since, by whomever, stays ended, and so does what was left longer
-    ago than `UNDO_WITHIN`: an old letter is no consent.
+    What was ended since, by whomever, stays ended, and so does what was left longer ago than
+    `UNDO_WITHIN`: an old letter is no consent. What was left again stays so but for the owner, who
+    proved that the mailbox is theirs: it may have been the stranger who left for them at first.
     """
     if left_at <= now() - UNDO_WITHIN:
         return []
@@ -223,7 +228,7 @@ def undo_leave(
         for subscription in _of_newsletter(session, subscriber_id, newsletter_id)
         if subscription.status is SubscriptionStatus.UNSUBSCRIBED
         and subscription.unsubscribed_at == left_at
-        and not leavers.has_left_again(session, subscription)
+        and (by_owner or not leavers.has_left_again(session, subscription))
     ]
     for subscription in back:
         resume(session, subscription, evidence)
@@ -235,7 +240,7 @@ def resume(session: Session, subscription: Subscription, evidence: Evidence) -> 
     # Whoever had not confirmed before leaving still has not.
     was_active = not leavers.had_only_asked(session, subscription)
     _move(subscription, SubscriptionStatus.ACTIVE if was_active else SubscriptionStatus.PENDING)
-    subscription.unsubscribed_at = None
+    subscription.unsubscribed_at = leavers.left_before(session, subscription)
     _witness(session, subscription, ConsentChange.RESUMED, evidence)
 
 
@@ -307,6 +312,7 @@ def _move(subscription: Subscription, to: SubscriptionStatus) -> None:
 def _of_newsletter(
     session: Session, subscriber_id: int, newsletter_id: int
 ) -> Sequence[Subscription]:
+    hold(session, [subscriber_id])
     return session.scalars(
         select(Subscription)
         .join(SubscriberList)
@@ -316,6 +322,7 @@ def _of_newsletter(
         )
         .order_by(Subscription.list_id)  # as everybody takes them: nobody waits in a circle
         .with_for_update(of=Subscription)
+        .execution_options(populate_existing=True)
     ).all()
 
 

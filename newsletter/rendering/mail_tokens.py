@@ -14,6 +14,8 @@ from newsletter.core.tokens import TokenKeys, from_base32, sign, to_base32, veri
 _TRACKING = struct.Struct(">IQ")
 _LEAVE = struct.Struct(">BIQIQ")
 _UNDO = struct.Struct(">IQIQQ")
+_UNDO_BY = {False: "undo", True: "undo by letter"}
+"""What an undo's token is signed for, by whether it is the owner's."""
 _CONFIRM = struct.Struct(">QII")
 _PREFERENCES = struct.Struct(">IQ")
 _OWNER = struct.Struct(">IQQ")
@@ -90,7 +92,8 @@ class LeaveToken:
 class UndoToken:
     """What takes one leaving back: whose it was and by which mail, and its very moment.
 
-    It is never in an issue: who left just now gets it, and the owner by letter.
+    It is never in an issue: who left just now gets it, and the owner by letter. That of the letter
+    is the owner's for certain, and holds though somebody leaves for them once more.
     """
 
     newsletter_id: int
@@ -98,6 +101,7 @@ class UndoToken:
     broadcast_id: int
     delivery_id: int
     left_at: datetime
+    is_owners: bool = False
 
     def mint(self, keys: TokenKeys) -> str:
         payload = _UNDO.pack(
@@ -107,16 +111,16 @@ class UndoToken:
             self.delivery_id,
             (self.left_at - _EPOCH) // _MICROSECOND,
         )
-        return sign(keys, "undo", payload)
+        return sign(keys, _UNDO_BY[self.is_owners], payload)
 
     @classmethod
     def read(cls, keys: TokenKeys, token: str) -> "UndoToken | None":
-        said = _said(keys, "undo", _UNDO, token)
-        if said is None:
-            return None
-        newsletter, subscriber, broadcast, delivery, left_at = said
-        moment = _EPOCH + left_at * _MICROSECOND
-        return cls(newsletter, subscriber, broadcast, delivery, moment)
+        for is_owners, purpose in _UNDO_BY.items():
+            if said := _said(keys, purpose, _UNDO, token):
+                newsletter, subscriber, broadcast, delivery, left_at = said
+                moment = _EPOCH + left_at * _MICROSECOND
+                return cls(newsletter, subscriber, broadcast, delivery, moment, is_owners)
+        return None
 
 
 @dataclass(frozen=True, slots=True)

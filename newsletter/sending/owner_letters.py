@@ -1,6 +1,7 @@
 """Letters to the owner of a subscription: a link that proves the mailbox, a word when they left."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from sqlalchemy import func, select
@@ -58,7 +59,8 @@ def tell_of_leaving(
     """
     newsletter = session.get_one(Newsletter, token.newsletter_id)
     person = session.get_one(Subscriber, token.subscriber_id)
-    url = f"{runtime.settings.site.public_url}/undo/{token.mint(runtime.keys)}"
+    owners = replace(token, is_owners=True).mint(runtime.keys)
+    url = f"{runtime.settings.site.public_url}/undo/{owners}"
     hours = int(UNDO_WITHIN.total_seconds() // 3600)
     about = {"undo_url": url, "hours": hours, "lists": lists}
     subject = f"You have left {' and '.join(lists) or newsletter.name}"

@@ -66,7 +66,12 @@ def undo(session: Session, token: UndoToken, visit: Visit) -> bool:
     """Take that leaving back; False when there is none that can be, or any more."""
     evidence = Evidence(ConsentMethod.PAGE, ip=visit.ip, user_agent=visit.user_agent)
     back = subscriptions.undo_leave(
-        session, token.subscriber_id, token.newsletter_id, token.left_at, evidence
+        session,
+        token.subscriber_id,
+        token.newsletter_id,
+        token.left_at,
+        evidence,
+        by_owner=token.is_owners,
     )
     if back:
         _record(session, EventKind.RESUBSCRIBE, token, visit)

@@ -7,11 +7,13 @@ rewritten: whoever sent the file sends it again, and they are left out.
 import json
 import re
 import zlib
+from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterator
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 from tempfile import TemporaryFile
 from typing import NamedTuple
+from unicodedata import normalize
 
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
@@ -28,6 +30,10 @@ from subscribers.zip_files import ZipOfTables, is_zip
 _WHOLE = (ImportState.CHECKING, *WAITING)
 """What is being imported leaves them out, and its file goes with its end."""
 _READ_BYTES, _LINES = 2**20, 10_000
+_KEPT_CHARACTERS = 5_000
+"""Of one piece for the next: more than an address has in any spelling."""
+_ESCAPES = re.compile(r"(?:\\u[0-9a-fA-F]{4}|\\/)+")
+"""As JSON writes what is not ASCII, and some programs other signs."""
 _ERASED = say(
     "somebody in it was erased, so the file is deleted; send it again, it goes without them"
 )
@@ -120,23 +126,29 @@ def _pieces(stream: ByteLines) -> Iterator[bytes]:
 
 
 def _is_in(address: Address, first: bytes, pieces: Iterator[bytes]) -> bool:
-    """The whole address in any spelling; none that it is a part of."""
-    spellings = {text.lower().encode() for text in _spellings(address)}
-    either = b"|".join(re.escape(each) for each in spellings)
-    whole = re.compile(rb"(?<![\w.!#$%&*+/=?^`{|}~-])(?:" + either + rb")(?![\w-]|\.\w)")
-    kept = max(map(len, spellings)) + 2
-    text = first.lower()
-    while True:
-        if any(each in text for each in spellings) and whole.search(text):
-            return True
-        piece = next(pieces, None)
-        if piece is None:
-            return False
-        text = text[-kept:] + piece.lower()
+    """The whole address in any spelling; none that it is a part of.
+
+    What stands beside it is no letter of an address in ASCII: other scripts write no spaces.
+    """
+    written = (address.key, address.typed, address.envelope)
+    spellings = {folded for text in written for folded in _folded(text)}
+    either = "|".join(re.escape(each) for each in spellings)
+    whole = re.compile(r"(?<![\w.!#$%&*+/=?^`{|}~-])(?:" + either + r")(?![\w-]|\.\w)", re.ASCII)
+    decoder = getincrementaldecoder("utf-8")("replace")
+    raw = ""
+    for piece in chain([first], pieces):
+        raw = raw[-_KEPT_CHARACTERS:] + decoder.decode(piece)
+        for text in _folded(raw):
+            if any(each in text for each in spellings) and whole.search(text):
+                return True
+    return False
 
 
-def _spellings(address: Address) -> Iterator[str]:
-    """As people write it, and as JSON writes what is not ASCII."""
-    for text in (address.key, address.typed, address.envelope):
-        yield text
-        yield json.dumps(text)[1:-1]
+def _folded(text: str) -> set[str]:
+    """Alike for all spellings that `Address.parse` takes for one, and for those in JSON.
+
+    Domains may be in wide letters; what stands beside an address is not to become a letter of it.
+    """
+    if "\\" in text:
+        text = _ESCAPES.sub(lambda found: json.loads(f'"{found[0]}"'), text)
+    return {normalize(form, text).casefold() for form in ("NFC", "NFKC")}

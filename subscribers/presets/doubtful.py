@@ -9,6 +9,8 @@ _WHOLE = frozenset(
     (
         *("state", "blocked", "is_active", "active_subscription", "email_disabled", "deleted_at"),
         *("subscribed_to_emails", "email_marketing", "clean_time"),
+        *("active", "inactive", "is_inactive", "enabled", "disabled", "cancelled", "canceled"),
+        *("deleted", "is_deleted", "removed", "is_removed", "removed_at"),
         *("gesperrt", "dado_de_baja", "fecha_de_baja"),
     )
 )
@@ -16,6 +18,8 @@ _WHOLE = frozenset(
 
 _PART = re.compile(
     r"unsub|subscribed$|(?:subscri\w*|mail)_?(?:status|state)"
+    r"|(?:contact|list|opt|permission)_?status|(?<![a-z])no_?e?_?mail|(?<![a-z])dn[cm](?![a-z])"
+    r"|(?<![a-z])(?:allow(?:s|ed)?|can|may|receives?|wants?)_?e?_?mail|mailable"
     r"|opt_?(?:ed_?)?(?:in|out)(?!g)|consent|accepts?_?\w*marketing"
     r"|bounce|complain|spam|suppress|b(?:lack|lock)_?list|blocked|do_?not|^stop(?:_|$)"
     r"|abmeld|abgemeld|abbestell|widerruf|einwillig|d[ée]sabonn|d[ée]sinscri|disiscri"

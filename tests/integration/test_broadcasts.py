@@ -48,8 +48,8 @@ def test_the_audience_is_unique_over_lists_and_exclusions_have_reasons(
         subscriptions.request(session, waiting, two, factories.EVIDENCE)
         # Left one list, still on the other: mailed.
         (half,) = factories.subscribed(session, one, ["half@example.org"])
-        subscriptions.end(session, half, factories.EVIDENCE)
         factories.subscribed(session, two, ["half@example.org"])
+        subscriptions.end(session, half, factories.EVIDENCE)
         suppressions.suppress(
             session, "gone@example.org", reason=SuppressionReason.MANUAL, source="test"
         )

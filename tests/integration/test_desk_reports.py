@@ -38,6 +38,8 @@ from tests.reported import (
 )
 
 READERS = [f"r{n}@large.example" for n in range(8)] + ["one@tiny.example"]
+LATER = [*READERS[1:], "new@tiny.example"]
+"""Without who left by an earlier issue."""
 
 
 @pytest.fixture(autouse=True)
@@ -132,7 +134,7 @@ def test_nobody_can_be_singled_out(seat: Seat, of: Reported) -> None:
 
 
 def test_issues_stand_beside_each_other(seat: Seat, of: Reported) -> None:
-    newer = sent(seat.sessions, READERS, day="2026-06-18", started=NOW, name="Evenings")
+    newer = sent(seat.sessions, LATER, day="2026-06-18", started=NOW, name="Evenings")
     rows = cells(seat.page("/reports"), "Issues")
     assert [row[2:] for row in rows] == [
         ["9", "0", "0", "0", "0", "0", "0"],
@@ -168,8 +170,8 @@ def test_hours_that_are_still_to_come_are_no_zeros(
 
 
 def test_what_is_not_over_is_compared_with_nothing(seat: Seat, of: Reported) -> None:
-    still = sent(seat.sessions, READERS, day="2026-06-18", started=STARTED, name="Evenings")
-    newer = sent(seat.sessions, READERS, day="2026-06-19", started=NOW, name="Nights")
+    still = sent(seat.sessions, LATER, day="2026-06-18", started=STARTED, name="Evenings")
+    newer = sent(seat.sessions, LATER, day="2026-06-19", started=NOW, name="Nights")
     before = seat.get("/reports/clicks.svg").text.count("<circle")
     with seat.sessions.writing() as session:
         session.execute(

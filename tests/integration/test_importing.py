@@ -1,5 +1,6 @@
 """What becomes of the people in a file: consent, evidence, whoever left stays away."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -211,8 +212,8 @@ def test_who_leaves_or_is_given_up_while_their_row_is_on_its_way_stops_no_import
     desk.run("email,status\nada@example.org,active\nbob@example.org,pending\n")
     seen = intake._Part._stand
 
-    def meanwhile(part: intake._Part) -> dict[Any, Any]:
-        found = seen(part)
+    def meanwhile(part: intake._Part, people: Collection[int]) -> dict[Any, Any]:
+        found = seen(part, people)
         session = part._session
         for address, act in (("ada@example.org", leave), ("bob@example.org", sign_up.give_up)):
             person = factories.person(session, address)
@@ -287,7 +288,12 @@ def test_who_had_left_before_they_asked_has_left_still_when_nobody_confirms(
     desk = Desk(sqlite_sessions, tmp_path)
     desk.run("email,status,unsubscribed_at\nada@example.org,pending,2025-01-02\n")
     with desk.sessions.writing() as session:
-        assert not sign_up.give_up(session, session.scalars(select(Subscription)).one())
+        found = session.scalars(select(Subscription)).one()
+        left_at = found.unsubscribed_at
+        subscriptions.end(session, found, ONE_CLICK)
+        subscriptions.resume(session, found, ONE_CLICK)
+        assert found.unsubscribed_at == left_at
+        assert not sign_up.give_up(session, found)
     assert desk.standing()["ada@example.org"][0] == "unsubscribed"
 
 

@@ -30,6 +30,7 @@ _OF_NOBODY = {
     # Who works here, not who reads.
     *("users", "memberships", "user_sessions", "recovery_codes", "invitations", "api_tokens"),
     "login_failures",
+    "erasure_marks",  # of a key, whoever was erased under it
     *("import_runs", "import_parts"),  # files go when they are over, a day later at most
 }
 _OF_PEOPLE = {

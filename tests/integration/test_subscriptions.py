@@ -9,7 +9,8 @@ from sqlalchemy import select
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.errors import NotFoundError, RefusedError
-from subscribers import lists, subscriptions, suppressions
+from newsletter.mail.address import Address
+from subscribers import by_hand, lists, sign_up, subscriptions, suppressions
 from subscribers.models import (
     ConsentChange,
     Subscription,
@@ -181,6 +182,60 @@ def test_undo_makes_nobody_active_who_left_long_ago_and_was_asked_for_since(
         assert leave_and_undo() == "pending"
         subscriptions.confirm(session, subscription, PAGE)
         assert leave_and_undo() == "active"
+
+
+def test_an_earlier_leaving_holds_however_often_a_later_one_is_taken_back(
+    sqlite_sessions: Sessions,
+) -> None:
+    with sqlite_sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        one, two = (factories.a_list(session, name, issue) for name in ("one", "two"))
+        (found,) = factories.subscribed(session, one, ["ada@example.org"])
+        ada = found.subscriber
+        who = session, ada.id, issue.newsletter_id
+        subscriptions.leave(*who, PAGE)
+        subscriptions.request(session, ada, one, Evidence("form"))  # by a stranger
+        first_left = found.unsubscribed_at
+        assert first_left
+        for _ in range(2):
+            by_hand.take_off(session, ada.id, one.id)
+            assert by_hand.put_back(session, ada.id, one)
+            subscriptions.leave(*who, PAGE)
+            assert found.unsubscribed_at
+            assert subscriptions.undo_leave(*who, found.unsubscribed_at, PAGE)
+            subscriptions.request_again(session, ada, one, Evidence("form"))
+            assert found.status is PENDING
+            assert found.unsubscribed_at
+            assert found.unsubscribed_at - first_left < timedelta(minutes=1)
+            with pytest.raises(RefusedError, match="only they can come back"):
+                subscriptions.subscribe(session, ada, two, PAGE)
+        subscriptions.confirm(session, found, PAGE)
+        subscriptions.end(session, found, PAGE)
+        subscriptions.resume(session, found, PAGE)
+        assert (found.status, found.unsubscribed_at) == (ACTIVE, None)
+
+
+def test_who_was_taken_off_the_last_list_is_put_back_before_they_are_moved(
+    sqlite_sessions: Sessions,
+) -> None:
+    with sqlite_sessions.writing() as session:
+        issue = factories.stored_issue(session)
+        one, two, new = (factories.a_list(session, name, issue) for name in ("one", "two", "new"))
+        (asked,) = factories.subscribed(session, two, ["ada@example.org"])
+        factories.subscribed(session, one, ["ada@example.org"])
+        ada = asked.subscriber
+        address = Address.stored(ada.email, ada.address_key)
+        subscriptions.end(session, asked, PAGE)
+        subscriptions.request(session, ada, two, PAGE)
+        by_hand.take_off(session, ada.id, one.id)
+        sign_up.give_up(session, asked)  # nobody's word
+        with pytest.raises(RefusedError, match="take that back, put them on 'new', and then"):
+            by_hand.may_join(session, address, new, None)
+        assert by_hand.put_back(session, ada.id, one)
+        by_hand.may_join(session, address, new, None)
+        subscriptions.leave(session, ada.id, issue.newsletter_id, PAGE)
+        with pytest.raises(RefusedError, match="left this newsletter; only they can"):
+            by_hand.may_join(session, address, new, None)
 
 
 def test_one_address_is_one_person_and_a_known_name_stays(sessions: Sessions) -> None:

@@ -118,11 +118,14 @@ def test_however_it_is_called_what_may_say_who_left_is_no_attribute() -> None:
         "subscribed, is-subscribed, Email Status, state, Stop Status, do_not_email, doNotContact, "
         "bounce, Bounced, hard_bounces, spam_complaint, complained, blocklisted, blacklist, "
         "blocked, is_suppressed, Abmeldung, abgemeldet_am, Abbestellt, Einwilligung, désabonné, "
-        "desinscrit, disiscritto, dado de baja, deleted_at"
+        "desinscrit, disiscritto, dado de baja, deleted_at, list_status, Contact Status, "
+        "email_opt_status, Email Permission Status, no_mail, No e-mail, noMail, DNC, is_dnc, "
+        "can_email, allow_email, Allows E-Mail, wants email, mailable, active, inactive, removed"
     )
     harmless = (
         "first_name, plan, tags, company, options, adopted, adopting, bus_stop, donations, "
-        "city, state_of_mind, notes, source, subscription_plan, statement, top_interest"
+        "city, state_of_mind, notes, source, subscription_plan, statement, top_interest, "
+        "turno_mail, american_email, adnc, lead_status, checklist, contact_state, activity"
     )
     assert [name for name in told.split(", ") if not is_doubtful(normalised(name))] == []
     assert [name for name in harmless.split(", ") if is_doubtful(normalised(name))] == []
