@@ -23,7 +23,7 @@ from newsletter.mail.address import Address
 from newsletter.reports import growth, snapshots
 from newsletter.tracking.models import EventKind
 from subscribers import segments
-from subscribers.import_runs.models import ImportRun, ImportState
+from subscribers.imports.runs.models import ImportRun, ImportState
 from subscribers.models import Suppression
 from tests import factories
 from tests.desk import hashed_password

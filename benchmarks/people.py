@@ -18,8 +18,8 @@ from newsletter.core.db import Sessions
 from subscribers import directory, segments
 from subscribers.audience import count_audience
 from subscribers.directory import Search
+from subscribers.filters.language import parse
 from subscribers.models import Subscriber, Subscription, SubscriptionStatus
-from subscribers.segment_language import parse
 
 QUERY_SECONDS = 0.2
 REFERENCE = "count(*) of the largest list"

@@ -19,12 +19,13 @@ from newsletter.core.db import Sessions, for_rehearsal
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError
 from newsletter.core.sentences import Sentence, say
-from subscribers.bulk import take_turns
-from subscribers.csv_files import MAX_ROW_BYTES, CsvFile, Row
 from subscribers.erased import mark_key
+from subscribers.files.csv_files import MAX_ROW_BYTES, CsvFile, Row
+from subscribers.files.whole_files import CsvWriter
+from subscribers.imports.bulk import take_turns
+from subscribers.imports.presets.cells import moment
 from subscribers.lists import slugs_of_lists
 from subscribers.models import EVERYWHERE, SuppressionReason
-from subscribers.presets.cells import moment
 from subscribers.suppressions import (
     SuppressionRow,
     each_suppression,
@@ -32,7 +33,6 @@ from subscribers.suppressions import (
     parse_key,
     suppress_all,
 )
-from subscribers.whole_files import CsvWriter
 
 COLUMNS = ("key", "list", "reason", "source", "created_at")
 _KEY_COLUMNS = ("key", "address", "email", "email_address", "e_mail", "domain")

@@ -19,6 +19,7 @@ from newsletter.core.sentences import Count, Sentence, quoted, say
 from newsletter.mail.address import Address
 from subscribers import details, leavers, sign_up, subscriptions, suppressions
 from subscribers.elsewhere import is_elsewhere
+from subscribers.imports.presets.cells import MAX_LEVELS, json_value
 from subscribers.models import (
     ConsentChange,
     ConsentEvent,
@@ -28,7 +29,6 @@ from subscribers.models import (
     Subscription,
     SubscriptionStatus,
 )
-from subscribers.presets.cells import MAX_LEVELS, json_value
 from subscribers.subscriptions import UNDO_WITHIN, Evidence
 
 METHOD = ConsentMethod.DESK

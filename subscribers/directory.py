@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session, aliased
 from newsletter.core.errors import InputError
 from newsletter.core.sentences import say
 from newsletter.mail.address import Address
-from subscribers import spellings
+from subscribers.filters import spellings
+from subscribers.filters.folding import fold, folded
 from subscribers.models import Subscriber, Subscription, SubscriptionStatus
-from subscribers.segment_folding import fold, folded
 
 MAX_PAGE = 1_000
 MAX_SEARCH = 100

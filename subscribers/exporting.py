@@ -14,6 +14,8 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.given_rows import any_of
 from subscribers.elsewhere import elsewhere
+from subscribers.files.whole_files import CsvWriter, JsonLinesWriter, csv_line, json_line
+from subscribers.imports.presets.own import EXPORTED
 from subscribers.models import (
     EVERYWHERE,
     ConsentEvent,
@@ -23,8 +25,6 @@ from subscribers.models import (
     SubscriptionStatus,
     Suppression,
 )
-from subscribers.presets.own import EXPORTED
-from subscribers.whole_files import CsvWriter, JsonLinesWriter, csv_line, json_line
 
 _BATCH_ROWS = 1_000
 _ACTIVE_FIRST = Subscription.status != SubscriptionStatus.ACTIVE

@@ -261,7 +261,7 @@ class Segment(Base):
     slug: Mapped[str] = mapped_column(String(80))
     name: Mapped[str] = mapped_column(String(MAX_NAME_CHARACTERS))
     text: Mapped[str] = mapped_column(Text)
-    """In the canonical form of `segment_language`."""
+    """In the canonical form of `subscribers.filters`."""
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 

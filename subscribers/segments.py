@@ -11,6 +11,12 @@ from newsletter.core.clock import now
 from newsletter.core.errors import InputError, NotFoundError, RefusedError
 from newsletter.core.sentences import say
 from newsletter.core.slug import slugify
+from subscribers.filters.language import parse
+from subscribers.filters.sql import Surroundings, asks_about_the_person
+from subscribers.filters.sql import condition as sql_condition
+from subscribers.filters.tokens import SegmentError
+from subscribers.filters.tree import Filter, On, leaves
+from subscribers.filters.writing import written
 from subscribers.models import (
     MAX_NAME_CHARACTERS,
     Segment,
@@ -19,12 +25,6 @@ from subscribers.models import (
     Subscription,
     SubscriptionStatus,
 )
-from subscribers.segment_language import parse
-from subscribers.segment_sql import Surroundings, asks_about_the_person
-from subscribers.segment_sql import condition as sql_condition
-from subscribers.segment_tokens import SegmentError
-from subscribers.segment_tree import Filter, On, leaves
-from subscribers.segment_writing import written
 from subscribers.whole_tables import make_room
 
 

@@ -10,7 +10,8 @@ from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError, NotFoundError, RefusedError
 from newsletter.core.sentences import say
 from newsletter.mail.address import Address, AddressError
-from subscribers.bulk import take_turns
+from subscribers.files.whole_files import csv_line
+from subscribers.imports.bulk import take_turns
 from subscribers.models import Subscriber, Suppression, SuppressionReason
 from subscribers.suppressions import (
     SuppressionRow,
@@ -19,7 +20,6 @@ from subscribers.suppressions import (
     parse_key,
     suppress_all,
 )
-from subscribers.whole_files import csv_line
 
 GIVEN_REASONS = (SuppressionReason.MANUAL, SuppressionReason.GONE, SuppressionReason.COMPLAINT)
 """Those that a person can give."""

@@ -20,9 +20,9 @@ from newsletter.sending.models import RelayState
 from newsletter.tracking.models import EventKind
 from newsletter.tracking.recording import Fetch, Visit, record
 from subscribers import suppressions
-from subscribers.fates import Fate
-from subscribers.import_runs.looking import Column, Glance
-from subscribers.import_runs.models import ImportLine, ImportRun, ImportState
+from subscribers.imports.fates import Fate
+from subscribers.imports.runs.looking import Column, Glance
+from subscribers.imports.runs.models import ImportLine, ImportRun, ImportState
 from subscribers.models import (
     ConsentEvent,
     Engagement,

@@ -6,8 +6,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.core.db import Sessions
-from subscribers.import_options import ImportOptions, ImportReport
-from subscribers.importing import import_file
+from subscribers.imports.importing import import_file
+from subscribers.imports.options import ImportOptions, ImportReport
 from subscribers.models import (
     Subscriber,
     Subscription,

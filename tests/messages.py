@@ -17,7 +17,7 @@ from babel.messages.pofile import write_po
 from newsletter.accounts.permissions import Permission
 from newsletter.broadcasts.models import BroadcastState
 from newsletter.rendering.schemes import Scheme
-from subscribers.import_runs.models import ImportState
+from subscribers.imports.runs.models import ImportState
 from subscribers.models import SuppressionReason
 
 ROOT = Path(__file__).parents[1]

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any
 from unicodedata import normalize
 
-from subscribers.segment_tree import (
+from subscribers.filters.tree import (
     All,
     Attribute,
     Compare,

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from subscribers.segment_tree import (
+from subscribers.filters.tree import (
     CHOICES,
     DAYS,
     SEVERAL,

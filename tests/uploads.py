@@ -8,12 +8,12 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.db import Sessions
 from newsletter.core.erasure_key import ErasureKey
-from subscribers.import_runs import forgetting, moves, running
-from subscribers.import_runs.counts import Counts
-from subscribers.import_runs.looking import look
-from subscribers.import_runs.models import ImportPart, ImportRun, ImportState
-from subscribers.import_runs.moves import Wishes
-from subscribers.import_runs.uploading import Upload, upload
+from subscribers.imports.runs import forgetting, moves, running
+from subscribers.imports.runs.counts import Counts
+from subscribers.imports.runs.looking import look
+from subscribers.imports.runs.models import ImportPart, ImportRun, ImportState
+from subscribers.imports.runs.moves import Wishes
+from subscribers.imports.runs.uploading import Upload, upload
 from tests import factories
 from tests.erased import KEY
 

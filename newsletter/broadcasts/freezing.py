@@ -42,8 +42,8 @@ from newsletter.core.tables import BigId, UtcDateTime
 from newsletter.rendering.compiled import SenderIdentity, WireForm
 from subscribers import segments
 from subscribers.audience import audience
+from subscribers.filters.language import parse
 from subscribers.models import Subscriber, TrackingConsent
-from subscribers.segment_language import parse
 
 CHUNK_ROWS = 5_000
 """Some 10 ms of writing on SQLite, where everybody else who writes waits for it."""

@@ -138,7 +138,7 @@ class Broadcast(Base):
     resume_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     """When a pause ends by itself; empty: when somebody resumes it."""
     segment: Mapped[str] = mapped_column(Text, default="")
-    """The filter over its lists, in the words of `segment_language`; empty: everybody."""
+    """The filter over its lists, in the words of `subscribers.filters`; empty: everybody."""
     start_at: Mapped[datetime] = mapped_column(UtcDateTime)
     is_at_once: Mapped[bool] = mapped_column(default=False)
     """To start as soon as it may: after the hold, and after somebody has approved."""

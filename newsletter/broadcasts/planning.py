@@ -39,9 +39,9 @@ from newsletter.rendering.findings import Finding, Severity
 from newsletter.rendering.palette import Logo, Look, Palette
 from newsletter.rendering.templates import TemplateFolders
 from subscribers import segments
+from subscribers.filters.tree import Filter
+from subscribers.filters.writing import written
 from subscribers.models import SubscriberList
-from subscribers.segment_tree import Filter
-from subscribers.segment_writing import written
 
 
 class PreflightError(NewsletterError):

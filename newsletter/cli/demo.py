@@ -31,7 +31,8 @@ from newsletter.jobs.embedded import sending
 from newsletter.migrations import schema
 from newsletter.sending.smtp_transport import transports_for
 from newsletter.tracking.classification import AT_ONCE
-from subscribers import importing, lists
+from subscribers import lists
+from subscribers.imports import importing
 
 _MARK = ".made-by-newsletter-demo"
 _OPENS, _CLICKS = 5, 3

@@ -19,7 +19,7 @@ from newsletter.privacy import erasure, person
 from newsletter.privacy.mentions import Mention, find_mentions
 from newsletter.privacy.traces import Traces, find_traces
 from subscribers import subscriptions, suppressions
-from subscribers.import_runs import waiting_files
+from subscribers.imports.runs import waiting_files
 from subscribers.lists import slugs_of_lists
 from subscribers.models import Subscriber, Subscription
 from subscribers.sign_up_counts import forget_letters

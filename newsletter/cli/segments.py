@@ -8,10 +8,10 @@ from sqlalchemy.orm import Session
 
 from newsletter.cli import output, state
 from subscribers import segments
+from subscribers.filters.language import parse
+from subscribers.filters.writing import to_json, written
 from subscribers.lists import find_list
 from subscribers.models import Segment, SubscriberList
-from subscribers.segment_language import parse
-from subscribers.segment_writing import to_json, written
 
 app = typer.Typer(
     help="Filters over a list, such as 'status = active and tag = \"vip\"'.", no_args_is_help=True

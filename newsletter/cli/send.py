@@ -33,9 +33,9 @@ from newsletter.sending.smtp_transport import transports_for
 from newsletter.sending.trial_copies import post, trial_copies
 from subscribers import segments
 from subscribers.audience import count_audience
+from subscribers.filters.language import parse as parse_segment
 from subscribers.lists import find_list
 from subscribers.models import SubscriberList
-from subscribers.segment_language import parse as parse_segment
 
 _FARTHEST_YEARS = 10
 

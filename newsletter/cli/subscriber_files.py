@@ -20,12 +20,12 @@ from newsletter.core.sentences import say
 from newsletter.core.slug import slugify
 from subscribers.exporting import Form, Selection, count_rows
 from subscribers.exporting import export as export_people
-from subscribers.import_options import ImportOptions, ImportReport
-from subscribers.importing import import_file
+from subscribers.files.people_files import Reading
+from subscribers.imports.importing import import_file
+from subscribers.imports.options import ImportOptions, ImportReport
+from subscribers.imports.presets.mapping import parse_map
 from subscribers.lists import find_list
 from subscribers.models import SubscriberList
-from subscribers.people_files import Reading
-from subscribers.presets.mapping import parse_map
 
 _File = Annotated[
     Path,
@@ -99,7 +99,7 @@ def import_(
         )
     if not dry_run:
         counts = {fate.name.lower(): n for fate, n in report.counts.items()}
-        _record(runtime.sessions, "subscribers.imported", list_name, **counts)
+        _record(runtime.sessions, "subscribers.imports.imported", list_name, **counts)
     if as_json:
         output.print_json(_as_data(report, dry_run=dry_run))
     else:

@@ -15,7 +15,7 @@ from newsletter.core.errors import NotFoundError, RefusedError
 from newsletter.core.sentences import say
 from subscribers import suppressions
 from subscribers.blocklists import Fate, export_blocklist, import_blocklist
-from subscribers.bulk import take_turns
+from subscribers.imports.bulk import take_turns
 from subscribers.lists import find_list, slugs_of_lists
 from subscribers.models import (
     EVERYWHERE,

@@ -12,9 +12,9 @@ from newsletter.core.db import DATABASE_AWAY
 from newsletter.core.runtime import Runtime
 from newsletter.jobs.repeating import repeating
 from newsletter.sending import leases
-from subscribers.import_runs import forgetting, running
-from subscribers.import_runs.counts import Counts
-from subscribers.import_runs.models import ImportRun, ImportState
+from subscribers.imports.runs import forgetting, running
+from subscribers.imports.runs.counts import Counts
+from subscribers.imports.runs.models import ImportRun, ImportState
 
 PERIOD_SECONDS = 1
 _LEASE, _LEASE_SECONDS = "imports", 30

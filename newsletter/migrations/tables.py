@@ -9,7 +9,7 @@ from newsletter.reports import models as reports
 from newsletter.sending import models as sending
 from newsletter.tracking import models as tracking
 from subscribers import models as subscribers
-from subscribers.import_runs import models as import_runs
+from subscribers.imports.runs import models as import_runs
 
 MODULES = (
     *(subscribers, import_runs, accounts, issues, broadcasts, sending, tracking, bounces),

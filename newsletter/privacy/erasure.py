@@ -38,10 +38,11 @@ from newsletter.privacy.traces import delivery_ids, to_them
 from newsletter.sending.models import RelayState, SystemMail
 from newsletter.tracking import evidence, recording
 from newsletter.tracking.models import Event
-from subscribers import bulk, suppressions
+from subscribers import suppressions
 from subscribers.erased import mark_key
-from subscribers.import_runs import lines, waiting_files
-from subscribers.import_runs.waiting_files import NOTHING, Searched
+from subscribers.imports import bulk
+from subscribers.imports.runs import lines, waiting_files
+from subscribers.imports.runs.waiting_files import NOTHING, Searched
 from subscribers.models import (
     EVERYWHERE,
     Segment,

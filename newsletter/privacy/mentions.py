@@ -13,10 +13,10 @@ from newsletter.broadcasts.models import Broadcast
 from newsletter.core.errors import InputError
 from newsletter.issues.models import Issue
 from newsletter.mail.address import Address
+from subscribers.filters.language import parse
+from subscribers.filters.tree import Compare, Field, Leaf, leaves
+from subscribers.filters.writing import written
 from subscribers.models import Segment, SubscriberList
-from subscribers.segment_language import parse
-from subscribers.segment_tree import Compare, Field, Leaf, leaves
-from subscribers.segment_writing import written
 
 _ENOUGH_LETTERS = 3
 """Of a local part or a name: fewer are of half the world."""

@@ -23,7 +23,7 @@ from newsletter.sending.models import SystemMail
 from newsletter.tracking.models import Event
 from subscribers import suppressions
 from subscribers.elsewhere import is_elsewhere
-from subscribers.import_runs.models import ImportLine, ImportRun
+from subscribers.imports.runs.models import ImportLine, ImportRun
 from subscribers.lists import slugs_of_lists
 from subscribers.models import (
     EVERYWHERE,

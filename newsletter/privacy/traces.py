@@ -10,7 +10,7 @@ from newsletter.issues.models import Issue
 from newsletter.mail.address import Address
 from newsletter.sending.models import SystemMail
 from newsletter.tracking.models import Event
-from subscribers.import_runs.lines import of_person
+from subscribers.imports.runs.lines import of_person
 from subscribers.models import ConsentEvent, Subscriber, Subscription, Suppression
 
 

@@ -17,7 +17,7 @@ from newsletter.core.db import Sessions
 from newsletter.core.sections import RetentionSettings
 from newsletter.tracking import evidence
 from newsletter.tracking.models import Event
-from subscribers.import_runs import forgetting
+from subscribers.imports.runs import forgetting
 from subscribers.models import ConsentEvent
 
 CHUNK_ROWS = 1_000

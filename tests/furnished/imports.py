@@ -5,11 +5,11 @@ from pathlib import Path
 
 from newsletter.core.db import Sessions
 from newsletter.core.erasure_key import ErasureKey
-from subscribers.import_runs import moves, running
-from subscribers.import_runs.looking import look
-from subscribers.import_runs.moves import Wishes
-from subscribers.import_runs.running import Workshop
-from subscribers.import_runs.uploading import Upload, upload
+from subscribers.imports.runs import moves, running
+from subscribers.imports.runs.looking import look
+from subscribers.imports.runs.moves import Wishes
+from subscribers.imports.runs.running import Workshop
+from subscribers.imports.runs.uploading import Upload, upload
 from tests.furnished.people import days_ago
 
 _ACTOR = "user 1: grace@news.example.org"

@@ -13,8 +13,8 @@ from newsletter.issues.models import Newsletter
 from newsletter.issues.newsletters import add_newsletter
 from newsletter.jobs import imports
 from subscribers import lists, subscriptions, suppressions
-from subscribers.import_runs.models import MAX_FILE_NAME_CHARACTERS, ImportRun
-from subscribers.import_runs.uploading import plain_file_name
+from subscribers.imports.runs.models import MAX_FILE_NAME_CHARACTERS, ImportRun
+from subscribers.imports.runs.uploading import plain_file_name
 from subscribers.models import (
     EVERYWHERE,
     Subscriber,

@@ -21,8 +21,8 @@ from newsletter.web.desk.people import finding
 from subscribers import browsing, lists, segments, subscriptions, suppressions
 from subscribers.browsing import Place
 from subscribers.directory import Search, narrowed
+from subscribers.filters.language import parse
 from subscribers.models import SubscriptionStatus, SuppressionReason
-from subscribers.segment_language import parse
 from tests import factories
 from tests.desk import ERASURE_KEY, Seat, log_in, open_desk, text_of
 from tests.two_newsletters import ADA, BOB, CYD, DEE, SECRET, Two, two_newsletters

@@ -13,11 +13,11 @@ from newsletter.web.desk import forms
 from newsletter.web.desk.people import segment_form
 from newsletter.web.desk.people.segment_form import Sides
 from subscribers import segments
+from subscribers.filters.language import parse
+from subscribers.filters.rows import draw
+from subscribers.filters.tree import Filter
+from subscribers.filters.writing import written
 from subscribers.models import Segment, SubscriberList
-from subscribers.segment_language import parse
-from subscribers.segment_rows import draw
-from subscribers.segment_tree import Filter
-from subscribers.segment_writing import written
 from tests import segment_trees
 from tests.desk import Seat, text_of
 from tests.two_newsletters import ADA, BOB, CYD, SECRET, Two, two_newsletters

@@ -10,8 +10,8 @@ from newsletter.core.errors import InputError
 from subscribers import directory, exporting, segments, subscriptions
 from subscribers.directory import Search
 from subscribers.exporting import Form, Selection
+from subscribers.filters.language import parse
 from subscribers.models import Subscriber, SubscriberList, SubscriptionStatus
-from subscribers.segment_language import parse
 from tests import factories
 
 PEOPLE = [f"reader{number}@example.org" for number in range(7)]

@@ -13,10 +13,10 @@ from newsletter.core.db import Sessions
 from newsletter.core.errors import RefusedError
 from newsletter.mail.address import Address
 from newsletter.privacy import erasure
-from subscribers.fates import Fate
-from subscribers.import_runs import lines, uploading, waiting_files
-from subscribers.import_runs.counts import Counts
-from subscribers.import_runs.models import ImportLine, ImportPart, ImportRun, ImportState
+from subscribers.imports.fates import Fate
+from subscribers.imports.runs import lines, uploading, waiting_files
+from subscribers.imports.runs.counts import Counts
+from subscribers.imports.runs.models import ImportLine, ImportPart, ImportRun, ImportState
 from tests.erased import KEY
 from tests.uploads import Uploads, uploads_to_a_list
 

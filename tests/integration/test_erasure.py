@@ -34,9 +34,9 @@ from newsletter.tracking import leaving
 from newsletter.tracking.models import Event, EventKind
 from newsletter.tracking.recording import Fetch, Visit, record
 from subscribers import subscriptions, suppressions
+from subscribers.filters.language import parse
+from subscribers.filters.writing import written
 from subscribers.models import Segment, Subscriber, Suppression, SuppressionReason
-from subscribers.segment_language import parse
-from subscribers.segment_writing import written
 from tests import conftest, factories
 from tests.erased import ADA, ADA_KEY, IP, KEY, SECRETS, dump, raw_bytes, with_traces
 from tests.ledger_moves import claim, expire_leases, intend, states

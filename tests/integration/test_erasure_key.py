@@ -11,7 +11,7 @@ from newsletter.mail.address import Address
 from newsletter.privacy import erasure
 from subscribers import by_hand, erased, suppressions
 from subscribers.blocklists import import_blocklist
-from subscribers.fates import Fate
+from subscribers.imports.fates import Fate
 from subscribers.sign_up import Standing, Wish, sign_up
 from tests import factories
 from tests.erased import KEY

@@ -14,8 +14,8 @@ from newsletter.rendering.mail_tokens import Door, LeaveToken, TrackingToken
 from newsletter.tracking import leaving
 from newsletter.tracking.models import Event, EventKind
 from newsletter.tracking.recording import Fetch, Visit, record
-from subscribers.import_options import ImportOptions
-from subscribers.importing import import_file
+from subscribers.imports.importing import import_file
+from subscribers.imports.options import ImportOptions
 from subscribers.models import Subscriber, SubscriberList
 from tests import factories
 from tests.erased import ADA, KEY

@@ -17,13 +17,13 @@ from sqlalchemy import select, text
 from newsletter.core.db import Sessions
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import InputError
-from subscribers.fates import Fate
-from subscribers.import_options import ImportOptions
-from subscribers.importing import import_file
+from subscribers.files.people_files import Good, Reading, opened
+from subscribers.files.zip_files import MAX_ENTRIES
+from subscribers.imports.fates import Fate
+from subscribers.imports.importing import import_file
+from subscribers.imports.options import ImportOptions
 from subscribers.models import Subscriber, Subscription, SuppressionReason
-from subscribers.people_files import Good, Reading, opened
 from subscribers.suppressions import domain_suppression, erased_suppression, suppress
-from subscribers.zip_files import MAX_ENTRIES
 from tests import factories
 
 HEADER = "Email Address,OPTIN_TIME,CONFIRM_TIME\n"
@@ -136,7 +136,7 @@ def test_a_line_of_a_gigabyte_is_refused_in_little_memory(tmp_path: Path) -> Non
         "import resource, sys\n"
         "from pathlib import Path\n"
         "from newsletter.core.errors import InputError\n"
-        "from subscribers.people_files import Reading, opened\n"
+        "from subscribers.files.people_files import Reading, opened\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "try:\n"
         "    with opened(Path(sys.argv[1]), Reading()) as people:\n"

@@ -8,14 +8,14 @@ from sqlalchemy import select
 
 from newsletter.core.db import Sessions, connect
 from newsletter.core.errors import InputError
-from subscribers import csv_files
 from subscribers.exporting import Selection, export
-from subscribers.fates import Fate
-from subscribers.importing import import_file
+from subscribers.files import csv_files
+from subscribers.files.whole_files import CsvWriter
+from subscribers.imports.fates import Fate
+from subscribers.imports.importing import import_file
 from subscribers.models import (
     Subscriber,
 )
-from subscribers.whole_files import CsvWriter
 from tests.imports import Desk
 
 

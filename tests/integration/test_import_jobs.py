@@ -10,9 +10,9 @@ from newsletter.core.doorbell import IMPORTS
 from newsletter.core.tokens import TokenKeys
 from newsletter.jobs import bell, imports
 from newsletter.sending import leases
-from subscribers.import_runs import moves
-from subscribers.import_runs.models import ImportState
-from subscribers.import_runs.moves import Wishes
+from subscribers.imports.runs import moves
+from subscribers.imports.runs.models import ImportState
+from subscribers.imports.runs.moves import Wishes
 from tests import factories
 from tests.uploads import Uploads
 

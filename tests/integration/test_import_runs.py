@@ -14,13 +14,14 @@ from sqlalchemy.orm import Session
 from newsletter.cli import subscriber_files
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError
-from subscribers import importing, intake, people_files, repeats
-from subscribers import reading as reading_rows
-from subscribers.bulk import Others
-from subscribers.fates import Fate
-from subscribers.import_options import ImportOptions, ImportReport
-from subscribers.import_runs.running import StoppedError
-from subscribers.importing import CHUNK_ROWS, import_file
+from subscribers.files import people_files
+from subscribers.imports import importing, intake, repeats
+from subscribers.imports import reading as reading_rows
+from subscribers.imports.bulk import Others
+from subscribers.imports.fates import Fate
+from subscribers.imports.importing import CHUNK_ROWS, import_file
+from subscribers.imports.options import ImportOptions, ImportReport
+from subscribers.imports.runs.running import StoppedError
 from subscribers.models import (
     ConsentEvent,
     SubscriberList,

@@ -10,11 +10,12 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
-from subscribers import by_hand, engagement, importing, intake, sign_up, subscriptions
+from subscribers import by_hand, engagement, sign_up, subscriptions
 from subscribers.audience import count_audience
 from subscribers.engagement import Note
-from subscribers.fates import Fate
-from subscribers.importing import CHUNK_ROWS
+from subscribers.imports import importing, intake
+from subscribers.imports.fates import Fate
+from subscribers.imports.importing import CHUNK_ROWS
 from subscribers.lists import find_list
 from subscribers.models import (
     ConsentChange,

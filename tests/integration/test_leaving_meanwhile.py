@@ -19,8 +19,8 @@ from newsletter.privacy import erasure
 from newsletter.sending import confirmation
 from subscribers import sign_up, subscriptions
 from subscribers.holding import hold
-from subscribers.import_options import ImportOptions
-from subscribers.importing import import_file
+from subscribers.imports.importing import import_file
+from subscribers.imports.options import ImportOptions
 from subscribers.lists import find_list
 from subscribers.models import Subscriber, SubscriberList, Subscription, SubscriptionStatus
 from subscribers.sign_up import Wish

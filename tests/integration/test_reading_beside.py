@@ -9,9 +9,9 @@ from sqlalchemy import delete, select
 
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError, NewsletterError
-from subscribers import importing, reading
-from subscribers.fates import Fate
-from subscribers.importing import import_file
+from subscribers.imports import importing, reading
+from subscribers.imports.fates import Fate
+from subscribers.imports.importing import import_file
 from subscribers.models import ConsentEvent, Subscriber
 from tests.imports import Desk
 

@@ -12,11 +12,12 @@ from sqlalchemy.orm import Session
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError
 from newsletter.core.tables import Base
-from subscribers import importing, lists, subscriptions
+from subscribers import lists, subscriptions
 from subscribers.exporting import Form, Selection, count_rows, export
-from subscribers.fates import Fate
-from subscribers.import_options import ImportOptions, ImportReport
-from subscribers.importing import import_file
+from subscribers.imports import importing
+from subscribers.imports.fates import Fate
+from subscribers.imports.importing import import_file
+from subscribers.imports.options import ImportOptions, ImportReport
 from subscribers.models import (
     ConsentEvent,
     LeaveReason,

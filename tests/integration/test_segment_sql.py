@@ -11,11 +11,11 @@ from sqlalchemy import ColumnElement, create_mock_engine, select
 from sqlalchemy.orm import Session
 
 from newsletter.core.db import Sessions
+from subscribers.filters.language import parse
+from subscribers.filters.sql import Surroundings, condition
+from subscribers.filters.tree import All, Attribute, Compare, Field, Filter, Not, Operator, Sample
+from subscribers.filters.writing import written
 from subscribers.models import Subscriber, SubscriberList, Subscription
-from subscribers.segment_language import parse
-from subscribers.segment_sql import Surroundings, condition
-from subscribers.segment_tree import All, Attribute, Compare, Field, Filter, Not, Operator, Sample
-from subscribers.segment_writing import written
 from tests import segment_people
 from tests.segment_evaluator import Person, matches, place_of
 from tests.segment_people import NOW

@@ -10,9 +10,9 @@ from newsletter.core.errors import InputError, NotFoundError, RefusedError
 from newsletter.core.sections import TrackingMode
 from subscribers import lists, segments, subscriptions
 from subscribers.audience import count_audience
+from subscribers.filters.language import parse
+from subscribers.filters.tokens import SegmentError
 from subscribers.models import Subscriber, SubscriberList, Subscription, SubscriptionStatus
-from subscribers.segment_language import parse
-from subscribers.segment_tokens import SegmentError
 from tests import factories, segment_people
 from tests.segment_evaluator import matches
 

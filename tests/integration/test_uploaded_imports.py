@@ -10,16 +10,17 @@ from sqlalchemy import select, update
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.errors import RefusedError
-from subscribers import importing, suppressions
-from subscribers.fates import Fate
-from subscribers.import_runs import forgetting, lines, moves, running
-from subscribers.import_runs.counts import Counts
-from subscribers.import_runs.models import (
+from subscribers import suppressions
+from subscribers.imports import importing
+from subscribers.imports.fates import Fate
+from subscribers.imports.runs import forgetting, lines, moves, running
+from subscribers.imports.runs.counts import Counts
+from subscribers.imports.runs.models import (
     IMPORT_MOVES,
     ImportRun,
     ImportState,
 )
-from subscribers.import_runs.moves import Wishes
+from subscribers.imports.runs.moves import Wishes
 from subscribers.models import (
     EVERYWHERE,
     Subscriber,

@@ -7,7 +7,7 @@ from newsletter.accounts.permissions import Permission, Role
 from newsletter.cli.subscriber_files import PresetName
 from newsletter.cli.tokens import Scope
 from newsletter.cli.users import RoleOrNone
-from subscribers.presets.recognise import PRESETS
+from subscribers.imports.presets.recognise import PRESETS
 
 
 def test_the_choices_shown_are_all_there_are() -> None:

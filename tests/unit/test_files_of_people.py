@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from newsletter.core.errors import InputError
-from subscribers.csv_files import normalised
-from subscribers.imported import ImportedEvent, ImportedSubscriber
-from subscribers.people_files import Bad, Good, Reading, opened
-from subscribers.presets import cells
-from subscribers.presets.doubtful import is_doubtful
+from subscribers.files.csv_files import normalised
+from subscribers.files.people_files import Bad, Good, Reading, opened
+from subscribers.imports.imported import ImportedEvent, ImportedSubscriber
+from subscribers.imports.presets import cells
+from subscribers.imports.presets.doubtful import is_doubtful
 
 
 def people_of(file: Path, **reading: object) -> list[ImportedSubscriber]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import pytest
 
 from newsletter.mail.address import Address
-from subscribers.import_runs.waiting_files import _is_in
+from subscribers.imports.runs.waiting_files import _is_in
 
 
 def is_in(typed: str, text: str, cuts: Iterable[int] = ()) -> bool:

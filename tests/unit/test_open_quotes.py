@@ -5,7 +5,7 @@ import io
 import pytest
 
 from newsletter.core.errors import InputError
-from subscribers.csv_files import CsvFile
+from subscribers.files.csv_files import CsvFile
 
 HIDDEN = "mallory@example.org,,active"
 """What stands in a cell that goes on; no row."""

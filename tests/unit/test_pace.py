@@ -2,7 +2,7 @@
 
 import pytest
 
-from subscribers.pace import HOLD_SECONDS, Pace
+from subscribers.imports.pace import HOLD_SECONDS, Pace
 
 
 @pytest.mark.parametrize("seconds_per_row", [1e-5, 1e-4, 5e-4])

@@ -8,11 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from newsletter.core.errors import InputError
-from subscribers.models import SubscriptionStatus, TrackingConsent
-from subscribers.segment_language import parse
-from subscribers.segment_reading import from_json
-from subscribers.segment_tokens import SegmentError
-from subscribers.segment_tree import (
+from subscribers.filters.language import parse
+from subscribers.filters.reading import from_json
+from subscribers.filters.tokens import SegmentError
+from subscribers.filters.tree import (
     CHOICES,
     MAX_CHARACTERS,
     TAGS,
@@ -31,7 +30,8 @@ from subscribers.segment_tree import (
     Within,
     leaves,
 )
-from subscribers.segment_writing import to_json, written
+from subscribers.filters.writing import to_json, written
+from subscribers.models import SubscriptionStatus, TrackingConsent
 from tests.segment_trees import any_text, trees
 
 

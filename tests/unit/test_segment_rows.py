@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from subscribers.segment_language import parse
-from subscribers.segment_row_reading import RowsError, tree_of
-from subscribers.segment_rows import (
+from subscribers.filters.language import parse
+from subscribers.filters.row_reading import RowsError, tree_of
+from subscribers.filters.rows import (
     Drawing,
     Group,
     Kind,
@@ -15,8 +15,8 @@ from subscribers.segment_rows import (
     comparisons,
     draw,
 )
-from subscribers.segment_tree import Field, Filter, Moment
-from subscribers.segment_writing import written
+from subscribers.filters.tree import Field, Filter, Moment
+from subscribers.filters.writing import written
 from tests import segment_trees
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Select, select
 from newsletter.accounts.models import ApiToken
 from newsletter.broadcasts.models import Broadcast
 from newsletter.issues.models import Issue, Newsletter
-from subscribers.import_runs.models import ImportRun
+from subscribers.imports.runs.models import ImportRun
 from subscribers.models import Segment, Subscriber, SubscriberList, Subscription, Suppression
 
 ConcernedBy = Callable[[int], Select[Any]]

@@ -11,7 +11,7 @@ from newsletter.web.deps import Running
 from newsletter.web.pages import render
 from newsletter.web.public.visitors import owner
 from subscribers.erased import fits
-from subscribers.import_runs import waiting_files
+from subscribers.imports.runs import waiting_files
 from subscribers.sign_up_counts import forget_letters
 
 router = APIRouter()

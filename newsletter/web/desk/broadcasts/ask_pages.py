@@ -20,8 +20,8 @@ from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.forms import Form
 from newsletter.web.desk.pages import page, part
 from newsletter.web.desk.text import _
+from subscribers.filters.writing import written
 from subscribers.models import Segment
-from subscribers.segment_writing import written
 
 FIELDS = ("segment", "when", "at", "stale_hours", "request_key")
 """Of the form, besides lists: what the last look sends along."""

@@ -17,10 +17,10 @@ from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
 from subscribers import segments
 from subscribers.audience import AudienceCount, count_audience
+from subscribers.filters.language import parse
+from subscribers.filters.tokens import SegmentError
+from subscribers.filters.tree import Filter, On, leaves
 from subscribers.models import SubscriberList
-from subscribers.segment_language import parse
-from subscribers.segment_tokens import SegmentError
-from subscribers.segment_tree import Filter, On, leaves
 
 _MOST_HOURS = 24 * 365
 _KEY_CHARACTERS = 64

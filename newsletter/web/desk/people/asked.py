@@ -18,8 +18,8 @@ from newsletter.web.desk.text import _
 from subscribers import directory, lists, segments
 from subscribers.browsing import Place
 from subscribers.directory import Search
+from subscribers.filters.tokens import SegmentError
 from subscribers.models import SubscriberList, SubscriptionStatus
-from subscribers.segment_tokens import SegmentError
 
 _ON_NONE = "none"
 

@@ -23,7 +23,7 @@ from newsletter.web.desk.people.asked import here
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
 from subscribers import elsewhere
-from subscribers.import_runs import waiting_files
+from subscribers.imports.runs import waiting_files
 from subscribers.models import Subscriber
 from subscribers.sign_up_counts import forget_letters
 

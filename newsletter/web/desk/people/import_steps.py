@@ -18,13 +18,13 @@ from newsletter.web.desk.pages import go, page, part
 from newsletter.web.desk.people import import_words as words
 from newsletter.web.desk.people.imports import wishes_of
 from newsletter.web.desk.text import _
-from subscribers.fates import Fate
-from subscribers.import_runs import lines, moves
-from subscribers.import_runs.counts import Counts
-from subscribers.import_runs.looking import Glance
-from subscribers.import_runs.models import OVER, WORKING, ImportLine, ImportRun, ImportState
-from subscribers.import_runs.moves import Wishes
-from subscribers.import_runs.running import next_due
+from subscribers.imports.fates import Fate
+from subscribers.imports.runs import lines, moves
+from subscribers.imports.runs.counts import Counts
+from subscribers.imports.runs.looking import Glance
+from subscribers.imports.runs.models import OVER, WORKING, ImportLine, ImportRun, ImportState
+from subscribers.imports.runs.moves import Wishes
+from subscribers.imports.runs.running import next_due
 
 _MANY_PEOPLE = 500
 _MOST_EXAMPLES = 3

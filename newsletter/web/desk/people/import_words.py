@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 from newsletter.core.errors import InputError
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _, translated
-from subscribers.csv_files import normalised
-from subscribers.fates import Fate
-from subscribers.import_runs.counts import Counts
-from subscribers.import_runs.models import ImportState
-from subscribers.presets.own import UNDERSTOOD
+from subscribers.files.csv_files import normalised
+from subscribers.imports.fates import Fate
+from subscribers.imports.presets.own import UNDERSTOOD
+from subscribers.imports.runs.counts import Counts
+from subscribers.imports.runs.models import ImportState
 
 LEAVE_OUT = "-"
 AS_ATTRIBUTE = "="

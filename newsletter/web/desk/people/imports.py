@@ -22,13 +22,13 @@ from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page
 from newsletter.web.desk.people import import_words as words
 from newsletter.web.desk.people.asked import number
-from subscribers.import_runs import moves
-from subscribers.import_runs.counts import Counts
-from subscribers.import_runs.looking import look
-from subscribers.import_runs.moves import Wishes, runs_of
-from subscribers.import_runs.uploading import Upload, plain_file_name, upload
+from subscribers.imports.presets.cells import tags
+from subscribers.imports.runs import moves
+from subscribers.imports.runs.counts import Counts
+from subscribers.imports.runs.looking import look
+from subscribers.imports.runs.moves import Wishes, runs_of
+from subscribers.imports.runs.uploading import Upload, plain_file_name, upload
 from subscribers.models import SubscriberList
-from subscribers.presets.cells import tags
 
 MOST_BYTES = 200_000_000
 _OTHER_FIELDS_BYTES = 100_000

@@ -8,9 +8,9 @@ from newsletter.core.errors import InputError
 from newsletter.web.desk.forms import Form
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
-from subscribers.segment_language import parse
-from subscribers.segment_row_reading import RowsError, tree_of
-from subscribers.segment_rows import (
+from subscribers.filters.language import parse
+from subscribers.filters.row_reading import RowsError, tree_of
+from subscribers.filters.rows import (
     EMPTY,
     MAX_ROWS,
     SAMPLE,
@@ -21,9 +21,9 @@ from subscribers.segment_rows import (
     comparisons,
     draw,
 )
-from subscribers.segment_tokens import SegmentError
-from subscribers.segment_tree import Field, Filter, Moment
-from subscribers.segment_writing import written
+from subscribers.filters.tokens import SegmentError
+from subscribers.filters.tree import Field, Filter, Moment
+from subscribers.filters.writing import written
 
 _PARTS = ("subject", "operator", "value", "path", "kind", "unit", "seed")
 

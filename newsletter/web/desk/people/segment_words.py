@@ -2,8 +2,8 @@
 
 from newsletter.web.desk.people.words import consents, statuses
 from newsletter.web.desk.text import _
-from subscribers import segment_rows as rows
-from subscribers.segment_tree import CHOICES, DAYS, Field, Moment
+from subscribers.filters import rows
+from subscribers.filters.tree import CHOICES, DAYS, Field, Moment
 
 
 def subjects() -> list[tuple[str, list[tuple[str, str]]]]:

@@ -22,9 +22,10 @@ from newsletter.web.desk.people.asked import here, number
 from newsletter.web.desk.people.segment_form import Sides
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
-from subscribers import lists, segment_rows, segments
+from subscribers import lists, segments
+from subscribers.filters import rows as segment_rows
+from subscribers.filters.writing import written
 from subscribers.models import Segment, SubscriberList
-from subscribers.segment_writing import written
 
 router = desk_router()
 

@@ -19,7 +19,7 @@ from newsletter.web.desk.pages import page
 from newsletter.web.desk.people import import_words as words
 from newsletter.web.desk.people.suppression_reach import Reach, reach_of, scopes
 from subscribers.blocklists import BlocklistReport, Fate, import_blocklist
-from subscribers.import_runs.uploading import plain_file_name
+from subscribers.imports.runs.uploading import plain_file_name
 from subscribers.models import EVERYWHERE
 
 MOST_BYTES = 5_000_000

@@ -8,7 +8,7 @@ from fastapi import Response
 from fastapi.responses import StreamingResponse
 
 from newsletter.reports.tables import Cell, Table
-from subscribers.csv_files import escaped
+from subscribers.files.csv_files import escaped
 
 PICTURE_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox"
 """For a chart: its own colours, and nothing else, if somebody opens it by itself."""

@@ -1,0 +1,1 @@
+"""The filter language of segments: text, rows of the builder, tree, SQL."""
