@@ -52,7 +52,7 @@ def importing(scale: Scale) -> Chapter:
 {people:,} rows with attributes on three lists: each address checked, looked up and stored with its
 subscription and its evidence, durably. The references put the cells as they are into a table
 without keys, in one transaction. On SQLite the import leaves the database to others for much of
-the time. CPU is that of the importing process."""
+the time. CPU is that of the importing process and of the one that reads the file for it."""
     return Chapter(
         "Import people", said, results_table(results), _targets(results, small_memory, few)
     )
