@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from newsletter.core.failpoints import NAMES, VARIABLE
-from tests.faults.cases import BOTH, EMBEDDED, FULL, Injection, Mode, fault
+from tests.faults.cases import EMBEDDED, FULL, Injection, Mode, fault
 from tests.faults.runs import LEASE_SECONDS, Run
 from tests.faults.servers import wait_until
 
@@ -15,7 +15,7 @@ _PASSAGES_PER_MESSAGE = {"after_claim": 1 / 100, "inside_commit": 1 / 8}
 """At least; all other points are passed once for each message."""
 
 
-@fault("kill -9 of one worker", quick=FULL, short=BOTH)
+@fault("kill -9 of one worker", quick=FULL, short=EMBEDDED)
 def kill_one_worker(run: Run) -> None:
     run.start()
     run.reach(run.random.uniform(0.1, 0.6))
@@ -104,7 +104,7 @@ def stopped_at_random(run: Run) -> None:
     asleep.send_signal(signal.SIGCONT)
 
 
-@fault("SIGTERM every few seconds", sending_seconds=20, short=FULL)
+@fault("SIGTERM every few seconds", sending_seconds=15, short=FULL)
 def deployed_again_and_again(run: Run) -> None:
     """A deploy takes one worker after the other; none may leave anything behind."""
     run.start()

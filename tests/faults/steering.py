@@ -64,7 +64,7 @@ def cancelled(run: Run) -> None:
     wait_until(lambda: not _open(run), "nothing is open", seconds=run.patience)
 
 
-@fault("5 % unsubscribe while it is sent", sending_seconds=10, short=EMBEDDED)
+@fault("5 % unsubscribe while it is sent", sending_seconds=7, short=EMBEDDED)
 def unsubscribed(run: Run) -> None:
     """I7, by one-click POST as mail programs send it."""
     port = free_port()
