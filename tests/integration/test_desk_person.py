@@ -1,8 +1,8 @@
-"""One person at the desk: what is shown, mended, taken off and back, exported, erased."""
+"""One person at the desk: what is shown, mended, taken off and back, exported."""
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 import time_machine
@@ -10,31 +10,32 @@ from sqlalchemy import select
 
 from newsletter.accounts import audit
 from newsletter.accounts.permissions import Role
-from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery, DeliveryState
 from newsletter.core.clock import now
-from newsletter.core.runtime import Runtime
-from newsletter.issues.models import Issue
-from newsletter.mail.address import Address
-from newsletter.rendering.compiled import WireForm
-from newsletter.tracking.models import Event, EventKind
 from newsletter.web.desk.people import person as person_pages
-from subscribers import by_hand, segments, subscriptions, suppressions
+from subscribers import by_hand, subscriptions, suppressions
 from subscribers.models import (
     ConsentChange,
     ConsentEvent,
     LeaveReason,
     Subscriber,
-    SubscriberList,
     SubscriptionStatus,
     SuppressionReason,
 )
 from subscribers.preferences import Wish, change
 from subscribers.subscriptions import Evidence
 from tests import factories
-from tests.desk import ERASURE_KEY, Seat, log_in, text_of
-from tests.two_newsletters import ADA, BOB, CYD, DEE, SECRET, Two, two_newsletters
-
-AT = datetime(2026, 3, 1, 8, tzinfo=UTC)
+from tests.desk import Seat, text_of
+from tests.two_newsletters import (
+    ADA,
+    BOB,
+    CYD,
+    DEE,
+    SECRET,
+    Two,
+    mailed,
+    page_of,
+    two_newsletters,
+)
 
 
 @pytest.fixture
@@ -46,51 +47,6 @@ def two(seat: Seat) -> Two:
 def ours(two: Two, seats: Callable[..., Seat]) -> Seat:
     """An admin of our newsletter alone."""
     return seats(Role.ADMIN, newsletter_id=two.ours)
-
-
-def mailed(two: Two, newsletter_id: int, address: str, subject: str, day: int = 1) -> int:
-    """A delivery that a relay took, opened by a person and clicked by a machine; its broadcast."""
-    with two.sessions.writing() as session:
-        date = (AT + timedelta(days=day)).date()
-        issue = Issue(newsletter_id=newsletter_id, date=date, subject=subject, source="")
-        session.add(issue)
-        session.flush()
-        broadcast = Broadcast(issue_id=issue.id, start_at=AT, not_after=AT)
-        session.add(broadcast)
-        session.flush()
-        delivery = Delivery(
-            broadcast_id=broadcast.id,
-            subscriber_id=two.people[address],
-            list_id=two.mornings,
-            address=address,
-            address_key=Address.parse(address).key,
-            domain_key="example.org",
-            wire_form=WireForm.INDIVIDUAL,
-            state=DeliveryState.ACCEPTED,
-            due_at=AT,
-            last_at=AT,
-        )
-        session.add(delivery)
-        session.flush()
-        for kind, agent, link in (
-            (EventKind.OPEN, "Thunderbird", None),
-            (EventKind.CLICK, "curl/8", 1),
-        ):
-            session.add(
-                Event(
-                    broadcast_id=broadcast.id,
-                    delivery_id=delivery.id,
-                    kind=kind,
-                    link=link,
-                    at=AT + timedelta(hours=1),
-                    user_agent=agent,
-                )
-            )
-        return broadcast.id
-
-
-def page_of(two: Two, address: str) -> str:
-    return f"/subscribers/{two.people[address]}"
 
 
 def kept(seat: Seat, path: str, **typed: str) -> dict[str, str]:
@@ -296,68 +252,6 @@ def test_the_lists_of_another_newsletter_are_left_alone(ours: Seat, two: Two) ->
             answer = ours.post(f"{page_of(two, CYD)}/{deed}", {"list": number})
             assert answer.status_code in (404, 422)
     assert two.standing(CYD, two.rivals).status is SubscriptionStatus.ACTIVE
-
-
-def test_erasing_names_what_goes_and_asks_for_the_address(ours: Seat, two: Two) -> None:
-    with two.sessions.writing() as session:
-        session.get_one(Subscriber, two.people[ADA]).name = "Ada King"
-        for on, name in ((two.mornings, "By name"), (two.rivals, SECRET)):
-            to = session.get_one(SubscriberList, on)
-            segments.save(session, to, name, 'name contains "king" or email contains "ada@ex"')
-    broadcast = mailed(two, two.ours, ADA, "Measured twice")
-    words = ours.read(f"{page_of(two, ADA)}/erase")
-    assert SECRET not in words
-    for term in ('name contains "king"', 'email contains "ada@ex"'):
-        assert f"By name : {term}" in words
-    for said in ("cannot be undone", "2 subscriptions", "1 mail;", "2 opens", f"Type {ADA}"):
-        assert said in words
-    wrong = ours.post(f"{page_of(two, ADA)}/erase", {"confirmation": BOB})
-    assert (wrong.status_code, "as it stands above" in wrong.text) == (422, True)
-    assert ADA in two.person(ADA).email
-    words = ours.done(f"{page_of(two, ADA)}/erase", {"confirmation": f" {ADA.upper()} "})
-    assert "Erased." in words
-    assert ours.get(page_of(two, ADA)).status_code == 404
-    assert ours.get(f"{page_of(two, ADA)}/erase").status_code == 404
-    for deed in ("take-off", "put-back", "export", "erase"):
-        assert ours.post(f"{page_of(two, ADA)}/{deed}", {"list": two.mornings}).status_code == 404
-    with two.sessions.reading() as session:
-        left = session.scalars(select(Delivery).where(Delivery.broadcast_id == broadcast)).one()
-        assert (left.address, left.state) == ("", DeliveryState.ACCEPTED)
-        hashed = suppressions.erased_suppression(ERASURE_KEY, ADA)
-        assert suppressions.find(session, hashed)
-    [noted] = two.audit("subscriber.erased")
-    assert noted.actor.endswith(ours.email)
-
-
-def test_who_is_on_other_lists_too_is_erased_by_who_runs_the_installation(
-    seat: Seat, ours: Seat, two: Two
-) -> None:
-    page = ours.read(f"{page_of(two, CYD)}/erase")
-    assert "Only somebody who administers all newsletters" in page
-    assert "subscription" not in page
-    assert ours.post(f"{page_of(two, CYD)}/erase", {"confirmation": CYD}).status_code == 422
-    assert two.person(CYD)
-    seat.done(f"{page_of(two, CYD)}/erase", {"confirmation": CYD})
-    assert seat.get(page_of(two, CYD)).status_code == 404
-
-
-def test_without_a_key_nobody_is_erased_and_the_page_says_what_to_do(seat: Seat, two: Two) -> None:
-    keyless = Runtime(seat.runtime.settings, seat.runtime.sessions, seat.runtime.keys, None)
-    with log_in(keyless, Role.ADMIN) as without:
-        assert "NEWSLETTER_SITE__ERASURE_KEY" in without.read(f"{page_of(two, ADA)}/erase")
-        answer = without.post(f"{page_of(two, ADA)}/erase", {"confirmation": ADA})
-    assert answer.status_code == 422
-    assert two.person(ADA)
-
-
-def test_a_broadcast_that_has_just_come_to_them_asks_for_a_minute(seat: Seat, two: Two) -> None:
-    broadcast_id = mailed(two, two.ours, BOB, "Measured twice")
-    with two.sessions.writing() as session:
-        broadcast = session.get_one(Broadcast, broadcast_id)
-        broadcast.state, broadcast.frozen_upto = BroadcastState.FREEZING, ADA
-    answer = seat.post(f"{page_of(two, ADA)}/erase", {"confirmation": ADA})
-    assert (answer.status_code, "try again in a minute" in answer.text) == (422, True)
-    assert two.person(ADA)
 
 
 def test_the_trail_of_a_person_says_who_did_what(seat: Seat, ours: Seat, two: Two) -> None:
