@@ -33,6 +33,7 @@ from tests import factories
 from tests.desk import Seat, log_in, open_desk
 from tests.ready_to_send import Ready, ready_at
 from tests.smtp_talk import Run, T
+from tests.two_newsletters import Two, two_newsletters
 
 BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}
 
@@ -91,6 +92,17 @@ def seats(seat: Seat) -> Iterator[Callable[..., Seat]]:
             return open_ones.enter_context(log_in(seat.runtime, role, newsletter_id))
 
         yield others
+
+
+@pytest.fixture
+def two(seat: Seat) -> Two:
+    return two_newsletters(seat.sessions, seat.newsletter_id)
+
+
+@pytest.fixture
+def ours(two: Two, seats: Callable[..., Seat]) -> Seat:
+    """An admin of our newsletter alone."""
+    return seats(Role.ADMIN, newsletter_id=two.ours)
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """Erasing one person at the desk: what goes, who may, what is asked first."""
 
-from collections.abc import Callable
-
-import pytest
 from sqlalchemy import select
 
 from newsletter.accounts.permissions import Role
@@ -14,18 +11,7 @@ from subscribers.models import (
     SubscriberList,
 )
 from tests.desk import ERASURE_KEY, Seat, log_in
-from tests.two_newsletters import ADA, BOB, CYD, SECRET, Two, mailed, page_of, two_newsletters
-
-
-@pytest.fixture
-def two(seat: Seat) -> Two:
-    return two_newsletters(seat.sessions, seat.newsletter_id)
-
-
-@pytest.fixture
-def ours(two: Two, seats: Callable[..., Seat]) -> Seat:
-    """An admin of our newsletter alone."""
-    return seats(Role.ADMIN, newsletter_id=two.ours)
+from tests.two_newsletters import ADA, BOB, CYD, SECRET, Two, mailed, page_of
 
 
 def test_erasing_names_what_goes_and_asks_for_the_address(ours: Seat, two: Two) -> None:

@@ -1,31 +1,17 @@
 """Lists at the desk: made, counted, and what their sign-up forms do, say and ask."""
 
-from collections.abc import Callable
 from typing import Any
 
-import pytest
 from bs4 import BeautifulSoup
 from sqlalchemy import event
 
-from newsletter.accounts.permissions import Role
 from newsletter.core.db import Sessions
 from subscribers import lists, subscriptions
 from subscribers.models import SubscriberList, SubscriptionStatus
 from subscribers.sign_up_fields import MAX_FIELDS
 from tests import factories
 from tests.desk import Seat, text_of
-from tests.two_newsletters import BOB, SECRET, Two, two_newsletters
-
-
-@pytest.fixture
-def two(seat: Seat) -> Two:
-    return two_newsletters(seat.sessions, seat.newsletter_id)
-
-
-@pytest.fixture
-def ours(two: Two, seats: Callable[..., Seat]) -> Seat:
-    """An admin of our newsletter alone."""
-    return seats(Role.ADMIN, newsletter_id=two.ours)
+from tests.two_newsletters import BOB, SECRET, Two
 
 
 def stored(two: Two, list_id: int) -> SubscriberList:

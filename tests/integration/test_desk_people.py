@@ -25,18 +25,7 @@ from subscribers.filters.language import parse
 from subscribers.models import SubscriptionStatus, SuppressionReason
 from tests import factories
 from tests.desk import ERASURE_KEY, Seat, log_in, open_desk, text_of
-from tests.two_newsletters import ADA, BOB, CYD, DEE, SECRET, Two, two_newsletters
-
-
-@pytest.fixture
-def two(seat: Seat) -> Two:
-    return two_newsletters(seat.sessions, seat.newsletter_id)
-
-
-@pytest.fixture
-def ours(two: Two, seats: Callable[..., Seat]) -> Seat:
-    """An admin of our newsletter alone."""
-    return seats(Role.ADMIN, newsletter_id=two.ours)
+from tests.two_newsletters import ADA, BOB, CYD, DEE, SECRET, Two
 
 
 def found(seat: Seat, **asked: object) -> list[str]:

@@ -1,7 +1,6 @@
 """One person at the desk: what is shown, mended, taken off and back, exported."""
 
 import json
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -9,7 +8,6 @@ import time_machine
 from sqlalchemy import select
 
 from newsletter.accounts import audit
-from newsletter.accounts.permissions import Role
 from newsletter.core.clock import now
 from newsletter.web.desk.people import person as person_pages
 from subscribers import by_hand, subscriptions, suppressions
@@ -34,19 +32,7 @@ from tests.two_newsletters import (
     Two,
     mailed,
     page_of,
-    two_newsletters,
 )
-
-
-@pytest.fixture
-def two(seat: Seat) -> Two:
-    return two_newsletters(seat.sessions, seat.newsletter_id)
-
-
-@pytest.fixture
-def ours(two: Two, seats: Callable[..., Seat]) -> Seat:
-    """An admin of our newsletter alone."""
-    return seats(Role.ADMIN, newsletter_id=two.ours)
 
 
 def kept(seat: Seat, path: str, **typed: str) -> dict[str, str]:

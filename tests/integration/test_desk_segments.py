@@ -1,13 +1,11 @@
 """Segments at the desk: rows and text that follow each other, saved ones, who is inside."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from bs4 import BeautifulSoup
 from hypothesis import given, settings
 
-from newsletter.accounts.permissions import Role
 from newsletter.broadcasts.models import Broadcast
 from newsletter.web.desk import forms
 from newsletter.web.desk.people import segment_form
@@ -20,20 +18,9 @@ from subscribers.filters.writing import written
 from subscribers.models import Segment, SubscriberList
 from tests import segment_trees
 from tests.desk import Seat, text_of
-from tests.two_newsletters import ADA, BOB, CYD, SECRET, Two, two_newsletters
+from tests.two_newsletters import ADA, BOB, CYD, SECRET, Two
 
 PRO = 'attributes.plan = "pro"'
-
-
-@pytest.fixture
-def two(seat: Seat) -> Two:
-    return two_newsletters(seat.sessions, seat.newsletter_id)
-
-
-@pytest.fixture
-def ours(two: Two, seats: Callable[..., Seat]) -> Seat:
-    """An admin of our newsletter alone."""
-    return seats(Role.ADMIN, newsletter_id=two.ours)
 
 
 def saved(two: Two, text: str, name: str = "Paying") -> int:
