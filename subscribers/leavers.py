@@ -22,7 +22,7 @@ _CAME = (ConsentChange.REQUESTED, ConsentChange.SUBSCRIBED, ConsentChange.CONFIR
 def left_newsletter(session: Session, subscriber_id: int, of: SubscriberList) -> bool:
     """They left the newsletter of this list, so that its other lists are closed to others' word.
 
-    The caller holds the person's row: if somebody is just leaving for them, we see it.
+    The caller has locked the person's row: if somebody is just leaving for them, we see it.
     """
     same = SubscriberList.id == of.id
     if of.newsletter_id is not None:

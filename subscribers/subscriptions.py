@@ -12,7 +12,7 @@ from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from subscribers import engagement, leavers
-from subscribers.holding import hold
+from subscribers.locking import lock_people
 from subscribers.models import (
     MAX_NAME_CHARACTERS,
     STATUS_MOVES,
@@ -99,7 +99,7 @@ def subscribe(
         RefusedError: the person left this list, or its newsletter; only they themselves come back,
             by confirming.
     """
-    hold(session, [person.id])
+    lock_people(session, [person.id])
     subscription = find_subscription(session, person.id, to.id)
     if subscription is None:
         if leavers.left_newsletter(session, person.id, to):
@@ -312,7 +312,7 @@ def _move(subscription: Subscription, to: SubscriptionStatus) -> None:
 def _of_newsletter(
     session: Session, subscriber_id: int, newsletter_id: int
 ) -> Sequence[Subscription]:
-    hold(session, [subscriber_id])
+    lock_people(session, [subscriber_id])
     return session.scalars(
         select(Subscription)
         .join(SubscriberList)

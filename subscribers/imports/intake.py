@@ -11,11 +11,11 @@ from sqlalchemy.orm import Session
 from newsletter.core.clock import now
 from newsletter.core.given_rows import any_of
 from subscribers import engagement, leavers, subscriptions
-from subscribers.holding import hold
 from subscribers.imports.bulk import Bulk, Values, bulk, time_for
 from subscribers.imports.covered import Covered
 from subscribers.imports.fates import Fate, Fates, Incoming
 from subscribers.imports.rows import OF_TRACKING, STATEMENTS, Ready
+from subscribers.locking import lock_people
 from subscribers.models import (
     ConsentMethod,
     Subscriber,
@@ -145,7 +145,7 @@ class _Part:
         self._ids = self._known()
         self._standing = self._stand(self._ids.values())
         if self._is_kept and (moved := self._moved()):
-            hold(self._session, moved)
+            lock_people(self._session, moved)
             others = {of: found for of, found in self._standing.items() if of[0] not in moved}
             self._standing = others | self._stand(moved)
         self._closed = self._find_closed()

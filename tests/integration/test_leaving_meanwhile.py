@@ -18,10 +18,10 @@ from newsletter.mail.address import Address
 from newsletter.privacy import erasure
 from newsletter.sending import confirmation
 from subscribers import sign_up, subscriptions
-from subscribers.holding import hold
 from subscribers.imports.importing import import_file
 from subscribers.imports.options import ImportOptions
 from subscribers.lists import find_list
+from subscribers.locking import lock_people
 from subscribers.models import Subscriber, SubscriberList, Subscription, SubscriptionStatus
 from subscribers.sign_up import Wish
 from tests import factories
@@ -76,7 +76,7 @@ def test_who_leaves_and_who_acts_for_them_do_not_wait_in_a_circle(
 
     with ThreadPoolExecutor(1) as other:
         with postgresql.writing() as session:
-            hold(session, [waiting.subscriber_id])  # as `leave` begins
+            lock_people(session, [waiting.subscriber_id])  # as `leave` begins
             acting = other.submit(act)
             wait_for_a_waiter(postgresql)
             (left,) = subscriptions.leave(

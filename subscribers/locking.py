@@ -14,7 +14,7 @@ from newsletter.core.given_rows import any_of
 from subscribers.models import Subscriber
 
 
-def hold(session: Session, people: Collection[int]) -> None:
+def lock_people(session: Session, people: Collection[int]) -> None:
     """Until the transaction ends, by id in order; whoever else wants one of them waits.
 
     Not their keys: evidence and subscriptions that others write refer to them.
