@@ -38,13 +38,13 @@ WORDS: tuple[type[StrEnum], ...] = (
 
 _TO_READERS = (
     *("newsletter/web/public", "newsletter/web/problems.py", "newsletter/web/mail_domains.py"),
-    *("newsletter/sending/confirmation.py", "newsletter/sending/owner_letters.py"),
-    *("newsletter/sending/invitation_letters.py", "newsletter/rendering/view.py"),
+    *("newsletter/sending/owner_letters.py", "newsletter/sending/invitation_letters.py"),
+    "newsletter/rendering/view.py",
     *("subscribers/preferences.py", "subscribers/reasons.py"),
 )
 """What only readers are told."""
 _TO_BOTH = (
-    *("subscribers/days.py", "subscribers/details.py"),
+    *("newsletter/sending/confirmation.py", "subscribers/days.py", "subscribers/details.py"),
     *("subscribers/sign_up.py", "subscribers/sign_up_fields.py"),
 )
 _SILENT = "newsletter/cli"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import write_po
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Comment
 
 from newsletter.core import catalogues
 from tests.messages import DOMAINS, collected
@@ -63,6 +63,7 @@ def _texts(page: str) -> Iterator[str]:
     soup = BeautifulSoup(page, "html.parser")
     for unread in soup(_UNREAD):
         unread.decompose()
-    yield from (" ".join(node.split()) for node in soup.find_all(string=True))
+    shown = (node for node in soup.find_all(string=True) if not isinstance(node, Comment))
+    yield from (" ".join(node.split()) for node in shown)
     for tag in soup.find_all(True):
         yield from (str(tag[name]) for name in _SHOWN if tag.get(name))
