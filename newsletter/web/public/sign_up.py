@@ -202,7 +202,7 @@ class _Reception:
         return Evidence(
             ConsentMethod.FORM,
             source=f"{site.public_url}{path}",
-            wording=form.shown(sent.edition) or form.wording_in(self._language),
+            wording=form.shown(sent.edition) or str(form.wording),
             form=f"{form.slug}: {self._door}",
             ip=self._visit.ip,
             user_agent=self._visit.user_agent,
