@@ -1,6 +1,7 @@
 """Public pages and mails in a language that is not English, and how it is chosen."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from newsletter.core import catalogues
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.tokens import TokenKeys
+from newsletter.issues.parsing import parse
+from newsletter.rendering.compiler import compile_issue
 from newsletter.rendering.mail_tokens import (
     ConfirmToken,
     Door,
@@ -18,11 +21,25 @@ from newsletter.rendering.mail_tokens import (
     OwnerToken,
     PreferencesToken,
 )
+from newsletter.rendering.system import compile_system_mail
+from newsletter.rendering.templates import TemplateFolders
 from subscribers.models import Subscriber, SubscriberList
 from tests import factories, pseudo
 from tests.integration.conftest import to_undo
 from tests.sign_up import AT_EASE, Desk, open_desk, value_of
 
+ISSUE = f"""---
+lang: {pseudo.LANGUAGE}
+date: 2026-06-17
+categories: [Eins]
+---
+## Eins
+### [Titel](https://example.org/a)
+Wort
+
+## Zwei
+Wort
+"""
 ADA, BOB, CYD = "ada@example.org", "bob@example.org", "cyd@example.org"
 
 
@@ -127,6 +144,24 @@ def test_leaving_and_preferences_are_in_the_readers_language(spoken: Desk) -> No
     read(spoken.client.post(undo), 409)
     read(spoken.client.get(f"{path}/erase"))
     read(spoken.client.post(f"{path}/erase"))
+
+
+def test_invitations_and_what_stands_around_an_issue_are_in_its_language(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pseudo.install(tmp_path, monkeypatch)
+    identity, templates = replace(factories.identity(), postal_address=""), TemplateFolders.of()
+    issue = compile_issue(parse(ISSUE, "x.md"), identity, templates).email
+    pages = [issue.html, issue.text, issue.webpage]
+    for is_new in (True, False):
+        about = {"invitation_url": "https://x.example", "days": 7, "is_new": is_new}
+        mail = compile_system_mail("invitation", identity, about, templates, pseudo.LANGUAGE)
+        pages += [mail.html, mail.text]
+    monkeypatch.undo()
+    catalogues.forget()
+    for page in pages:
+        assert "⟦" in page
+        assert pseudo.untranslated(page) == []
 
 
 def test_an_answer_to_a_stranger_does_not_tell_the_language_of_whom_we_know(desk: Desk) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from babel.messages.pofile import read_po
@@ -19,11 +20,10 @@ _KEPT = re.compile(r"%\(\w+\)[sr]|<[^>]*>")
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: str(file.relative_to(LOCALES)))
-def test_a_shipped_translation_is_whole_and_keeps_values_and_tags(file: object) -> None:
-    path = LOCALES / str(file)
-    with path.open("rb") as texts:
+def test_a_shipped_translation_is_whole_and_keeps_values_and_tags(file: Path) -> None:
+    with file.open("rb") as texts:
         translated = read_po(texts)
-    for message in collected(path.stem):
+    for message in collected(file.stem):
         if message.id:
             there = translated.get(message.id if isinstance(message.id, str) else message.id[0])
             assert there, message.id
