@@ -63,7 +63,7 @@ docs: setup ## Write the command reference anew
 vendor: ## Make what the desk's pages take from others anew, from vendoring/; needs npm
 	@cd vendoring && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && node build.mjs
 
-messages: setup ## Collect what the desk says into newsletter/web/locale/desk.pot
+messages: setup ## Collect what pages and mails say into newsletter/locale/*.pot
 	@$(BIN)/python -m tests.messages
 
 screenshots: setup ## Picture every page in build/screenshots; SUBJECTS=issues some of them

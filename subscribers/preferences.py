@@ -4,7 +4,7 @@ Whoever holds a link of a forwarded mail may only make less mail of it: leave, p
 else is the owner's, who proved that the mailbox is theirs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
@@ -13,6 +13,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
+from newsletter.core.sentences import Sentence, say
 from subscribers import subscriptions
 from subscribers.days import first_moment, local_day
 from subscribers.models import (
@@ -35,14 +36,14 @@ class Cadence(StrEnum):
 
 
 CADENCES = {
-    Cadence.EVERY: "Every issue",
-    Cadence.PAUSE: "A pause, until a day I choose",
+    Cadence.EVERY: say("Every issue"),
+    Cadence.PAUSE: say("A pause, until a day I choose"),
 }
 """The one table of what may be chosen, and how the page says it; another way is another row."""
 
 CONSENTS = {
-    TrackingConsent.GRANTED: "Yes, the editors may see what I open and which links I follow",
-    TrackingConsent.DENIED: "No, nothing is measured in the mails that I get",
+    TrackingConsent.GRANTED: say("Yes, the editors may see what I open and which links I follow"),
+    TrackingConsent.DENIED: say("No, nothing is measured in the mails that I get"),
 }
 """What may be said about being tracked, in the words that are kept as evidence."""
 
@@ -85,12 +86,14 @@ class Wish:
     Attributes:
         lists: by id, whether to be on it; only of lists that the page showed.
         paused_until: for the cadence `pause`.
+        shown: a sentence as the page showed it, for the evidence.
     """
 
     lists: Mapping[int, bool]
     cadence: Cadence | None = None
     paused_until: datetime | None = None
     consent: TrackingConsent | None = None
+    shown: Callable[[Sentence], str] = str
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +250,7 @@ def _set_cadence(
     if wish.cadence is None:
         return False
     until = wish.paused_until if wish.cadence is Cadence.PAUSE else None
-    shown = f"{CADENCES[wish.cadence]}: {until.isoformat()}" if until else CADENCES[wish.cadence]
+    shown = wish.shown(CADENCES[wish.cadence]) + (f": {until.isoformat()}" if until else "")
     different = [
         found
         for found in standing
@@ -275,6 +278,6 @@ def _set_consent(
         return False
     different = [found for found in standing if found.tracking_consent is not consent]
     for found in different:
-        said = replace(evidence, wording=CONSENTS[consent])
+        said = replace(evidence, wording=wish.shown(CONSENTS[consent]))
         subscriptions.set_tracking_consent(session, found, consent, said)
     return bool(different)

@@ -7,6 +7,7 @@ from sqlalchemy import Row, or_, select
 from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
+from newsletter.core.sentences import say
 from subscribers.models import (
     MAX_REMARK_CHARACTERS,
     ConsentChange,
@@ -17,10 +18,10 @@ from subscribers.models import (
 from subscribers.subscriptions import UNDO_WITHIN
 
 SENTENCES = {
-    LeaveReason.TOO_OFTEN: "It came too often",
-    LeaveReason.NOT_RELEVANT: "It was not for me",
-    LeaveReason.NEVER_ASKED: "I never asked for it",
-    LeaveReason.OTHER: "Something else",
+    LeaveReason.TOO_OFTEN: say("It came too often"),
+    LeaveReason.NOT_RELEVANT: say("It was not for me"),
+    LeaveReason.NEVER_ASKED: say("I never asked for it"),
+    LeaveReason.OTHER: say("Something else"),
 }
 """The one table of what may be chosen, and how the page says it."""
 

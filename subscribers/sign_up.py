@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
 from newsletter.core.erasure_key import ErasureKey
+from newsletter.core.sentences import Sentence, quoted, say
 from newsletter.mail.address import Address
 from subscribers import leavers, subscriptions, suppressions
 from subscribers.erased import fits
@@ -50,11 +51,13 @@ class Wish:
     Attributes:
         answers: by key of the list's fields.
         evidence: how it came, and the exact sentence that was shown.
+        language: of the page; their letter is in it, if they told us no other.
     """
 
     address: Address
     evidence: Evidence
     answers: Mapping[str, str] = field(default_factory=dict)
+    language: str = ""
 
 
 def fields_of(asked_by: SubscriberList) -> tuple[SignUpField, ...]:
@@ -62,16 +65,20 @@ def fields_of(asked_by: SubscriberList) -> tuple[SignUpField, ...]:
     return tuple(SignUpField.from_json(data) for data in asked_by.fields)
 
 
-def wording_of(shown_by: SubscriberList, newsletter_name: str) -> str:
+def wording_of(shown_by: SubscriberList, newsletter_name: str) -> Sentence:
     """The sentence that people agree to by sending the form."""
-    return shown_by.wording or usual_wording(shown_by, newsletter_name)
-
-
-def usual_wording(shown_by: SubscriberList, newsletter_name: str) -> str:
-    """That sentence where nobody chose another."""
     return (
-        f"I want to get {newsletter_name} ({shown_by.name}) by e-mail. "
-        "I can leave with one click at any time."
+        quoted(shown_by.wording) if shown_by.wording else usual_wording(shown_by, newsletter_name)
+    )
+
+
+def usual_wording(shown_by: SubscriberList, newsletter_name: str) -> Sentence:
+    """That sentence where nobody chose another."""
+    return say(
+        "I want to get %(newsletter)s (%(list)s) by e-mail. "
+        "I can leave with one click at any time.",
+        newsletter=newsletter_name,
+        list=shown_by.name,
     )
 
 

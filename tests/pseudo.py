@@ -1,4 +1,4 @@
-"""A language in which everything that is in the catalogue stands between ⟦ and ⟧, and nothing else.
+"""A language in which all that is in the catalogues stands between ⟦ and ⟧, and nothing else.
 
 Values stand between two such pieces, so that words of ours inside a value show when they are not
 translated themselves.
@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 from babel.messages.catalog import Catalog
-from babel.messages.mofile import write_mo
-from bs4 import BeautifulSoup
+from babel.messages.pofile import write_po
+from bs4 import BeautifulSoup, Comment
 
-from newsletter.web.desk import text
-from tests.messages import collected
+from newsletter.core import catalogues
+from tests.messages import DOMAINS, collected
 
 LANGUAGE = "de"
 """One whose months and numbers are known."""
@@ -28,19 +28,24 @@ _SHOWN = ("title", "placeholder", "aria-label", "alt", "data-text")
 
 
 def install(folder: Path, patch: pytest.MonkeyPatch) -> None:
-    """The desk speaks it, to whoever asks for it, until the patch is taken back."""
+    """All pages speak it, to whoever asks for it, until the patch is taken back."""
+    place = folder / LANGUAGE / "LC_MESSAGES"
+    place.mkdir(parents=True)
+    for domain in DOMAINS:
+        with (place / f"{domain}.po").open("wb") as file:
+            write_po(file, _spoken(domain))
+    patch.setattr(catalogues, "LOCALES", folder)
+    catalogues.forget()
+
+
+def _spoken(domain: str) -> Catalog:
     catalogue = Catalog(locale=LANGUAGE)
-    for message in collected():
+    for message in collected(domain):
         if isinstance(message.id, str):
             catalogue.add(message.id, said(message.id))
         else:
             catalogue.add(message.id, tuple(map(said, message.id)))
-    place = folder / LANGUAGE / "LC_MESSAGES"
-    place.mkdir(parents=True)
-    with (place / f"{text.DOMAIN}.mo").open("wb") as file:
-        write_mo(file, catalogue)
-    patch.setattr(text, "LOCALES", folder)
-    text.forget()
+    return catalogue
 
 
 def said(message: str) -> str:
@@ -58,6 +63,7 @@ def _texts(page: str) -> Iterator[str]:
     soup = BeautifulSoup(page, "html.parser")
     for unread in soup(_UNREAD):
         unread.decompose()
-    yield from (" ".join(node.split()) for node in soup.find_all(string=True))
+    shown = (node for node in soup.find_all(string=True) if not isinstance(node, Comment))
+    yield from (" ".join(node.split()) for node in shown)
     for tag in soup.find_all(True):
         yield from (str(tag[name]) for name in _SHOWN if tag.get(name))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from tests.messages import ROOT, collected, modules
+from tests.messages import ROOT, collected, domains_of, modules
 
 _VALUE = re.compile(r"%\((\w+)\)")
 _TEXTS = {"_": 1, "n_": 2, "say": 1, "say_n": 2}
@@ -21,7 +21,7 @@ class Saying:
 
     Attributes:
         place: file and line.
-        is_known: all its messages are in the catalogue.
+        is_known: all its messages are in the catalogues that they belong in.
         lacking: values that the messages name and the call does not give, or the other way round.
     """
 
@@ -66,12 +66,12 @@ def _sayings_in(tree: ast.AST, place: str) -> Iterator[Saying]:
             named = {value for text in texts for value in _VALUE.findall(str(text))}
             given = {str(keyword.arg) for keyword in call.keywords}
             given |= {"n"} & named if count > 1 else set()
-            is_known = len(texts) == count and _known(texts[0])
+            is_known = len(texts) == count and _known(texts[0], place)
             yield Saying(f"{place}:{call.lineno}", is_known, frozenset(named ^ given))
 
 
-def _known(text: object) -> bool:
-    return collected().get(str(text)) is not None
+def _known(text: object, place: str) -> bool:
+    return all(collected(domain).get(str(text)) is not None for domain in domains_of(place))
 
 
 def _calls(tree: ast.AST) -> Iterator[tuple[ast.Call, str]]:

@@ -67,7 +67,7 @@ class Desk:
         """With the wording that is in force, unless it says which it showed."""
         with self.runtime.sessions.reading() as session:
             form = public_form(session, path.split("/")[2])
-        shown = {"edition": form.edition if form else ""}
+        shown = {"edition": form.edition_in("en") if form else ""}
         return self.client.post(path, data={**shown, **fields}, headers=self.headers)
 
     def json(self, body: Mapping[str, Any]) -> Any:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from newsletter.core.catalogues import ENGLISH
+from newsletter.rendering import speaking
 from newsletter.rendering.compiled import SenderIdentity
 from newsletter.rendering.compiler import finish_html, tidy
 from newsletter.rendering.placeholders import Placeholders
@@ -20,12 +22,16 @@ class SystemText:
 
 
 def compile_system_mail(
-    kind: str, identity: SenderIdentity, variables: Mapping[str, Any], templates: TemplateFolders
+    kind: str,
+    identity: SenderIdentity,
+    variables: Mapping[str, Any],
+    templates: TemplateFolders,
+    lang: str = ENGLISH,
 ) -> SystemText:
     """The mail that `system/{kind}.mjml` and `.txt` make; nothing in it was typed by a visitor."""
     filled = {
-        "lang": "en",
-        "dir": "ltr",
+        "lang": lang,
+        "dir": speaking.direction(lang),
         "title": identity.newsletter_name,
         "preheader": "",
         "newsletter_name": identity.newsletter_name,

@@ -23,6 +23,7 @@ from markupsafe import Markup
 
 from newsletter.core.errors import ConfigurationError, InputError
 from newsletter.core.sentences import quoted, say
+from newsletter.rendering import speaking
 from newsletter.rendering.compiled import ANY_PLACEHOLDER
 
 TEXT_WIDTH = 72
@@ -121,6 +122,7 @@ def _environment(folders: tuple[Path, ...]) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    speaking.teach(environment)
     environment.globals["dark_rules"] = dark_rules
     environment.filters["fill"] = fill
     environment.filters["upper"] = _upper

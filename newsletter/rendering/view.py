@@ -5,23 +5,18 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from newsletter.core.sentences import say
 from newsletter.issues.source import Entry, IssueSource, Prose, Section
-from newsletter.rendering import markdown, plaintext
+from newsletter.rendering import markdown, plaintext, speaking
 from newsletter.rendering.compiled import SenderIdentity
 from newsletter.rendering.palette import Palette
 from newsletter.rendering.placeholders import Placeholders
 
 WORDS_PER_MINUTE = 230
-_MONTHS = (
-    *("January", "February", "March", "April", "May", "June", "July"),
-    *("August", "September", "October", "November", "December"),
-)
-_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_RIGHT_TO_LEFT = ("ar", "fa", "he", "ur", "yi")
 _IN_SECTION, _IN_ENTRY = 3, 4
 """The level of a heading below a section's <h2> and an entry's <h3>."""
 
-_SOURCE_LABEL = "Read at source"
+_SOURCE_LABEL = say("Read at source")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +56,19 @@ def view(
 ) -> dict[str, Any]:
     """Every variable of the digest templates; `templates/email/README.md` lists them."""
     sections = [
-        _section(section, placeholders, is_first=number == 0)
+        _section(section, placeholders, source.lang, is_first=number == 0)
         for number, section in enumerate(source.sections)
     ]
     last = sections[-1]
     closing = last if len(sections) > 1 and last.body and not last.entries else None
     return {
         "lang": source.lang,
-        "dir": "rtl" if source.lang.split("-")[0] in _RIGHT_TO_LEFT else "ltr",
+        "dir": speaking.direction(source.lang),
         "title": source.title or identity.newsletter_name,
         "subject": subject,
         "preheader": placeholders.fields_in(source.preheader, source.lines.get("preheader", 1)),
         "date": source.date.isoformat(),
-        "long_date": _long_date(source),
+        "long_date": speaking.long_day(source.date, source.lang),
         "reads": sum(len(section.entries) for section in sections),
         "minutes": max(1, round(_words(source) / WORDS_PER_MINUTE)),
         "sections": sections,
@@ -105,27 +100,30 @@ def colours(palette: Palette) -> dict[str, Any]:
     return {"light": palette.light, "dark": palette.dark}
 
 
-def _section(section: Section, placeholders: Placeholders, *, is_first: bool) -> SectionView:
+def _section(
+    section: Section, placeholders: Placeholders, lang: str, *, is_first: bool
+) -> SectionView:
     return SectionView(
         title=placeholders.fields_in(section.title, section.line),
         body=_body(section.body, placeholders, _IN_SECTION),
-        entries=tuple(_entry(entry, placeholders) for entry in section.entries),
+        entries=tuple(_entry(entry, placeholders, lang) for entry in section.entries),
         is_opening=is_first and section.body is not None and not section.entries,
     )
 
 
-def _entry(entry: Entry, placeholders: Placeholders) -> EntryView:
+def _entry(entry: Entry, placeholders: Placeholders, lang: str) -> EntryView:
     line = entry.line
     title = placeholders.fields_in(entry.title, line)
     href = placeholders.link(entry.url, title, line) if entry.url else ""
     source_url = entry.source_url or entry.url
-    labelled = entry.source_name if entry.source_name not in ("", "Source") else _SOURCE_LABEL
+    is_named = entry.source_name not in ("", "Source")
+    label = entry.source_name if is_named else speaking.said(_SOURCE_LABEL, lang)
     return EntryView(
         title=title,
         href=href,
         author=entry.author,
         source_href=placeholders.link(source_url, title, line) if source_url else "",
-        source_label=labelled,
+        source_label=label,
         summary=_summary(entry, placeholders),
         audience=_body(entry.audience, placeholders, _IN_ENTRY),
     )
@@ -159,11 +157,6 @@ def _body(prose: Prose | None, placeholders: Placeholders, heading_level: int) -
 
 def _shaped(html: Markup, text: str, placeholders: Placeholders) -> Body:
     return Body(html, placeholders.slot(html), text)
-
-
-def _long_date(source: IssueSource) -> str:
-    day = source.date
-    return f"{_DAYS[day.weekday()]}, {_MONTHS[day.month - 1]} {day.day}, {day.year}"
 
 
 def _words(source: IssueSource) -> int:

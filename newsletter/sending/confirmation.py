@@ -1,6 +1,7 @@
 """Letters about a sign-up: each in the transaction of its cause, none more often than is decent."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -39,10 +40,10 @@ def sign_up(session: Session, runtime: Runtime, to: SubscriberList, wish: Wish) 
         return
     person, standing = taken
     if standing is Standing.JOINED:
-        _post_welcome(session, runtime, person, to)
+        _post_welcome(session, runtime, person, to, wish.language)
         return
     write = _known if standing is Standing.KNOWN else _confirmation
-    is_posted = _post_if_due(session, runtime, person, to, write)
+    is_posted = _post_if_due(session, runtime, person, to, write, wish.language)
     if is_posted and standing is Standing.WAITING:
         subscriptions.request_again(session, person, to, wish.evidence)
 
@@ -71,18 +72,20 @@ def ask_to_confirm(
     return is_posted
 
 
-def ask_again(session: Session, runtime: Runtime, token: ConfirmToken, evidence: Evidence) -> None:
+def ask_again(
+    session: Session, runtime: Runtime, token: ConfirmToken, evidence: Evidence, asked_in: str = ""
+) -> None:
     """A new link for an old one: under the same limits, and only while it is waited for."""
     subscription = signing_up.waiting(session, token.subscriber_id, token.list_id)
     if subscription is None or subscription.status is not SubscriptionStatus.PENDING:
         return
     person, to = subscription.subscriber, subscription.list
-    if _post_if_due(session, runtime, person, to, _confirmation):
+    if _post_if_due(session, runtime, person, to, _confirmation, asked_in):
         subscriptions.request_again(session, person, to, evidence)
 
 
 def confirm(
-    session: Session, runtime: Runtime, token: ConfirmToken, evidence: Evidence
+    session: Session, runtime: Runtime, token: ConfirmToken, evidence: Evidence, asked_in: str = ""
 ) -> Subscription | None:
     """The owner confirms and is welcomed, once; the subscription as it stands now, if it is there.
 
@@ -94,7 +97,7 @@ def confirm(
     if signing_up.confirm(session, subscription, evidence, runtime.erasure_key):
         person = subscription.subscriber
         forget_letters(session, runtime.keys, person.address_key)
-        _post_welcome(session, runtime, person, subscription.list)
+        _post_welcome(session, runtime, person, subscription.list, asked_in)
     return subscription
 
 
@@ -114,15 +117,21 @@ def _good_until(asked_at: datetime) -> int:
 
 
 def _post_welcome(
-    session: Session, runtime: Runtime, person: Subscriber, to: SubscriberList
+    session: Session, runtime: Runtime, person: Subscriber, to: SubscriberList, asked_in: str
 ) -> None:
     if to.welcomes and _may_be_mailed(session, person, to):
         newsletter = _newsletter(session, to)
-        post(session, runtime, newsletter, person, _welcome(runtime, newsletter, person, to))
+        letter = _welcome(runtime, newsletter, person, to)
+        post(session, runtime, newsletter, person, replace(letter, asked_in=asked_in))
 
 
 def _post_if_due(
-    session: Session, runtime: Runtime, person: Subscriber, to: SubscriberList, write: _Write
+    session: Session,
+    runtime: Runtime,
+    person: Subscriber,
+    to: SubscriberList,
+    write: _Write,
+    asked_in: str = "",
 ) -> bool:
     """Under the count of letters to one address; False when none is due."""
     if not _may_be_mailed(session, person, to):
@@ -130,7 +139,8 @@ def _post_if_due(
     if not letter_is_due(session, runtime.keys, person.address_key):
         return False
     newsletter = _newsletter(session, to)
-    return post(session, runtime, newsletter, person, write(runtime, newsletter, person, to))
+    letter = write(runtime, newsletter, person, to)
+    return post(session, runtime, newsletter, person, replace(letter, asked_in=asked_in))
 
 
 def _may_be_mailed(session: Session, person: Subscriber, to: SubscriberList) -> bool:
@@ -145,7 +155,7 @@ def _welcome(
     return Letter(
         "welcome",
         _key("welcome", person, to),
-        f"Welcome to {newsletter.name}",
+        say("Welcome to %(newsletter)s", newsletter=newsletter.name),
         {
             "list_name": to.name,
             "archive_url": f"{runtime.settings.site.public_url}/archive/{newsletter.slug}",
@@ -162,7 +172,7 @@ def _confirmation(
     return Letter(
         "confirmation",
         _key("confirm", person, to),
-        f"Please confirm: {newsletter.name}",
+        say("Please confirm: %(newsletter)s", newsletter=newsletter.name),
         {
             "list_name": to.name,
             "confirm_url": f"{runtime.settings.site.public_url}/confirm/{token}",
@@ -178,7 +188,7 @@ def _known(
     return Letter(
         "known",
         _key("known", person, to),
-        f"You are on the list already: {newsletter.name}",
+        say("You are on the list already: %(newsletter)s", newsletter=newsletter.name),
         {"list_name": to.name, "leave_url": _leave_url(runtime, person, newsletter.id)},
     )
 

@@ -7,6 +7,7 @@ from newsletter.accounts.invitations import GOOD_FOR
 from newsletter.accounts.random_keys import key_of
 from newsletter.core.errors import NewsletterError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.issues.models import Newsletter
 from newsletter.mail.address import Address
 from newsletter.sending.letters import Letter, post_to
@@ -25,21 +26,26 @@ def mail_invitation(
     *,
     newsletter_id: int | None = None,
     is_new: bool = True,
+    asked_in: str = "",
 ) -> bool:
     """Put it into the outbox; False where nothing can be mailed yet, or the letter cannot be made.
 
-    It comes from the newsletter that the invitation is for, or else from the first there was.
+    It comes from the newsletter that the invitation is for, or else from the first there was;
+    `asked_in` is the language of whoever invites.
     """
     newsletter = _from_whom(session, newsletter_id)
     if newsletter is None or not runtime.settings.relays:
         return False
-    subject = f"Your invitation to {newsletter.name}" if is_new else "Choose a new password"
+    subject = say("Choose a new password")
+    if is_new:
+        subject = say("Your invitation to %(newsletter)s", newsletter=newsletter.name)
     variables = {
         "invitation_url": invitation_url(runtime, secret),
         "days": GOOD_FOR.days,
         "is_new": is_new,
     }
-    letter = Letter("invitation", f"invitation-{key_of(secret)}", subject, variables)
+    key = f"invitation-{key_of(secret)}"
+    letter = Letter("invitation", key, subject, variables, asked_in)
     try:
         return post_to(session, runtime, newsletter, to, letter)
     except NewsletterError:

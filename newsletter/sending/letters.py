@@ -7,8 +7,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.planning import sender_identity
+from newsletter.core.catalogues import READERS
 from newsletter.core.clock import now
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import Sentence
 from newsletter.issues.models import Newsletter
 from newsletter.mail.address import Address
 from newsletter.rendering.message import system_message
@@ -27,33 +29,41 @@ class Letter:
         kind: the name of its files in `templates/email/system/`.
         key: its idempotency key: a second letter with the same is not sent.
         variables: what its files show besides the newsletter; nothing that a visitor typed.
+        asked_in: the language of whoever caused it, for who told us none.
     """
 
     kind: str
     key: str
-    subject: str
+    subject: Sentence
     variables: Mapping[str, Any] = field(default_factory=dict)
+    asked_in: str = ""
 
 
 def post(
     session: Session, runtime: Runtime, newsletter: Newsletter, to: Subscriber, letter: Letter
 ) -> bool:
-    """Put the letter into the outbox; False when one with its key was there.
+    """Put the letter into the outbox, in their language; False when one with its key was there.
 
     Raises:
         ConfigurationError: the newsletter has no sender address.
     """
     address = Address.stored(to.email, to.address_key)
-    return post_to(session, runtime, newsletter, address, letter)
+    return post_to(session, runtime, newsletter, address, letter, to.locale)
 
 
 def post_to(
-    session: Session, runtime: Runtime, newsletter: Newsletter, address: Address, letter: Letter
+    session: Session,
+    runtime: Runtime,
+    newsletter: Newsletter,
+    address: Address,
+    letter: Letter,
+    locale: str = "",
 ) -> bool:
     """The same to somebody who need not be a subscriber."""
     identity = sender_identity(newsletter, now().date(), runtime.settings)
     templates = TemplateFolders.of(runtime.settings.templates.dir)
-    body = compile_system_mail(letter.kind, identity, letter.variables, templates)
+    lang = READERS.first(locale, letter.asked_in)
+    body = compile_system_mail(letter.kind, identity, letter.variables, templates, lang)
     return system_mail.enqueue(
         session,
         key=letter.key,
@@ -63,7 +73,7 @@ def post_to(
         wire=system_message(
             identity,
             address,
-            letter.subject,
+            str(READERS.translated(lang, letter.subject)),
             (body.text, body.html),
             date=now(),
             signers=keyring_of(runtime.settings).signers(identity),

@@ -11,6 +11,7 @@ from newsletter.core import logs
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError, NewsletterError
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import say
 from newsletter.issues.models import Newsletter
 from newsletter.rendering.mail_tokens import OwnerToken, UndoToken
 from newsletter.sending.letters import Letter, post
@@ -30,7 +31,11 @@ log = logs.get(__name__)
 
 
 def send_owner_link(
-    session: Session, runtime: Runtime, newsletter: Newsletter, person: Subscriber
+    session: Session,
+    runtime: Runtime,
+    newsletter: Newsletter,
+    person: Subscriber,
+    asked_in: str = "",
 ) -> bool:
     """Mail them a link to the whole of their preferences; False when they have had enough.
 
@@ -45,12 +50,17 @@ def send_owner_link(
     token = OwnerToken(newsletter.id, person.id, until).mint(runtime.keys)
     url = f"{runtime.settings.site.public_url}/p/{token}"
     about = {"preferences_url": url, "hours": OWNER_HOURS}
-    subject = f"Your preferences: {newsletter.name}"
-    return _post(session, runtime, newsletter, person, ("preferences", subject, about))
+    subject = say("Your preferences: %(newsletter)s", newsletter=newsletter.name)
+    letter = Letter("preferences", "", subject, about, asked_in)
+    return _post(session, runtime, newsletter, person, letter)
 
 
 def tell_of_leaving(
-    session: Session, runtime: Runtime, token: UndoToken, lists: Sequence[str] = ()
+    session: Session,
+    runtime: Runtime,
+    token: UndoToken,
+    lists: Sequence[str] = (),
+    asked_in: str = "",
 ) -> bool:
     """Tell the owner that somebody with a mail of theirs left for them, and how to undo it.
 
@@ -62,10 +72,11 @@ def tell_of_leaving(
     owners = replace(token, is_owners=True).mint(runtime.keys)
     url = f"{runtime.settings.site.public_url}/undo/{owners}"
     hours = int(UNDO_WITHIN.total_seconds() // 3600)
-    about = {"undo_url": url, "hours": hours, "lists": lists}
-    subject = f"You have left {' and '.join(lists) or newsletter.name}"
+    what = _listed(lists or [newsletter.name])
+    about = {"undo_url": url, "hours": hours, "lists": lists, "what": what}
+    letter = Letter("left", "", say("You have left %(what)s", what=what), about, asked_in)
     try:
-        return _post(session, runtime, newsletter, person, ("left", subject, about))
+        return _post(session, runtime, newsletter, person, letter)
     except NewsletterError as error:
         # No words of the error: an expression of a template may quote what it was given.
         place = error.place if isinstance(error, InputError) else ""
@@ -73,6 +84,13 @@ def tell_of_leaving(
             "notice.failed", subscriber_id=person.id, error=type(error).__name__, place=place
         )
         return False
+
+
+def _listed(names: Sequence[str]) -> str:
+    *some, last = names
+    if not some:
+        return last
+    return say("%(some)s and %(last)s", some=", ".join(some), last=last)
 
 
 def _had_enough(session: Session, newsletter: Newsletter, person: Subscriber) -> bool:
@@ -95,15 +113,13 @@ def _post(
     runtime: Runtime,
     newsletter: Newsletter,
     person: Subscriber,
-    about: tuple[str, str, dict[str, object]],
+    letter: Letter,
 ) -> bool:
-    """One more letter of this kind today, if it is not too many."""
-    kind, subject, variables = about
-    key = f"{kind}-{newsletter.id}-{person.id}-{now().date().isoformat()}-"
+    """One more letter of this kind today, if it is not too many; it gets its key here."""
+    key = f"{letter.kind}-{newsletter.id}-{person.id}-{now().date().isoformat()}-"
     sent = session.scalar(
         select(func.count()).where(SystemMail.idempotency_key.startswith(key, autoescape=True))
     )
     if (sent or 0) >= MOST_A_DAY or suppressions.is_suppressed(session, person.address_key):
         return False
-    letter = Letter(kind, f"{key}{sent}", subject, variables)
-    return post(session, runtime, newsletter, person, letter)
+    return post(session, runtime, newsletter, person, replace(letter, key=f"{key}{sent}"))

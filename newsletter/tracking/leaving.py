@@ -24,10 +24,11 @@ _METHODS = {
 
 @dataclass(frozen=True, slots=True)
 class Leaver:
-    """Whose link it is, for the page: the address only in masked form."""
+    """Whose link it is, for the page: the address only in masked form; their language, or none."""
 
     newsletter_name: str
     masked_address: str
+    locale: str
 
 
 def who(session: Session, token: LeaveToken | UndoToken) -> Leaver | None:
@@ -36,7 +37,7 @@ def who(session: Session, token: LeaveToken | UndoToken) -> Leaver | None:
     newsletter = session.get(Newsletter, token.newsletter_id)
     if person is None or newsletter is None:
         return None
-    return Leaver(newsletter.name, masked(person.email))
+    return Leaver(newsletter.name, masked(person.email), person.locale)
 
 
 def leave(session: Session, token: LeaveToken, visit: Visit) -> Sequence[Subscription]:

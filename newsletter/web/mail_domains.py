@@ -9,6 +9,7 @@ from dns.resolver import NXDOMAIN, NoAnswer, NoResolverConfiguration, Resolver
 from email_validator import EmailUndeliverableError, caching_resolver, validate_email
 
 from newsletter.core.sections import SignUpSettings
+from newsletter.core.sentences import Sentence, say
 
 PATIENCE_SECONDS = 2
 _THREADS = 16
@@ -23,19 +24,24 @@ class MailDomains:
         self._resolver = _resolver(settings)
         self._threads = CapacityLimiter(_THREADS)
 
-    async def objection(self, domain: str) -> str:
-        """Why this domain, a lower-case A-label, is not taken; empty: it is.
+    async def objection(self, domain: str) -> Sentence | None:
+        """Why this domain, a lower-case A-label, is not taken; None: it is.
 
         Whatever cannot be found out within `PATIENCE_SECONDS` speaks for the domain.
         """
         if self._is_refused(domain):
-            return f"Mailboxes at {domain} are thrown away. Please use an address that you keep."
+            return say(
+                "Mailboxes at %(domain)s are thrown away. Please use an address that you keep.",
+                domain=domain,
+            )
         takes_mail = True
         with anyio.move_on_after(PATIENCE_SECONDS):
             takes_mail = await to_thread.run_sync(
                 self._takes_mail, domain, abandon_on_cancel=True, limiter=self._threads
             )
-        return "" if takes_mail else f"{domain} takes no mail. Is it spelt as it should be?"
+        if takes_mail:
+            return None
+        return say("%(domain)s takes no mail. Is it spelt as it should be?", domain=domain)
 
     def _is_refused(self, domain: str) -> bool:
         # A fifth of a megabyte of names: nobody but a sign-up needs them.

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 
 from newsletter.core import logs
 from newsletter.core.errors import BusyError
+from newsletter.core.sentences import Sentence, say
 from newsletter.web import headers
 from newsletter.web.desk.guard import not_so
 from newsletter.web.desk.routers import ROOMS
@@ -16,15 +17,16 @@ from newsletter.web.pages import render
 log = logs.get(__name__)
 
 _SENTENCES = {
-    403: "That needs the link that we mail to the owner of the address.",
-    404: "This link leads nowhere. It may be incomplete, or what it led to is gone.",
-    405: "That cannot be done here.",
-    413: "That is more than we can take.",
-    415: "That came in a form that we cannot read.",
-    422: "That request was incomplete.",
-    503: "We cannot answer right now. Please try again in a minute.",
+    403: say("That needs the link that we mail to the owner of the address."),
+    404: say("This link leads nowhere. It may be incomplete, or what it led to is gone."),
+    405: say("That cannot be done here."),
+    413: say("That is more than we can take."),
+    415: say("That came in a form that we cannot read."),
+    422: say("That request was incomplete."),
+    503: say("We cannot answer right now. Please try again in a minute."),
 }
 
+_ELSE = say("Something is not right with this request.")
 _RETRY_AFTER_SECONDS = 30
 
 
@@ -59,7 +61,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(Exception)
     async def _unknown(request: Request, error: Exception) -> HTMLResponse:
         log.error("request.failed", path=_route(request), exc_info=error)
-        return page(request, 500, "Something went wrong on our side. Please try again later.")
+        return page(request, 500, say("Something went wrong on our side. Please try again later."))
 
 
 def _route(request: Request) -> str:
@@ -67,13 +69,13 @@ def _route(request: Request) -> str:
     return request.url.path.split("/")[1]
 
 
-def page(request: Request, status: int, sentence: str = "") -> HTMLResponse:
+def page(request: Request, status: int, sentence: Sentence | None = None) -> HTMLResponse:
     """The page for an HTTP status; complete by itself, since a 500 passes no middleware."""
     response = render(
         request,
         "problem.html",
         status=status,
-        sentence=sentence or _SENTENCES.get(status, "Something is not right with this request."),
+        sentence=sentence or _SENTENCES.get(status, _ELSE),
     )
     response.headers.update(headers.STRICT)
     return response

@@ -140,7 +140,7 @@ def _half_way(number: int, delivery: Delivery) -> None:
     if number < 16:
         _mostly_accepted(number, delivery)
     elif number == 16:
-        delivery.attempt, delivery.due_at = 1, delivery.due_at + timedelta(minutes=5)
+        delivery.attempt, delivery.due_at = 1, delivery.due_at + timedelta(hours=2)
         delivery.reply_code, delivery.enhanced_code, delivery.reply_text = _FULL
 
 

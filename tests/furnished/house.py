@@ -1,6 +1,7 @@
 """An installation with something in every room, served; and the way to every page of it."""
 
 import re
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,13 +131,13 @@ def _kind(client: httpx2.Client, path: str) -> str:
 
 
 @contextmanager
-def furnished(url: str) -> Iterator[House]:
+def furnished(url: str, listening: socket.socket | None = None) -> Iterator[House]:
     """Into a database with this version's tables, empty; served while the block runs.
 
     It is a Wednesday in June 2026 there, and there is no other server in the world.
     """
     with time_machine.travel(TODAY):
-        sessions, listening = connect(url), listen_locally()
+        sessions, listening = connect(url), listening or listen_locally()
         site = SiteSettings(base_url=HttpUrl(address_of(listening)))
         settings = factories.settings(relays=(RELAY,), site=site)
         runtime = Runtime(settings, sessions, _KEYS, ERASURE_KEY)

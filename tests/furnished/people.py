@@ -103,7 +103,7 @@ def _joins(session: Session, number: int, list_id: int) -> None:
         if number % 14:
             subscriptions.confirm(session, subscription, Evidence("confirmation", _PAGE))
     consent = _CONSENTS[number % len(_CONSENTS)]
-    said = Evidence("page", "preferences", ip="192.0.2.7", user_agent=_AGENT)
+    said = Evidence("page", form="preferences: mail", ip="192.0.2.7", user_agent=_AGENT)
     subscriptions.set_tracking_consent(session, subscription, consent, said)
 
 

@@ -11,9 +11,9 @@ from httpx2 import Response
 
 from newsletter.broadcasts import control
 from newsletter.broadcasts.models import Broadcast, BroadcastState, PauseReason
+from newsletter.core import catalogues
 from newsletter.core.sentences import say
 from newsletter.jobs import imports
-from newsletter.web.desk import text
 from tests import factories, pseudo
 from tests.desk import ORIGIN, form_token, stranger
 from tests.ready_to_send import Ready
@@ -51,7 +51,7 @@ def spoken(ready: Ready, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     ready.seat.client.headers["Accept-Language"] = f"{pseudo.LANGUAGE}-CH,en;q=0.5"
     yield ready
     monkeypatch.undo()
-    text.forget()
+    catalogues.forget()
 
 
 def read(answer: Response) -> str:

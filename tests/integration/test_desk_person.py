@@ -10,6 +10,7 @@ from sqlalchemy import select
 from newsletter.accounts import audit
 from newsletter.core.clock import now
 from newsletter.web.desk.people import person as person_pages
+from newsletter.web.desk.people.words import form_words, suppression_source
 from subscribers import by_hand, subscriptions, suppressions
 from subscribers.models import (
     ConsentChange,
@@ -18,6 +19,7 @@ from subscribers.models import (
     Subscriber,
     SubscriptionStatus,
     SuppressionReason,
+    TrackingConsent,
 )
 from subscribers.preferences import Wish, change
 from subscribers.subscriptions import Evidence
@@ -44,13 +46,49 @@ def kept(seat: Seat, path: str, **typed: str) -> dict[str, str]:
 
 def test_the_page_shows_lists_evidence_and_mails(ours: Seat, two: Two) -> None:
     mailed(two, two.ours, ADA, "Measured twice")
+    with two.sessions.writing() as session:
+        standing = subscriptions.find_subscription(session, two.people[ADA], two.evenings)
+        assert standing
+        by_mail = Evidence("page", form="preferences: mail")
+        subscriptions.set_tracking_consent(session, standing, TrackingConsent.DENIED, by_mail)
     words = ours.read(page_of(two, ADA))
     for said in (
         *(ADA, "Mornings Active", "Evenings Active", "They asked for it.", "by a command"),
+        "by the link to the preferences in a mail",
         *("Measured twice", "accepted", "Opened (a person)", "Clicked (a machine)"),
         "Nobody who works here did anything to them.",
     ):
         assert said in words
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ("mornings: page", "on the sign-up page of mornings"),
+        ("mornings: embed", "on another site, by a form of mornings"),
+        ("mornings: api", "by a program, for mornings"),
+        ("preferences: owner", "by the owner’s own link to the preferences"),
+        ("preferences: mail", "by the link to the preferences in a mail"),
+        ("webform 7", "webform 7"),
+    ],
+)
+def test_the_form_of_a_change_is_told_in_words(form: str, said: str) -> None:
+    assert form_words(form) == said
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("delivery 12", "a server's answer to mail 12"),
+        ("import gone.csv:7", "the file gone.csv:7"),
+        ("desk", "the desk"),
+        ("command", "a command"),
+        ("erasure", "their erasure"),
+        ("old system", "old system"),
+    ],
+)
+def test_the_source_of_a_suppression_is_told_in_words(source: str, said: str) -> None:
+    assert suppression_source(source) == said
 
 
 def test_nothing_of_another_newsletter_is_shown(ours: Seat, two: Two) -> None:

@@ -69,7 +69,7 @@ def test_who_was_shown_other_words_reads_the_present_ones_first(desk: Desk) -> N
         form = public_form(session, "mornings")
     assert form
     desk.change(wording="I want even more.")
-    shown = {"email": ADA, "edition": form.edition}
+    shown = {"email": ADA, "edition": form.edition_in("en")}
     for answer in (desk.send(**shown), desk.post(shown, "/s/mornings/embed")):
         assert answer.status_code == 422
         assert "has been put in other words" in answer.text

@@ -1,10 +1,12 @@
 """Pictures of every page, on a telephone and at a desk, light and dark: `make screenshots`.
 
 `python -m tests.screenshots issues reports` only of pages with such a word in their path;
-`--docs` those of the documentation, small, into docs/pictures/desk.
+`--docs` those of the documentation, small, into docs/pictures/desk; a picture that looks as before
+stays the file that it was.
 """
 
 import argparse
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +14,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import get_args
 
-from PIL import Image
+from PIL import Image, ImageChops
 from playwright.sync_api import Browser, Page
 
 from newsletter.core.db import connect
@@ -27,6 +29,10 @@ _ROOT = Path(__file__).parents[2]
 _BUILD = _ROOT / "build" / "screenshots"
 _MOST_LOOKS, _BETWEEN_LOOKS_MS = 60, 500
 _DOCS = _ROOT / "docs" / "pictures" / "desk"
+_PORT = 8631
+"""Some pages show their address: it is the same in every picture."""
+_SEEN = 16
+"""Of 255: a smaller difference is that of two palettes, or of an edge drawn twice."""
 
 
 def main() -> None:
@@ -36,12 +42,12 @@ def main() -> None:
     chosen = wanted.parse_args()
     with chromium() as browser:
         if chosen.docs:
-            with _database() as url, furnished(url) as house:
+            with _database() as url, furnished(url, _listening()) as house:
                 _for_documentation(house, browser)
             return
         with _database() as url, empty(url) as nobodys:
             number = _all(nobodys, browser, _wanted(nobodys.paths, chosen.subjects))
-        with _database() as url, furnished(url) as house:
+        with _database() as url, furnished(url, _listening()) as house:
             number += _all(house, browser, _wanted(_names(house), chosen.subjects))
         print(f"{number} pages, four pictures each, in {_BUILD.relative_to(_ROOT)}")
 
@@ -54,6 +60,10 @@ def _database() -> Iterator[str]:
         schema.upgrade(sessions)
         sessions.engine.dispose()
         yield url
+
+
+def _listening() -> socket.socket:
+    return socket.create_server(("127.0.0.1", _PORT))
 
 
 def _wanted(paths: Mapping[str, str], subjects: Sequence[str]) -> Mapping[str, str]:
@@ -123,7 +133,20 @@ def _go_when_counted(visitor: Visitor, path: str) -> None:
 def _write_small(png: bytes, file: Path) -> None:
     """A page has few colours: a palette holds them all, in a third of the bytes."""
     with Image.open(BytesIO(png)) as picture:
-        picture.convert("RGB").quantize(256).save(file, optimize=True)
+        small = picture.convert("RGB").quantize(256)
+    if not _looks_like(small, file):
+        small.save(file, optimize=True)
+
+
+def _looks_like(picture: Image.Image, file: Path) -> bool:
+    """Nobody sees a difference to the file, if there is one."""
+    if not file.exists():
+        return False
+    with Image.open(file) as before:
+        if before.size != picture.size:
+            return False
+        difference = ImageChops.difference(before.convert("RGB"), picture.convert("RGB"))
+    return max(difference.tobytes()) <= _SEEN
 
 
 if __name__ == "__main__":

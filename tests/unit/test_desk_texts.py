@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 
 from tests.desk_templates import complaints
-from tests.messages import CATALOGUE, DESK, collected, written
+from tests.messages import DESK, DOMAINS, PUBLIC, catalogue_of, collected, written
 from tests.sayings import errors, errors_in, sayings
 
-PAGES = sorted(DESK.rglob("*.html"))
+PAGES = sorted([*DESK.rglob("*.html"), *PUBLIC.rglob("*.html")])
 MODULES = sorted(DESK.rglob("*.py"))
 SCRIPTS = sorted((DESK.parent / "static" / "desk").glob("*.js"))
 
 
 def _id(path: Path) -> str:
-    return str(path.relative_to(DESK))
+    return str(path.relative_to(DESK.parent))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_id)
@@ -74,13 +74,15 @@ def test_a_script_has_no_words_of_its_own_and_evaluates_nothing(script: Path) ->
     assert re.findall(r"outerHTML|insertAdjacentHTML|document\.write|\beval\b", text) == []
 
 
-def test_the_catalogue_is_current() -> None:
-    assert CATALOGUE.read_bytes() == written(), "make messages"
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_the_catalogue_is_current(domain: str) -> None:
+    assert catalogue_of(domain).read_bytes() == written(domain), "make messages"
 
 
-def test_every_text_can_be_filled_in() -> None:
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_every_text_can_be_filled_in(domain: str) -> None:
     """A per cent sign stands twice, and names what it is for: `%(share)s %%`."""
-    for message in collected():
+    for message in collected(domain):
         texts = [message.id] if isinstance(message.id, str) else [*message.id]
         for text in texts:
             assert text % defaultdict(str) is not None

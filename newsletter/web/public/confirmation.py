@@ -7,12 +7,20 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from newsletter.core.catalogues import READERS
+from newsletter.core.sentences import Sentence, say
 from newsletter.rendering.mail_tokens import ConfirmToken
 from newsletter.sending import confirmation
 from newsletter.tracking.recording import Visit
 from newsletter.web.deps import Running, Visiting
-from newsletter.web.pages import render
-from subscribers.models import ConsentMethod, SubscriberList, Subscription, SubscriptionStatus
+from newsletter.web.pages import language_of, render
+from subscribers.models import (
+    ConsentMethod,
+    Subscriber,
+    SubscriberList,
+    Subscription,
+    SubscriptionStatus,
+)
 from subscribers.subscriptions import Evidence, find_subscription
 
 router = APIRouter()
@@ -36,8 +44,10 @@ def confirm(token: str, request: Request, runtime: Running, visit: Visiting) -> 
     read = _read(token, runtime)
     with runtime.sessions.writing() as session:
         about = _About.of(session, read)
-        wording = f"Please confirm that you want to get {about.list_name} by e-mail."
-        found = confirmation.confirm(session, runtime, read, _evidence(visit, wording))
+        language = language_of(request, about.locale)
+        wording = str(READERS.translated(language, about.question))
+        evidence = _evidence(visit, wording)
+        found = confirmation.confirm(session, runtime, read, evidence, language)
     shown = _page(request, token, read, about, found)
     assert shown, "a link that is not over has confirmed"
     return shown
@@ -50,28 +60,37 @@ def again(token: str, request: Request, runtime: Running, visit: Visiting) -> Re
     with runtime.sessions.writing() as session:
         about = _About.of(session, read)
         wording = f"Send me a new link to confirm {about.list_name}."
-        confirmation.ask_again(session, runtime, read, _evidence(visit, wording))
+        evidence = _evidence(visit, wording)
+        confirmation.ask_again(session, runtime, read, evidence, language_of(request))
     return about.show(request, "asked_again.html")
 
 
 @dataclass(frozen=True, slots=True)
 class _About:
-    """The list that a link is about."""
+    """The list that a link is about, and the language of whom it was mailed to, or none."""
 
     list_name: str
     slug: str
     is_open: bool
     """Anybody may sign up to it."""
+    locale: str
 
     @classmethod
     def of(cls, session: Session, token: ConfirmToken) -> Self:
         found = session.scalar(select(SubscriberList).where(SubscriberList.id == token.list_id))
         if found is None:
             raise HTTPException(404)
-        return cls(found.name, found.slug, found.is_public and found.newsletter_id is not None)
+        is_open = found.is_public and found.newsletter_id is not None
+        person = session.get(Subscriber, token.subscriber_id)
+        return cls(found.name, found.slug, is_open, person.locale if person else "")
+
+    @property
+    def question(self) -> Sentence:
+        """What they are asked; kept as evidence in the words that were shown."""
+        return say("Please confirm that you want to get %(list)s by e-mail.", list=self.list_name)
 
     def show(self, request: Request, page: str, *, status: int = 200, token: str = "") -> Response:
-        return render(request, page, status=status, about=self, token=token)
+        return render(request, page, status=status, locale=self.locale, about=self, token=token)
 
 
 def _page(

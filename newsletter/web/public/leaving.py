@@ -1,5 +1,7 @@
 """Unsubscribing: a GET shows, a POST acts, at once and without questions (RFC 8058)."""
 
+from typing import Any
+
 from fastapi import APIRouter, HTTPException, Request, Response
 from sqlalchemy.orm import Session
 
@@ -10,7 +12,7 @@ from newsletter.tracking import leaving
 from newsletter.tracking.leaving import Leaver
 from newsletter.web.deps import Running, Visiting
 from newsletter.web.forms import Sent
-from newsletter.web.pages import render
+from newsletter.web.pages import language_of, render
 from subscribers import subscriptions
 from subscribers.models import MAX_REMARK_CHARACTERS, LeaveReason
 from subscribers.reasons import SENTENCES
@@ -23,8 +25,8 @@ def ask(token: str, request: Request, runtime: Running) -> Response:
     """Whose subscription it is, and one button."""
     with runtime.sessions.reading() as session:
         read, leaver = _who(token, runtime, session)
-    return render(
-        request, "leave.html", leaver=leaver, token=token, preferences=_preferences(read, runtime)
+    return _page(
+        request, "leave.html", leaver, token=token, preferences=_preferences(read, runtime)
     )
 
 
@@ -35,7 +37,8 @@ def leave(token: str, request: Request, runtime: Running, visit: Visiting) -> Re
         read, leaver = _who(token, runtime, session)
         undo = leaving.taking_back(read, leaving.leave(session, read, visit))
         if undo and read.door is Door.BODY:  # it may have been a forwarded copy's reader
-            owner_letters.tell_of_leaving(session, runtime, undo)
+            asked_in = language_of(request)
+            owner_letters.tell_of_leaving(session, runtime, undo, asked_in=asked_in)
     return _left(request, runtime, read, leaver, undo)
 
 
@@ -45,10 +48,10 @@ def pause(token: str, request: Request, runtime: Running, visit: Visiting) -> Re
     with runtime.sessions.writing() as session:
         read, leaver = _who(token, runtime, session)
         until = leaving.pause(session, read, visit)
-    return render(
+    return _page(
         request,
         "paused.html",
-        leaver=leaver,
+        leaver,
         until=until,
         preferences=_preferences(read, runtime),
     )
@@ -75,7 +78,7 @@ def ask_to_undo(token: str, request: Request, runtime: Running) -> Response:
     """Where the letter to the owner leads: one button."""
     with runtime.sessions.reading() as session:
         _, leaver = _who_left(token, runtime, session)
-    return render(request, "undo.html", leaver=leaver, token=token)
+    return _page(request, "undo.html", leaver, token=token)
 
 
 @router.post("/undo/{token}")
@@ -87,11 +90,11 @@ def undo(token: str, request: Request, runtime: Running, visit: Visiting) -> Res
         has_any = subscriptions.has_any(session, read.subscriber_id, read.newsletter_id)
     if not came_back:
         page, status = ("nothing_to_undo.html", 200) if has_any else ("too_late.html", 409)
-        return render(request, page, status=status, leaver=leaver)
-    return render(
+        return _page(request, page, leaver, status=status)
+    return _page(
         request,
         "back.html",
-        leaver=leaver,
+        leaver,
         token=_leaving_anew(read).mint(runtime.keys),
         preferences=_preferences(read, runtime),
     )
@@ -128,10 +131,10 @@ def _left(
     *,
     has_said: bool = False,
 ) -> Response:
-    return render(
+    return _page(
         request,
         "left.html",
-        leaver=leaver,
+        leaver,
         token=read.mint(runtime.keys),
         undo=undo.mint(runtime.keys) if undo else "",
         preferences=_preferences(read, runtime),
@@ -139,6 +142,12 @@ def _left(
         longest_remark=MAX_REMARK_CHARACTERS,
         has_said=has_said,
     )
+
+
+def _page(
+    request: Request, name: str, leaver: Leaver, *, status: int = 200, **variables: Any
+) -> Response:
+    return render(request, name, status=status, locale=leaver.locale, leaver=leaver, **variables)
 
 
 def _preferences(read: LeaveToken | UndoToken, runtime: Runtime) -> str:

@@ -41,7 +41,13 @@ def ask(token: str, request: Request, runtime: Running) -> Response:
     with runtime.sessions.reading() as session:
         found = owner(token, runtime, session)
         can_erase = runtime.erasure_key is not None and fits(session, runtime.erasure_key)
-        return render(request, "erase.html", visitor=found, can_erase=can_erase)
+        return render(
+            request,
+            "erase.html",
+            locale=found.person.locale,
+            visitor=found,
+            can_erase=can_erase,
+        )
 
 
 @router.post("/p/{token}/erase")
@@ -58,7 +64,8 @@ def erase(token: str, request: Request, runtime: Running) -> Response:
         if not fits(session, runtime.erasure_key):
             raise HTTPException(404)
         shown, address_key = masked(found.person.email), found.person.address_key
+        locale = found.person.locale
         erasure.erase(session, found.person.id, runtime.erasure_key, _THEMSELVES, searched)
         # They may come back by signing up. Behind their row, as whoever counts takes it.
         forget_letters(session, runtime.keys, address_key)
-    return render(request, "erased.html", shown_address=shown)
+    return render(request, "erased.html", locale=locale, shown_address=shown)

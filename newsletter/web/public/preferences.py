@@ -5,19 +5,23 @@ form, and can only make less mail. The owner gets a link of their own by a lette
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 
+from newsletter.core.catalogues import READERS
 from newsletter.core.clock import now
 from newsletter.core.runtime import Runtime
+from newsletter.core.sentences import Sentence
 from newsletter.rendering.mail_tokens import UndoToken
 from newsletter.sending import owner_letters
 from newsletter.web.deps import Running, Visiting
 from newsletter.web.forms import Form, Sent
-from newsletter.web.pages import render
+from newsletter.web.pages import language_of, render
 from newsletter.web.public.preferences_form import Answers, read
 from newsletter.web.public.visitors import Visitor, visitor
 from subscribers import days, details, preferences
@@ -33,7 +37,7 @@ def show(token: str, request: Request, runtime: Running) -> Response:
     """How things stand, and one button."""
     with runtime.sessions.reading() as session:
         found = visitor(token, runtime, session)
-        return render(request, "preferences.html", **_shown(session, found))
+        return _page(request, found, _shown(session, found))
 
 
 @router.post("/p/{token}")
@@ -44,20 +48,21 @@ def save(token: str, request: Request, runtime: Running, visit: Visiting, form: 
         answers = read(form, found.person.time_zone, _not_before(session, found))
         if answers.problems:
             wrong = _shown(session, found, form, problems=answers.problems)
-            return render(request, "preferences.html", status=422, **wrong)
+            return _page(request, found, wrong, status=422)
+        language = language_of(request, found.person.locale)
         changes = preferences.change(
             session,
             found.person,
             found.newsletter.id,
-            answers.wish,
+            replace(answers.wish, shown=partial(READERS.translated, language)),
             found.evidence(visit),
             by_owner=found.is_owner,
         )
         told = _describe(found, answers)
         if changes.left_at and not found.is_owner:
-            _tell(session, runtime, found, changes.left, changes.left_at)
+            _tell(session, runtime, found, (changes.left, changes.left_at), language)
         shown = _shown(session, found, changes=changes, told=told, is_saved=True)
-    return render(request, "preferences.html", **shown)
+    return _page(request, found, shown)
 
 
 @router.post("/p/{token}/letter")
@@ -65,8 +70,22 @@ def send_link(token: str, request: Request, runtime: Running) -> Response:
     """The owner's link goes to the mailbox; the answer is the same when it had enough."""
     with runtime.sessions.writing() as session:
         found = visitor(token, runtime, session)
-        owner_letters.send_owner_link(session, runtime, found.newsletter, found.person)
-    return render(request, "letter_sent.html", visitor=found, hours=owner_letters.OWNER_HOURS)
+        asked_in = language_of(request)
+        owner_letters.send_owner_link(session, runtime, found.newsletter, found.person, asked_in)
+    return render(
+        request,
+        "letter_sent.html",
+        locale=found.person.locale,
+        visitor=found,
+        hours=owner_letters.OWNER_HOURS,
+    )
+
+
+def _page(
+    request: Request, found: Visitor, variables: dict[str, Any], status: int = 200
+) -> Response:
+    locale = found.person.locale
+    return render(request, "preferences.html", status=status, locale=locale, **variables)
 
 
 def _not_before(session: Session, found: Visitor) -> datetime | None:
@@ -84,11 +103,16 @@ def _describe(found: Visitor, answers: Answers) -> list[str]:
 
 
 def _tell(
-    session: Session, runtime: Runtime, found: Visitor, lists: Sequence[str], left_at: datetime
+    session: Session,
+    runtime: Runtime,
+    found: Visitor,
+    left: tuple[Sequence[str], datetime],
+    language: str,
 ) -> None:
     """Somebody with a mail of theirs left: by no certain mail, so the token names none."""
+    lists, left_at = left
     token = UndoToken(found.newsletter.id, found.person.id, 0, 0, left_at)
-    owner_letters.tell_of_leaving(session, runtime, token, lists)
+    owner_letters.tell_of_leaving(session, runtime, token, lists, language)
 
 
 def _shown(
@@ -96,7 +120,7 @@ def _shown(
     found: Visitor,
     sent: Form | None = None,
     *,
-    problems: Mapping[str, str] | None = None,
+    problems: Mapping[str, Sentence] | None = None,
     **more: Any,
 ) -> dict[str, Any]:
     """What the page shows: how things stand, or what was sent when something in it is wrong."""
@@ -139,7 +163,7 @@ def _values(person: Subscriber, standing: preferences.Preferences, until: date) 
     }
 
 
-def _cadences(found: Visitor, standing: preferences.Preferences) -> dict[Cadence, str]:
+def _cadences(found: Visitor, standing: preferences.Preferences) -> dict[Cadence, Sentence]:
     """Who may only make less mail does not end a pause."""
     ends_pause = not found.is_owner and standing.cadence is Cadence.PAUSE
     return {

@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from newsletter.core.errors import InputError
+from newsletter.core.sentences import Sentence, say
 from newsletter.web.forms import Form
 from subscribers import days, details
 from subscribers.details import Details
@@ -14,6 +15,7 @@ from subscribers.models import TrackingConsent
 from subscribers.preferences import Cadence, Wish
 
 _IN_ORDER = ("until", "name", "locale", "time_zone")
+_LATER = say("choose a later day: to end a pause, ask for your own link below")
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
@@ -23,12 +25,12 @@ class Answers:
 
     Attributes:
         details: None where the form has no such fields.
-        problems: by field, a sentence for a person to read.
+        problems: by field, what was expected.
     """
 
     wish: Wish
     details: Details | None
-    problems: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, Sentence] = field(default_factory=dict)
 
 
 def read(form: Form, time_zone: str, not_before: datetime | None) -> Answers:
@@ -37,13 +39,13 @@ def read(form: Form, time_zone: str, not_before: datetime | None) -> Answers:
     `not_before` bounds the pause of whoever may not shorten one; it is None for the owner.
     Only lists that the page showed are meant: a list that somebody joined meanwhile is not left.
     """
-    problems: dict[str, str] = {}
+    problems: dict[str, Sentence] = {}
 
     def checked(check: Callable[[str], str], name: str) -> str:
         try:
             return check(form.one(name))
         except InputError as error:
-            problems[error.place] = _sentence(error.problem)
+            problems[error.place] = error.problem
             return ""
 
     said = None
@@ -56,11 +58,11 @@ def read(form: Form, time_zone: str, not_before: datetime | None) -> Answers:
         time_zone = said.time_zone
     wish = _wish(form, time_zone, problems)
     if wish.paused_until and not_before and wish.paused_until < not_before:
-        problems["until"] = "Choose a later day: to end a pause, ask for your own link below."
+        problems["until"] = _LATER
     return Answers(wish, said, {name: problems[name] for name in _IN_ORDER if name in problems})
 
 
-def _wish(form: Form, time_zone: str, problems: dict[str, str]) -> Wish:
+def _wish(form: Form, time_zone: str, problems: dict[str, Sentence]) -> Wish:
     kept = form.numbers("list")
     cadence = _choice(Cadence, form.one("cadence"))
     until = None
@@ -68,7 +70,7 @@ def _wish(form: Form, time_zone: str, problems: dict[str, str]) -> Wish:
         try:
             until = days.until_day(form.one("until"), time_zone)
         except InputError as error:
-            problems[error.place] = _sentence(error.problem)
+            problems[error.place] = error.problem
     return Wish(
         {number: number in kept for number in form.numbers("shown")},
         cadence,
@@ -80,7 +82,3 @@ def _wish(form: Form, time_zone: str, problems: dict[str, str]) -> Wish:
 def _choice(kind: type[_Choice], text: str) -> _Choice | None:
     """What was chosen; a page shows no other choices, so anything else is none."""
     return kind(text) if text in list(kind) else None
-
-
-def _sentence(problem: str) -> str:
-    return f"{problem[:1].upper()}{problem[1:]}."

@@ -19,13 +19,14 @@ from newsletter.tracking.recording import Visit
 from newsletter.web.bodies import read_body
 from newsletter.web.deps import Judging, Running, Visiting
 from newsletter.web.mail_domains import MailDomains
+from newsletter.web.pages import language_of
 from newsletter.web.public.sign_up_answers import (
     ANYWHERE,
     Answers,
     JsonAnswers,
     PageAnswers,
-    answer_json,
     form_page,
+    not_found_json,
     wrong_json,
 )
 from newsletter.web.public.sign_up_form import ADDRESS, Door, Form, Submission, public_form
@@ -90,25 +91,24 @@ async def _by_form(
         sent = Submission.of_form(body)
     except InputError:
         raise HTTPException(422) from None
-    reception = _Reception(runtime, visit, domains, form, door)
+    reception = _Reception(runtime, visit, domains, form, door, language_of(request))
     return await reception.receive(sent, PageAnswers(request, runtime.keys, form, sent))
 
 
 async def _by_json(
     slug: str, request: Request, runtime: Runtime, visit: Visit, domains: MailDomains
 ) -> Response:
-    body = await read_body(request)
+    body, language = await read_body(request), language_of(request)
     try:
         form = await run_in_threadpool(_found, runtime, slug)
     except HTTPException:
-        message = "There is no such list that anybody may sign up to."
-        return answer_json(404, {"status": "not found", "message": message})
+        return not_found_json(language)
     try:
         sent = Submission.of_json(body)
     except InputError as error:
-        return wrong_json({error.place: error.problem}, 400)
-    reception = _Reception(runtime, visit, domains, form, Door.API)
-    return await reception.receive(sent, JsonAnswers(runtime.keys, form))
+        return wrong_json({error.place: error.problem}, language, 400)
+    reception = _Reception(runtime, visit, domains, form, Door.API, language)
+    return await reception.receive(sent, JsonAnswers(runtime.keys, form, language))
 
 
 def _found(runtime: Runtime, slug: str) -> Form:
@@ -127,13 +127,20 @@ class _Reception:
     """One sign-up on its way through the checks; no transaction is open while DNS is asked."""
 
     def __init__(
-        self, runtime: Runtime, visit: Visit, domains: MailDomains, form: Form, door: Door
+        self,
+        runtime: Runtime,
+        visit: Visit,
+        domains: MailDomains,
+        form: Form,
+        door: Door,
+        language: str,
     ) -> None:
         self._runtime = runtime
         self._visit = visit
         self._domains = domains
         self._form = form
         self._door = door
+        self._language = language
 
     async def receive(self, sent: Submission, answers: Answers) -> Response:
         """Check, take in, answer."""
@@ -151,7 +158,8 @@ class _Reception:
         # Not before: a body sent slowly, or slow DNS, would use up the time that hides the rest.
         begun = time.monotonic()
         try:
-            await run_in_threadpool(self._take_in, Wish(address, self._evidence(), given))
+            wish = Wish(address, self._evidence(sent), given, self._language)
+            await run_in_threadpool(self._take_in, wish)
         except ConfigurationError as error:
             log.error("sign_up.impossible", list_id=self._form.list_id, error=str(error))  # noqa: TRY400 - what is to be done stands in the sentence
             raise HTTPException(503) from None
@@ -161,7 +169,7 @@ class _Reception:
         """The answer to a form that was not read, or that showed what is not so any more."""
         if self._door is Door.PAGE and not self._form.was_read(self._runtime.keys, sent.stamp):
             return answers.hasty()
-        if self._door is not Door.API and sent.edition != self._form.edition:
+        if self._door is not Door.API and self._form.shown(sent.edition) is None:
             return answers.outdated()
         return None
 
@@ -188,13 +196,13 @@ class _Reception:
             to = session.get_one(SubscriberList, self._form.list_id)
             confirmation.sign_up(session, self._runtime, to, wish)
 
-    def _evidence(self) -> Evidence:
+    def _evidence(self, sent: Submission) -> Evidence:
         site, form = self._runtime.settings.site, self._form
         path = f"/s/{form.slug}/embed" if self._door is Door.EMBED else f"/s/{form.slug}"
         return Evidence(
             ConsentMethod.FORM,
             source=f"{site.public_url}{path}",
-            wording=form.wording,
+            wording=form.shown(sent.edition) or str(form.wording),
             form=f"{form.slug}: {self._door}",
             ip=self._visit.ip,
             user_agent=self._visit.user_agent,

@@ -10,20 +10,25 @@ from typing import Any, Protocol
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 
+from newsletter.core.catalogues import READERS
+from newsletter.core.sentences import Sentence, say
 from newsletter.core.tokens import TokenKeys
 from newsletter.web import headers
-from newsletter.web.pages import render
+from newsletter.web.pages import for_reader, language_of, render
 from newsletter.web.public.sign_up_form import ADDRESS, TRAP, Form, Submission
 from newsletter.web.public.sign_up_proof import challenge
 from subscribers.sign_up_limits import Judgement
 
 ANYWHERE = {"Access-Control-Allow-Origin": "*"}
 """Scripts of any site may sign people up and read the answer: there is no session to abuse."""
-_MAILED = "Please look into your mailbox: a mail there says what is left to do."
-_JOINED = "You are on the list. If anything is left to do, a mail in your mailbox says so."
-_HASTY = "That was quick. Please look at the form once more, then press the button again."
-_OUTDATED = "What you agree to has been put in other words. Please read it, then press the button."
-_CLOSED = "Very many have signed up from where you are. Please try again later."
+_MAILED = say("Please look into your mailbox: a mail there says what is left to do.")
+_JOINED = say("You are on the list. If anything is left to do, a mail in your mailbox says so.")
+_HASTY = say("That was quick. Please look at the form once more, then press the button again.")
+_OUTDATED = say(
+    "What you agree to has been put in other words. Please read it, then press the button."
+)
+_CLOSED = say("Very many have signed up from where you are. Please try again later.")
+_NO_LIST = say("There is no such list that anybody may sign up to.")
 
 
 class Answers(Protocol):
@@ -89,31 +94,34 @@ class PageAnswers:
 class JsonAnswers:
     """For programs."""
 
-    def __init__(self, keys: TokenKeys, form: Form) -> None:
+    def __init__(self, keys: TokenKeys, form: Form, language: str) -> None:
         self._keys = keys
         self._form = form
+        self._language = language
 
     def done(self) -> Response:
         sentence = _MAILED if self._form.confirms else _JOINED
-        return answer_json(202, {"status": "accepted", "message": sentence})
+        return _message_json(202, "accepted", sentence, self._language)
 
     def wrong(self, problems: Mapping[str, str]) -> Response:
         places = {_place(key, "fields."): sentence for key, sentence in problems.items()}
-        return wrong_json(places)
+        return wrong_json(places, self._language)
 
     def hasty(self) -> Response:
-        return wrong_json({"body": _HASTY})
+        return wrong_json({"body": _HASTY}, self._language)
 
     def outdated(self) -> Response:
-        return wrong_json({"body": _OUTDATED})
+        return wrong_json({"body": _OUTDATED}, self._language)
 
     def unproved(self, judgement: Judgement) -> Response:
         asked = json.loads(challenge(self._keys))
-        body = {"status": "proof of work needed", "message": _CLOSED, "challenge": asked}
-        return _retry(answer_json(429, body), judgement)
+        answer = _message_json(
+            429, "proof of work needed", _CLOSED, self._language, challenge=asked
+        )
+        return _retry(answer, judgement)
 
     def closed(self, judgement: Judgement) -> Response:
-        return _retry(answer_json(429, {"status": "too many", "message": _CLOSED}), judgement)
+        return _retry(_message_json(429, "too many", _CLOSED, self._language), judgement)
 
 
 def form_page(
@@ -125,7 +133,7 @@ def form_page(
     **variables: Any,
 ) -> Response:
     """The form, empty or as it was filled in; who read it once need not wait again."""
-    sent = sent or Submission("")
+    sent, language = sent or Submission(""), language_of(request)
     return render(
         request,
         "sign_up.html",
@@ -133,19 +141,34 @@ def form_page(
         form=form,
         sent=sent,
         trap=TRAP,
+        edition=form.edition_in(language),
         stamp=sent.stamp if form.was_read(keys, sent.stamp) else form.stamp(keys),
         **{"problems": {}, "notice": "", "challenge": "", **variables},
     )
 
 
-def wrong_json(problems: Mapping[str, str], status: int = 422) -> Response:
+def wrong_json(problems: Mapping[str, str], language: str, status: int = 422) -> Response:
     """What has to be mended, by place in the document."""
-    errors = [{"field": place, "message": sentence} for place, sentence in problems.items()]
-    return answer_json(status, {"status": "wrong", "errors": errors})
+    errors = [
+        {"field": place, "message": str(READERS.translated(language, sentence))}
+        for place, sentence in problems.items()
+    ]
+    return _json(status, {"status": "wrong", "errors": errors}, language)
 
 
-def answer_json(status: int, body: Mapping[str, Any]) -> Response:
-    return JSONResponse(body, status, {**ANYWHERE, "Cache-Control": "no-store"})
+def not_found_json(language: str) -> Response:
+    return _message_json(404, "not found", _NO_LIST, language)
+
+
+def _message_json(
+    status: int, state: str, sentence: Sentence, language: str, **more: Any
+) -> Response:
+    said = str(READERS.translated(language, sentence))
+    return _json(status, {"status": state, "message": said, **more}, language)
+
+
+def _json(status: int, body: Mapping[str, Any], language: str) -> Response:
+    return JSONResponse(body, status, {**ANYWHERE, **for_reader(language)})
 
 
 def _place(key: str, of_answers: str) -> str:

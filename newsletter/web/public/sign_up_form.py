@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from newsletter.core.catalogues import READERS
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError
-from newsletter.core.sentences import quoted, say
+from newsletter.core.sentences import Sentence, quoted, say
 from newsletter.core.tokens import TokenKeys, sign, verify
 from newsletter.issues.models import Newsletter
 from newsletter.mail.address import Address
@@ -47,13 +48,17 @@ class Door(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a list's form says and asks."""
+    """What a list's form says and asks.
+
+    Attributes:
+        wording: what they agree to; the usual sentence is in the language of the page.
+    """
 
     list_id: int
     slug: str
     list_name: str
     newsletter_name: str
-    wording: str
+    wording: Sentence
     confirms: bool
     fields: tuple[SignUpField, ...]
 
@@ -73,10 +78,18 @@ class Form:
         """Goes into the form and says when it was shown."""
         return sign(keys, "sign-up", _STAMP.pack(self.list_id, int(now().timestamp())))
 
-    @property
-    def edition(self) -> str:
+    def wording_in(self, language: str) -> str:
+        """As the form shows it."""
+        return str(READERS.translated(language, self.wording))
+
+    def edition_in(self, language: str) -> str:
         """Goes into the form and says which wording it showed."""
-        return sha256(self.wording.encode()).hexdigest()[:_EDITION_CHARACTERS]
+        return _edition(self.wording_in(language))
+
+    def shown(self, edition: str) -> str | None:
+        """The wording that a form of this edition showed; None when it says something else now."""
+        said = map(self.wording_in, READERS.languages())
+        return next((wording for wording in said if _edition(wording) == edition), None)
 
     def was_read(self, keys: TokenKeys, stamp: str) -> bool:
         """The form was shown lately, and long enough before it was sent."""
@@ -146,14 +159,14 @@ class Submission:
             raise InputError(place, quoted(first["msg"])) from None
         return cls(read.email, read.fields, read.homepage, proof=read.altcha)
 
-    def checked(self, form: Form) -> tuple[Address | None, dict[str, str], dict[str, str]]:
+    def checked(self, form: Form) -> tuple[Address | None, dict[str, str], dict[str, Sentence]]:
         """(address, answers, what is wrong by field), each sentence for a person to read."""
-        problems: dict[str, str] = {}
+        problems: dict[str, Sentence] = {}
         address = None
         try:
             address = Address.parse(self.email, place=ADDRESS)
         except InputError:
-            problems[ADDRESS] = "Please type your address as in ada@example.org."
+            problems[ADDRESS] = say("Please type your address as in ada@example.org.")
         answers: dict[str, str] = {}
         for asked in form.fields:
             try:
@@ -161,6 +174,10 @@ class Submission:
             except InputError as error:
                 problems[asked.key] = error.problem
         return address, answers, problems
+
+
+def _edition(wording: str) -> str:
+    return sha256(wording.encode()).hexdigest()[:_EDITION_CHARACTERS]
 
 
 class _Document(BaseModel):

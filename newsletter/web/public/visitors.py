@@ -1,6 +1,7 @@
 """Who stands behind a preferences link: anybody with the mail, or the owner of the mailbox."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from fastapi import HTTPException
 from sqlalchemy.orm import Session
@@ -13,6 +14,13 @@ from newsletter.tracking.leaving import masked
 from newsletter.tracking.recording import Visit
 from subscribers.models import ConsentMethod, Subscriber
 from subscribers.subscriptions import Evidence
+
+
+class Link(StrEnum):
+    """By which link somebody changes preferences, as evidence names it."""
+
+    OWNER = "preferences: owner"
+    MAIL = "preferences: mail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,7 @@ class Visitor:
         return self.person.email if self.is_owner else masked(self.person.email)
 
     def evidence(self, visit: Visit) -> Evidence:
-        form = "preferences: owner" if self.is_owner else "preferences: mail"
+        form = Link.OWNER if self.is_owner else Link.MAIL
         return Evidence(ConsentMethod.PAGE, form=form, ip=visit.ip, user_agent=visit.user_agent)
 
 

@@ -19,7 +19,7 @@ from newsletter.web.desk.people.asked import here
 from newsletter.web.desk.people.list_form import ListForm, said
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
-from newsletter.web.pages import fragment
+from newsletter.web.pages import fragment, language_of
 from newsletter.web.public.embedding import snippet
 from newsletter.web.public.sign_up_form import TRAP, Submission
 from newsletter.web.public.sign_up_form import Form as SignUpForm
@@ -143,13 +143,16 @@ def change(
 
 @router.get("/lists/{list_id}/preview")
 @needs(Permission.PEOPLE)
-def preview(list_id: int, runtime: Running, editor: Seated) -> Response:
+def preview(list_id: int, request: Request, runtime: Running, editor: Seated) -> Response:
     """The sign-up page as visitors see it, in a frame that does nothing."""
     with runtime.sessions.reading() as session:
         form = _form(session, editor, _found(session, list_id))
+    language = language_of(request)
     html = fragment(
         "sign_up.html",
+        language,
         form=form,
+        edition=form.edition_in(language),
         sent=Submission(""),
         stamp="",
         challenge="",
@@ -192,6 +195,6 @@ def _settings(
         most_fields=MAX_FIELDS,
         usual_wording=usual_wording(shown, editor.newsletter_name),
         form_url=f"{public_url}/s/{shown.slug}",
-        snippet=snippet(_form(session, editor, shown), public_url),
+        snippet=snippet(_form(session, editor, shown), public_url, language_of(request)),
         segments=segments.list_segments(session, shown),
     )

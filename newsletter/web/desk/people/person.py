@@ -269,6 +269,8 @@ def _words() -> dict[str, Any]:
         "consents": words.consents(),
         "changes": words.changes(),
         "methods": words.methods(),
+        "form_words": words.form_words,
+        "suppression_reasons": words.suppression_reasons(),
         "leave_reasons": leave_reasons(),
         "reason_text": sending_words.reason_text,
         "open_states": OPEN_STATES,

@@ -26,6 +26,7 @@ from newsletter.web.desk.people.suppression_reach import (
     reach_of,
     scopes,
 )
+from newsletter.web.desk.people.words import suppression_reasons, suppression_source
 from newsletter.web.desk.text import _
 from subscribers import suppressions_by_hand as by_hand
 from subscribers.lists import slugs_of_lists
@@ -63,7 +64,8 @@ def index(request: Request, runtime: Running, editor: Seated) -> Response:
         found=shown,
         scopes=scopes(reach),
         names=names(reach),
-        reasons=_reasons(),
+        reasons=suppression_reasons(),
+        source_words=suppression_source,
         erased=SuppressionReason.ERASED,
         newest=f"/suppressions?{asked.query()}" if before else "",
         older=f"/suppressions?{asked.query(before=shown[-1].id)}" if has_more else "",
@@ -201,7 +203,9 @@ def _form(
     with runtime.sessions.reading() as session:
         reach = reach_of(session, editor)
     reasons = [
-        (reason, text) for reason, text in _reasons().items() if reason in by_hand.GIVEN_REASONS
+        (reason, text)
+        for reason, text in suppression_reasons().items()
+        if reason in by_hand.GIVEN_REASONS
     ]
     return page(
         request,
@@ -226,17 +230,9 @@ def _lifting(
         status=409 if problem else 200,
         found=found,
         where=names(reach).get(found.list_id, ""),
-        reason=_reasons()[found.reason],
+        reason=suppression_reasons()[found.reason],
         is_complaint=found.reason is SuppressionReason.COMPLAINT,
+        source=suppression_source(found.source),
         is_erased=found.reason is SuppressionReason.ERASED,
         problem=problem,
     )
-
-
-def _reasons() -> dict[SuppressionReason, str]:
-    return {
-        SuppressionReason.MANUAL: _("By hand"),
-        SuppressionReason.GONE: _("No such mailbox"),
-        SuppressionReason.COMPLAINT: _("Complained"),
-        SuppressionReason.ERASED: _("Erased"),
-    }

@@ -1,11 +1,20 @@
 """What the pages about people call what the database has one word for."""
 
+import re
 from collections.abc import Mapping
 
 from newsletter.tracking.classification import Reader
 from newsletter.tracking.models import EventKind
 from newsletter.web.desk.text import _
-from subscribers.models import ConsentChange, ConsentMethod, SubscriptionStatus, TrackingConsent
+from newsletter.web.public.sign_up_form import Door
+from newsletter.web.public.visitors import Link
+from subscribers.models import (
+    ConsentChange,
+    ConsentMethod,
+    SubscriptionStatus,
+    SuppressionReason,
+    TrackingConsent,
+)
 
 TONES = {
     SubscriptionStatus.ACTIVE: "good",
@@ -13,6 +22,10 @@ TONES = {
     SubscriptionStatus.UNSUBSCRIBED: "quiet",
 }
 """Of a state's label, see `parts.state`."""
+
+_FORM = re.compile(rf"(?P<list>.+): (?P<door>{'|'.join(Door)})")
+_DELIVERY = re.compile(r"delivery ([0-9]+)")
+_IMPORT = re.compile(r"import (.+)", re.DOTALL)
 
 
 def statuses() -> dict[SubscriptionStatus, str]:
@@ -61,6 +74,45 @@ def methods() -> Mapping[str, str]:
         ConsentMethod.PAGE: _("on the page behind a mail's link"),
         ConsentMethod.MAIL: _("by a mail to the unsubscribe address"),
         ConsentMethod.RETENTION: _("by itself, after a time"),
+    }
+
+
+def form_words(form: str) -> str:
+    """By which form a change came; one of another system is shown as it is."""
+    if filled_in := _FORM.fullmatch(form):
+        return _doors(filled_in["list"])[Door(filled_in["door"])]
+    links: Mapping[str, str] = {
+        Link.OWNER: _("by the owner’s own link to the preferences"),
+        Link.MAIL: _("by the link to the preferences in a mail"),
+    }
+    return links.get(form, form)
+
+
+def _doors(slug: str) -> dict[Door, str]:
+    return {
+        Door.PAGE: _("on the sign-up page of %(list)s", list=slug),
+        Door.EMBED: _("on another site, by a form of %(list)s", list=slug),
+        Door.API: _("by a program, for %(list)s", list=slug),
+    }
+
+
+def suppression_source(source: str) -> str:
+    """Where a suppression came from; what a file says of it is shown as it is."""
+    if delivery := _DELIVERY.fullmatch(source):
+        return _("a server's answer to mail %(number)s", number=delivery[1])
+    if imported := _IMPORT.fullmatch(source):
+        return _("the file %(name)s", name=imported[1])
+    known = {"command": _("a command"), "desk": _("the desk"), "erasure": _("their erasure")}
+    return known.get(source, source)
+
+
+def suppression_reasons() -> dict[SuppressionReason, str]:
+    """Why somebody must not be mailed."""
+    return {
+        SuppressionReason.MANUAL: _("By hand"),
+        SuppressionReason.GONE: _("No such mailbox"),
+        SuppressionReason.COMPLAINT: _("Complained"),
+        SuppressionReason.ERASED: _("Erased"),
     }
 
 

@@ -21,6 +21,7 @@ from newsletter.web.desk.pages import go, page
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.settings.roles import NOBODY, parse_role, role_choices, role_names
 from newsletter.web.desk.text import _
+from newsletter.web.pages import language_of
 
 router = desk_router()
 
@@ -67,7 +68,9 @@ def invite(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Re
             if role is None or (place is not None and place not in newsletters):
                 raise HTTPException(422)
             secret = invitations.invite(session, to, role, place)
-            mailed = mail_invitation(session, runtime, to, secret, newsletter_id=place)
+            mailed = mail_invitation(
+                session, runtime, to, secret, newsletter_id=place, asked_in=language_of(request)
+            )
             audit.record(
                 session, editor.actor, "user.invited", role=role.value, newsletter_id=place
             )
@@ -155,7 +158,9 @@ def link(request: Request, runtime: Running, editor: Seated, user_id: int) -> Re
             user = _user(session, user_id)
             secret = invitations.for_new_password(session, user)
             to = Address.stored(user.email, user.address_key)
-            mailed = mail_invitation(session, runtime, to, secret, is_new=False)
+            mailed = mail_invitation(
+                session, runtime, to, secret, is_new=False, asked_in=language_of(request)
+            )
             audit.record(session, editor.actor, "user.password_link_made", user=user_id)
     except RefusedError as error:
         return _show(request, runtime, user_id, capitalised(error.sentence))
