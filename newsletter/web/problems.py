@@ -5,6 +5,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
 from sqlalchemy.exc import DataError, OperationalError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from newsletter.core import logs
 from newsletter.core.errors import BusyError
@@ -57,6 +58,12 @@ def install(app: FastAPI) -> None:
         response = page(request, 503)
         response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)
         return response
+
+    @app.exception_handler(ClientDisconnect)
+    async def _gone(request: Request, error: ClientDisconnect) -> Response:
+        del error
+        log.info("request.gone", path=_route(request))
+        return Response(status_code=400)  # which nobody reads
 
     @app.exception_handler(Exception)
     async def _unknown(request: Request, error: Exception) -> HTMLResponse:

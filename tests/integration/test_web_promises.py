@@ -1,6 +1,9 @@
 """The public pages when something is unusual: a lost commit, a machine, a late undo."""
 
+import asyncio
+from collections.abc import MutableMapping
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -58,6 +61,23 @@ def test_what_was_not_committed_is_answered_by_an_error(
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert answer.headers["referrer-policy"] == "no-referrer"
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_who_goes_away_in_the_middle_of_a_form_is_no_failure_of_ours(mailed: Mailed) -> None:
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def gone() -> dict[str, str]:
+        return {"type": "http.disconnect"}
+
+    async def unheard(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    headers = [(b"content-type", b"application/x-www-form-urlencoded"), (b"content-length", b"9")]
+    scope = {"type": "http", "method": "POST", "path": "/s/mornings", "raw_path": b"/s/mornings"}
+    scope |= {"query_string": b"", "headers": headers, "client": ("192.0.2.1", 1)}
+    scope |= {"server": ("testserver", 80), "scheme": "http", "root_path": ""}
+    asyncio.run(create_app(mailed.runtime)(scope, gone, unheard))
+    assert sent[0]["status"] == 400
 
 
 def readers_of(events: list[Event]) -> list[Reader]:
