@@ -142,6 +142,24 @@ def test_confirming_ends_the_count(desk: Desk) -> None:
     assert [kind for kind, _ in desk.mails()] == [*["confirmation"] * 3, "welcome", "known"]
 
 
+def test_who_was_told_that_they_are_on_the_list_can_leave_and_come_back(desk: Desk) -> None:
+    with desk.runtime.sessions.writing() as session:
+        readers = session.get_one(SubscriberList, desk.list_id)
+        (ada,) = factories.subscribed(session, readers, [ADA])
+    start = now()
+    for day in range(4):
+        with time_machine.travel(start + timedelta(days=1.1 * day), tick=False):
+            desk.send()
+    assert [kind for kind, _ in desk.mails()] == ["known"] * 3
+    with time_machine.travel(start + timedelta(days=4), tick=False):
+        with desk.runtime.sessions.writing() as session:
+            subscriptions.leave(session, ada.subscriber_id, desk.newsletter_id, factories.EVIDENCE)
+        desk.send()
+        assert desk.mails()[-1] == ("confirmation", ADA)
+        desk.client.post(desk.confirm_path())
+    assert desk.status() is ACTIVE
+
+
 @pytest.mark.parametrize("standing", ["new", "pending", "active", "left", "suppressed", "domain"])
 def test_every_address_gets_the_same_answer(desk: Desk, standing: str) -> None:
     plain = desk.send("new@example.net")
