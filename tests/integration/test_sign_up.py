@@ -73,6 +73,8 @@ def test_every_change_has_its_evidence(desk: Desk) -> None:
     }
     assert (confirmed.change, confirmed.method) == ("confirmed", "confirmation")
     assert confirmed.wording == "Please confirm that you want to get Mornings by e-mail."
+    assert confirmed.form == "mornings: confirmation"
+    assert confirmed.source == "http://127.0.0.1:8000/confirm", "and not the key behind it"
 
 
 def test_the_usual_wording_names_newsletter_and_list(desk: Desk) -> None:

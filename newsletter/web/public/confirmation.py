@@ -7,6 +7,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from newsletter.core.runtime import Runtime
 from newsletter.rendering.mail_tokens import ConfirmToken
 from newsletter.sending import confirmation
 from newsletter.tracking.recording import Visit
@@ -37,7 +38,8 @@ def confirm(token: str, request: Request, runtime: Running, visit: Visiting) -> 
     with runtime.sessions.writing() as session:
         about = _About.of(session, read)
         wording = f"Please confirm that you want to get {about.list_name} by e-mail."
-        found = confirmation.confirm(session, runtime, read, _evidence(visit, wording))
+        evidence = _evidence(runtime, about, visit, wording)
+        found = confirmation.confirm(session, runtime, read, evidence)
     shown = _page(request, token, read, about, found)
     assert shown, "a link that is not over has confirmed"
     return shown
@@ -50,7 +52,8 @@ def again(token: str, request: Request, runtime: Running, visit: Visiting) -> Re
     with runtime.sessions.writing() as session:
         about = _About.of(session, read)
         wording = f"Send me a new link to confirm {about.list_name}."
-        confirmation.ask_again(session, runtime, read, _evidence(visit, wording))
+        evidence = _evidence(runtime, about, visit, wording)
+        confirmation.ask_again(session, runtime, read, evidence)
     return about.show(request, "asked_again.html")
 
 
@@ -87,9 +90,14 @@ def _page(
     return None
 
 
-def _evidence(visit: Visit, wording: str) -> Evidence:
+def _evidence(runtime: Runtime, about: _About, visit: Visit, wording: str) -> Evidence:
     return Evidence(
-        ConsentMethod.CONFIRMATION, ip=visit.ip, user_agent=visit.user_agent, wording=wording
+        ConsentMethod.CONFIRMATION,
+        source=f"{runtime.settings.site.public_url}/confirm",  # the rest of the address is a key
+        wording=wording,
+        form=f"{about.slug}: confirmation",
+        ip=visit.ip,
+        user_agent=visit.user_agent,
     )
 
 
