@@ -15,7 +15,6 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
-    ColumnElement,
     Connection,
     FromClause,
     Integer,
@@ -42,11 +41,11 @@ from newsletter.broadcasts.models import (
 from newsletter.broadcasts.offers import ledger_table
 from newsletter.core.clock import now
 from newsletter.core.express import driver_rows, driver_time, written_out
-from newsletter.core.given_rows import as_one_value, asked_per_row, given_values
+from newsletter.core.given_rows import as_one_value, given_values
 from newsletter.core.tables import UtcDateTime, database_now
 from newsletter.rendering.compiled import WireForm
 from subscribers import audience
-from subscribers.models import Subscriber, Subscription, TrackingConsent
+from subscribers.models import Subscriber
 from subscribers.recipient import Recipient
 
 _TOKEN_BITS = 63
@@ -138,20 +137,12 @@ def _due() -> Select[int]:
 
 def _taking() -> Update:
     """Who has refused since the freezing to be measured gets a copy that tells nothing of them."""
+    refuses = audience.refuses_measuring(_ROW.subscriber_id, _ROW.list_id)
     return update(ledger_table()).values(
         state=DeliveryState.CLAIMED,
-        wire_form=case((_has_denied(), int(WireForm.NONE)), else_=_ROW.wire_form),
+        wire_form=case((refuses, int(WireForm.NONE)), else_=_ROW.wire_form),
         lease_token=bindparam("token"),
         lease_until=database_now(bindparam("lease", type_=Integer)),
-    )
-
-
-def _has_denied() -> ColumnElement[bool]:
-    return asked_per_row(
-        Subscription,
-        Subscription.subscriber_id == _ROW.subscriber_id,
-        Subscription.list_id == _ROW.list_id,
-        Subscription.tracking_consent == TrackingConsent.DENIED,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import ARRAY, exists, func, literal, select, update
+from sqlalchemy import ARRAY, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts import ledger
@@ -21,7 +21,7 @@ from newsletter.core.tables import BigId
 from newsletter.rendering.mail_tokens import TrackingToken
 from newsletter.tracking import engaging
 from newsletter.tracking.models import Event, EventKind
-from subscribers.models import Subscription, TrackingConsent
+from subscribers import audience
 
 _PROOFS = {
     EventKind.OPEN: Proof.OPEN,
@@ -84,11 +84,6 @@ def record_event(
 def _known(session: Session, tokens: Iterable[TrackingToken]) -> set[TrackingToken]:
     """Those whose broadcast is there, with a delivery of it, if any, to who may be measured."""
     tokens = set(tokens)
-    has_denied = exists().where(
-        Subscription.subscriber_id == Delivery.subscriber_id,
-        Subscription.list_id == Delivery.list_id,
-        Subscription.tracking_consent == TrackingConsent.DENIED,
-    )
     pruned = select(BroadcastTotals.broadcast_id)
     broadcasts = select(Broadcast.id).where(
         Broadcast.id.in_({t.broadcast_id for t in tokens}), Broadcast.id.not_in(pruned)
@@ -97,7 +92,7 @@ def _known(session: Session, tokens: Iterable[TrackingToken]) -> set[TrackingTok
         Delivery.id.in_({t.delivery_id for t in tokens if t.delivery_id}),
         Delivery.broadcast_id.not_in(pruned),
         Delivery.address != "",
-        ~has_denied,
+        ~audience.refuses_measuring(Delivery.subscriber_id, Delivery.list_id),
     )
     found = {TrackingToken(broadcast_id, None) for broadcast_id in session.scalars(broadcasts)}
     found |= {TrackingToken(*row) for row in session.execute(deliveries)}

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from newsletter.broadcasts import freezing, planning
-from newsletter.broadcasts.models import BroadcastState
+from newsletter.broadcasts.models import Broadcast, BroadcastState
 from newsletter.core.db import Sessions
 from newsletter.core.runtime import Runtime
 from newsletter.core.sections import BounceSettings, RelaySettings, TrackingMode
@@ -28,7 +28,7 @@ from newsletter.sending.smtp_transport import SmtpTransport
 from newsletter.tracking.models import Event, EventKind
 from newsletter.tracking.recording import Fetch, Visit, record
 from subscribers import subscriptions
-from subscribers.models import Subscription, TrackingConsent
+from subscribers.models import Subscriber, Subscription, TrackingConsent
 from tests import factories
 from tests.ledger_moves import claim
 from tests.smtp_server import SmtpServer
@@ -94,15 +94,20 @@ def test_two_of_them_get_the_same_mail_but_for_what_delivery_needs(
     assert first == second
 
 
+@pytest.mark.parametrize("by", ["the same list", "another of the newsletter"])
 def test_who_refuses_once_it_is_frozen_is_not_measured_either(
-    sessions: Sessions, keys: TokenKeys
+    sessions: Sessions, keys: TokenKeys, by: str
 ) -> None:
     broadcast_id = frozen(factories.runtime(sessions, keys))
     with sessions.writing() as session:
-        reader = factories.person(session, GRANTED).id
-        (standing,) = session.scalars(
-            select(Subscription).where(Subscription.subscriber_id == reader)
-        )
+        standing = session.scalars(
+            select(Subscription).join(Subscriber).where(Subscriber.email == GRANTED)
+        ).one()
+        if by != "the same list":
+            issue = session.get_one(Broadcast, broadcast_id).issue
+            (standing,) = factories.subscribed(
+                session, factories.a_list(session, "Evenings", issue), [GRANTED]
+            )
         denied = TrackingConsent.DENIED
         subscriptions.set_tracking_consent(session, standing, denied, factories.EVIDENCE)
     assert [row.wire_form for row in claim(sessions, broadcast_id).rows] == [WireForm.NONE] * 3
