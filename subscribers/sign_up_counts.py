@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -19,7 +19,10 @@ from subscribers.models import SignUpCount
 
 MOST_LETTERS = 3
 """One a day and three in all: asking is not allowed to become a nuisance."""
+MOST_TO_ONE_MAILBOX = 5
+"""A day, by whatever tags and dots: an address of one's own costs nothing, a mailbox is one."""
 _LETTER_EVERY = timedelta(days=1)
+_WITHOUT_DOTS = ("gmail.com", "googlemail.com")
 _FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
@@ -68,17 +71,27 @@ def letter_is_due(
     """
     today = count_key(keys, "letter today", address_key)
     in_all = count_key(keys, kind, address_key)
+    mailbox = count_key(keys, "letter to a mailbox", _mailbox_of(address_key))
     standing = session.execute(
-        select(SignUpCount.key, SignUpCount.count).where(
-            SignUpCount.key.in_([today, in_all]), SignUpCount.until > now()
-        )
+        select(SignUpCount.key, func.sum(SignUpCount.count))
+        .where(SignUpCount.key.in_([today, in_all, mailbox]), SignUpCount.until > now())
+        .group_by(SignUpCount.key)
     )
     counts = dict(standing.all())
     if today in counts or counts.get(in_all, 0) >= MOST_LETTERS:
         return False
-    count(session.connection(), [today], now() + _LETTER_EVERY)
+    if counts.get(mailbox, 0) >= MOST_TO_ONE_MAILBOX:
+        return False
+    count(session.connection(), [today, mailbox], now() + _LETTER_EVERY)
     count(session.connection(), [in_all], _FOREVER)
     return True
+
+
+def _mailbox_of(address_key: str) -> str:
+    """Where its mail arrives with most providers: without a tag, with Google without dots."""
+    local, _, domain = address_key.rpartition("@")
+    local = local.partition("+")[0]
+    return f"{local.replace('.', '')}@gmail.com" if domain in _WITHOUT_DOTS else f"{local}@{domain}"
 
 
 def forget_letters(session: Session, keys: TokenKeys, address_key: str) -> None:

@@ -132,6 +132,19 @@ def test_one_letter_a_day_and_three_in_all_over_all_lists(desk: Desk) -> None:
         assert len(desk.mails()) == expected, day
 
 
+def test_tags_and_dots_make_no_other_mailbox_of_it(desk: Desk) -> None:
+    spelt = ["ada@gmail.com", "a.d.a@gmail.com", "ada@googlemail.com"]
+    spelt += [f"ada+{number}@gmail.com" for number in range(5)]
+    start = now()
+    for day, expected in ((0, 5), (0.9, 5), (1.1, 10), (1.2, 10)):
+        with time_machine.travel(start + timedelta(days=day), tick=False):
+            for address in spelt:
+                desk.post({"email": address}, "/s/mornings/embed")
+        assert len(desk.mails()) == expected, day
+    desk.post({"email": "a.da@example.org"}, "/s/mornings/embed")
+    assert desk.mails()[-1] == ("confirmation", "a.da@example.org")
+
+
 def test_confirming_ends_the_count(desk: Desk) -> None:
     start = now()
     for day in range(3):
