@@ -32,6 +32,7 @@ from subscribers.models import (
     TrackingConsent,
 )
 from subscribers.suppressions import COVERS_PERSON, suppresses
+from subscribers.whole_tables import make_room
 
 
 class Exclusion(StrEnum):
@@ -102,18 +103,16 @@ def count_audience(
     session: Session, list_ids: Sequence[int], segment: ColumnElement[bool] | None = None
 ) -> AudienceCount:
     """Count what freezing these lists now would give."""
-    if segment is None and len(list_ids) == 1:
-        people = _of_one_list(list_ids[0]).subquery()
-    else:
-        people = audience(list_ids, segment).subquery()
+    people = (audience(list_ids, segment) if segment is not None else _unnamed(list_ids)).subquery()
+    make_room(session)
     rows = session.execute(select(people.c.exclusion, func.count()).group_by(people.c.exclusion))
     counts: Counter[str | None] = Counter(dict(rows.all()))
     return AudienceCount(counts.pop(None, 0), {str(reason): n for reason, n in counts.items()})
 
 
-def _of_one_list(list_id: int) -> Select[Any]:
-    """Only the exclusions: on one list everybody is once, and who they are need not be known."""
-    standing = _standing([list_id], is_each_once=True)
+def _unnamed(list_ids: Sequence[int]) -> Select[Any]:
+    """Only the exclusions: without a segment, who they are need not be known."""
+    standing = _standing(list_ids)
     suppressed = _suppressed_people().cte("suppressed")
     return (
         select(_exclusion(standing, suppressed, None).label("exclusion"))
@@ -201,11 +200,8 @@ def refuses_measuring(
     )
 
 
-def _standing(list_ids: Sequence[int], *, is_each_once: bool = False) -> Any:
-    """(subscriber_id, rank): by which list they are mailed, else the best reason why not.
-
-    `is_each_once`: there is one list, and nobody is on it twice.
-    """
+def _standing(list_ids: Sequence[int]) -> Any:
+    """(subscriber_id, rank): by which list they are mailed, else the best reason why not."""
     position = case(
         {list_id: number for number, list_id in enumerate(list_ids)}, value=Subscription.list_id
     )
@@ -221,6 +217,7 @@ def _standing(list_ids: Sequence[int], *, is_each_once: bool = False) -> Any:
         (Subscription.status == SubscriptionStatus.PENDING, _RANK[Exclusion.UNCONFIRMED]),
         else_=_RANK[Exclusion.UNSUBSCRIBED],
     )
+    is_each_once = len(list_ids) == 1
     best = rank if is_each_once else func.min(rank)
     found = select(Subscription.subscriber_id, best.label("rank"))
     found = found.where(Subscription.list_id.in_(list_ids))

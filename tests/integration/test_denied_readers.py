@@ -59,6 +59,8 @@ def frozen(runtime: Runtime) -> int:
         readers = factories.a_list(session, issue=issue)
         factories.subscribed(session, readers, DENIED, TrackingConsent.DENIED)
         factories.subscribed(session, readers, [GRANTED], TrackingConsent.GRANTED)
+        elsewhere = factories.a_list(session, "Of another newsletter")
+        factories.subscribed(session, elsewhere, [GRANTED], TrackingConsent.DENIED)
         plan = planning.prepare(issue, runtime.settings, today=factories.DAY)
         broadcast = factories.scheduled(session, issue, [readers], plan=plan)
         broadcast.state = BroadcastState.FREEZING
