@@ -103,7 +103,12 @@ def test_who_refuses_once_it_is_frozen_is_not_measured_either(
     broadcast_id = frozen(factories.runtime(sessions, keys))
     with sessions.writing() as session:
         standing = session.scalars(
-            select(Subscription).join(Subscriber).where(Subscriber.email == GRANTED)
+            select(Subscription)
+            .join(Subscriber)
+            .where(
+                Subscriber.email == GRANTED,
+                Subscription.tracking_consent == TrackingConsent.GRANTED,
+            )
         ).one()
         if by != "the same list":
             issue = session.get_one(Broadcast, broadcast_id).issue
