@@ -13,20 +13,23 @@ from sqlalchemy import (
     case,
     func,
     null,
+    or_,
     select,
     true,
     union,
 )
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import InstrumentedAttribute, Session, aliased
 
 from newsletter.core.given_rows import asked_per_row
 from newsletter.core.tables import database_now
 from subscribers.models import (
     EVERYWHERE,
     Subscriber,
+    SubscriberList,
     Subscription,
     SubscriptionStatus,
     Suppression,
+    TrackingConsent,
 )
 from subscribers.suppressions import COVERS_PERSON, suppresses
 from subscribers.whole_tables import make_room
@@ -172,6 +175,29 @@ def _active(
 def is_paused() -> ColumnElement[bool]:
     """Of a Subscription: its owner wants no issue now."""
     return func.coalesce(Subscription.paused_until > database_now(), False)
+
+
+def refuses_measuring(
+    subscriber_id: ColumnElement[int] | InstrumentedAttribute[int],
+    list_id: ColumnElement[int] | InstrumentedAttribute[int],
+) -> ColumnElement[bool]:
+    """Of rows of another table: on their list, or another of its newsletter, the person denied."""
+    mailed, other = aliased(SubscriberList), aliased(SubscriberList)
+    of_newsletter = (
+        select(other.id)
+        .join(mailed, mailed.newsletter_id == other.newsletter_id)
+        .where(mailed.id == list_id)
+        .correlate_except(mailed, other)
+    )
+    is_on_another = and_(
+        Subscription.status == SubscriptionStatus.ACTIVE, Subscription.list_id.in_(of_newsletter)
+    )
+    return asked_per_row(
+        Subscription,
+        Subscription.subscriber_id == subscriber_id,
+        Subscription.tracking_consent == TrackingConsent.DENIED,
+        or_(Subscription.list_id == list_id, is_on_another),
+    )
 
 
 def _standing(list_ids: Sequence[int]) -> Any:

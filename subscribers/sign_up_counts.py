@@ -7,8 +7,9 @@ everything is counted anew.
 import hmac
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -18,8 +19,20 @@ from subscribers.models import SignUpCount
 
 MOST_LETTERS = 3
 """One a day and three in all: asking is not allowed to become a nuisance."""
+MOST_TO_ONE_MAILBOX = 5
+"""A day, by whatever tags and dots: an address of one's own costs nothing, a mailbox is one."""
 _LETTER_EVERY = timedelta(days=1)
+_WITHOUT_DOTS = ("gmail.com", "googlemail.com")
 _FOREVER = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+class LetterKind(StrEnum):
+    """What a letter about a sign-up is for; of each kind so many in all are sent."""
+
+    ASKING = "letter"
+    """To confirm by."""
+    TELLING = "letter to who is on the list"
+    """That they are. Whoever leaves later can be asked still."""
 
 
 def count_key(keys: TokenKeys, kind: str, thing: str) -> str:
@@ -48,30 +61,43 @@ def count(connection: Connection, keys: Sequence[str], until: datetime) -> Mappi
     return dict(counted.all())
 
 
-def letter_is_due(session: Session, keys: TokenKeys, address_key: str) -> bool:
+def letter_is_due(
+    session: Session, keys: TokenKeys, address_key: str, kind: LetterKind = LetterKind.ASKING
+) -> bool:
     """Whether the address may get a letter about a sign-up now; if so, it is counted.
 
     Whoever asks holds the lock of the person's row: of two at once, one is told yes. Over all
-    lists, and surviving the outbox: the count stands until the person confirms.
+    lists, one a day of whatever kind; the counts outlive the outbox, until the person confirms.
     """
-    today, in_all = _letter_keys(keys, address_key)
+    today = count_key(keys, "letter today", address_key)
+    in_all = count_key(keys, kind, address_key)
+    mailbox = count_key(keys, "letter to a mailbox", _mailbox_of(address_key))
     standing = session.execute(
-        select(SignUpCount.key, SignUpCount.count).where(
-            SignUpCount.key.in_([today, in_all]), SignUpCount.until > now()
-        )
+        select(SignUpCount.key, func.sum(SignUpCount.count))
+        .where(SignUpCount.key.in_([today, in_all, mailbox]), SignUpCount.until > now())
+        .group_by(SignUpCount.key)
     )
     counts = dict(standing.all())
     if today in counts or counts.get(in_all, 0) >= MOST_LETTERS:
         return False
-    count(session.connection(), [today], now() + _LETTER_EVERY)
+    if counts.get(mailbox, 0) >= MOST_TO_ONE_MAILBOX:
+        return False
+    count(session.connection(), [today, mailbox], now() + _LETTER_EVERY)
     count(session.connection(), [in_all], _FOREVER)
     return True
 
 
+def _mailbox_of(address_key: str) -> str:
+    """Where its mail arrives with most providers: without a tag, with Google without dots."""
+    local, _, domain = address_key.rpartition("@")
+    local = local.partition("+")[0]
+    return f"{local.replace('.', '')}@gmail.com" if domain in _WITHOUT_DOTS else f"{local}@{domain}"
+
+
 def forget_letters(session: Session, keys: TokenKeys, address_key: str) -> None:
     """They have confirmed, or are erased: later letters are counted anew; a day stays a day."""
-    _, in_all = _letter_keys(keys, address_key)
-    session.execute(delete(SignUpCount).where(SignUpCount.key == in_all))
+    in_all = [count_key(keys, kind, address_key) for kind in LetterKind]
+    session.execute(delete(SignUpCount).where(SignUpCount.key.in_(in_all)))
 
 
 def forget_past_windows(connection: Connection) -> int:
@@ -80,7 +106,3 @@ def forget_past_windows(connection: Connection) -> int:
         delete(SignUpCount).where(SignUpCount.until <= now()).returning(SignUpCount.key)
     )
     return len(gone.all())
-
-
-def _letter_keys(keys: TokenKeys, address_key: str) -> tuple[str, str]:
-    return count_key(keys, "letter today", address_key), count_key(keys, "letter", address_key)

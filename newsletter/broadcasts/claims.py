@@ -136,8 +136,11 @@ def _due() -> Select[int]:
 
 
 def _taking() -> Update:
+    """Who has refused since the freezing to be measured gets a copy that tells nothing of them."""
+    refuses = audience.refuses_measuring(_ROW.subscriber_id, _ROW.list_id)
     return update(ledger_table()).values(
         state=DeliveryState.CLAIMED,
+        wire_form=case((refuses, int(WireForm.NONE)), else_=_ROW.wire_form),
         lease_token=bindparam("token"),
         lease_until=database_now(bindparam("lease", type_=Integer)),
     )

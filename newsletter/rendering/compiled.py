@@ -15,7 +15,10 @@ from newsletter.rendering.palette import DEFAULT_LOOK, Look
 
 
 class WireForm(IntEnum):
-    """How much a recipient's copy may tell: decided at freezing from consent and mode."""
+    """How much a recipient's copy may tell: decided at freezing from consent and mode.
+
+    Who refuses later, before theirs is on its way, gets NONE.
+    """
 
     NONE = 0
     """No pixel, links lead straight to their destinations."""

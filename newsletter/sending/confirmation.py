@@ -18,7 +18,7 @@ from subscribers import sign_up as signing_up
 from subscribers import subscriptions, suppressions
 from subscribers.models import Subscriber, SubscriberList, Subscription, SubscriptionStatus
 from subscribers.sign_up import Standing, Wish
-from subscribers.sign_up_counts import forget_letters, letter_is_due
+from subscribers.sign_up_counts import LetterKind, forget_letters, letter_is_due
 from subscribers.subscriptions import Evidence
 
 CONFIRM_WITHIN = timedelta(days=7)
@@ -136,7 +136,8 @@ def _post_if_due(
     """Under the count of letters to one address; False when none is due."""
     if not _may_be_mailed(session, person, to):
         return False
-    if not letter_is_due(session, runtime.keys, person.address_key):
+    kind = LetterKind.TELLING if write is _known else LetterKind.ASKING
+    if not letter_is_due(session, runtime.keys, person.address_key, kind):
         return False
     newsletter = _newsletter(session, to)
     letter = write(runtime, newsletter, person, to)

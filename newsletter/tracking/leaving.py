@@ -20,6 +20,8 @@ _METHODS = {
     Door.BODY: ConsentMethod.PAGE,
     Door.MAIL: ConsentMethod.MAIL,
 }
+_FORMS = {Door.HEADER: "leave: header", Door.BODY: "leave: body", Door.MAIL: "leave: mail"}
+"""Which of a mail's ways out it was, for the evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,13 @@ def taking_back(token: LeaveToken, ended: Sequence[Subscription]) -> UndoToken |
 
 def undo(session: Session, token: UndoToken, visit: Visit) -> bool:
     """Take that leaving back; False when there is none that can be, or any more."""
-    evidence = Evidence(ConsentMethod.PAGE, ip=visit.ip, user_agent=visit.user_agent)
+    form = "undo: letter" if token.is_owners else "undo: page"
     back = subscriptions.undo_leave(
         session,
         token.subscriber_id,
         token.newsletter_id,
         token.left_at,
-        evidence,
+        _by_link(ConsentMethod.PAGE, form, token, visit),
         by_owner=token.is_owners,
     )
     if back:
@@ -99,7 +101,15 @@ def masked(address: str) -> str:
 
 
 def _evidence(token: LeaveToken, visit: Visit) -> Evidence:
-    return Evidence(_METHODS[token.door], ip=visit.ip, user_agent=visit.user_agent)
+    return _by_link(_METHODS[token.door], _FORMS[token.door], token, visit)
+
+
+def _by_link(
+    method: ConsentMethod, form: str, token: LeaveToken | UndoToken, visit: Visit
+) -> Evidence:
+    """With the mail whose link it was, if it was an issue's."""
+    source = f"delivery {token.delivery_id}" if token.delivery_id else ""
+    return Evidence(method, source, form=form, ip=visit.ip, user_agent=visit.user_agent)
 
 
 def _record(session: Session, kind: EventKind, token: LeaveToken | UndoToken, visit: Visit) -> None:

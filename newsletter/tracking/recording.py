@@ -21,6 +21,7 @@ from newsletter.core.tables import BigId
 from newsletter.rendering.mail_tokens import TrackingToken
 from newsletter.tracking import engaging
 from newsletter.tracking.models import Event, EventKind
+from subscribers import audience
 
 _PROOFS = {
     EventKind.OPEN: Proof.OPEN,
@@ -54,7 +55,11 @@ class Fetch:
 
 
 def record(session: Session, fetches: Sequence[Fetch]) -> None:
-    """Hits of pixels and links; one of a pruned broadcast or an erased reader records nothing."""
+    """Hits of pixels and links.
+
+    One of a pruned broadcast records nothing, nor does one that names a reader who is erased or
+    has refused to be measured since.
+    """
     tokens = [fetch.token for fetch in fetches]
     wait_for_turn(session, [token.delivery_id for token in tokens if token.delivery_id])
     known = _known(session, tokens)
@@ -77,7 +82,7 @@ def record_event(
 
 
 def _known(session: Session, tokens: Iterable[TrackingToken]) -> set[TrackingToken]:
-    """Those whose broadcast is there, and whose delivery is one of it and of somebody we know."""
+    """Those whose broadcast is there, with a delivery of it, if any, to who may be measured."""
     tokens = set(tokens)
     pruned = select(BroadcastTotals.broadcast_id)
     broadcasts = select(Broadcast.id).where(
@@ -87,6 +92,7 @@ def _known(session: Session, tokens: Iterable[TrackingToken]) -> set[TrackingTok
         Delivery.id.in_({t.delivery_id for t in tokens if t.delivery_id}),
         Delivery.broadcast_id.not_in(pruned),
         Delivery.address != "",
+        ~audience.refuses_measuring(Delivery.subscriber_id, Delivery.list_id),
     )
     found = {TrackingToken(broadcast_id, None) for broadcast_id in session.scalars(broadcasts)}
     found |= {TrackingToken(*row) for row in session.execute(deliveries)}

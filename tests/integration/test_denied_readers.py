@@ -7,18 +7,30 @@ from email.message import EmailMessage
 import pytest
 from bs4 import BeautifulSoup
 from pydantic import SecretStr
+from sqlalchemy import select
 
 from newsletter.broadcasts import freezing, planning
-from newsletter.broadcasts.models import BroadcastState
+from newsletter.broadcasts.models import Broadcast, BroadcastState
 from newsletter.core.db import Sessions
 from newsletter.core.runtime import Runtime
 from newsletter.core.sections import BounceSettings, RelaySettings, TrackingMode
 from newsletter.core.tokens import TokenKeys
-from newsletter.rendering.mail_tokens import Door, LeaveToken, MailToken, PreferencesToken
+from newsletter.rendering.compiled import WireForm
+from newsletter.rendering.mail_tokens import (
+    Door,
+    LeaveToken,
+    MailToken,
+    PreferencesToken,
+    TrackingToken,
+)
 from newsletter.sending.feed import prepared_mail
 from newsletter.sending.smtp_transport import SmtpTransport
-from subscribers.models import TrackingConsent
+from newsletter.tracking.models import Event, EventKind
+from newsletter.tracking.recording import Fetch, Visit, record
+from subscribers import subscriptions
+from subscribers.models import Subscriber, Subscription, TrackingConsent
 from tests import factories
+from tests.ledger_moves import claim
 from tests.smtp_server import SmtpServer
 
 DENIED = ["ada@example.org", "bob@example.org"]
@@ -47,6 +59,8 @@ def frozen(runtime: Runtime) -> int:
         readers = factories.a_list(session, issue=issue)
         factories.subscribed(session, readers, DENIED, TrackingConsent.DENIED)
         factories.subscribed(session, readers, [GRANTED], TrackingConsent.GRANTED)
+        elsewhere = factories.a_list(session, "Of another newsletter")
+        factories.subscribed(session, elsewhere, [GRANTED], TrackingConsent.DENIED)
         plan = planning.prepare(issue, runtime.settings, today=factories.DAY)
         broadcast = factories.scheduled(session, issue, [readers], plan=plan)
         broadcast.state = BroadcastState.FREEZING
@@ -80,6 +94,36 @@ def test_two_of_them_get_the_same_mail_but_for_what_delivery_needs(
     """Every difference is named here; a further one would be an identifier."""
     first, second = (_without_what_is_needed(wires[address], address, keys) for address in DENIED)
     assert first == second
+
+
+@pytest.mark.parametrize("by", ["the same list", "another of the newsletter"])
+def test_who_refuses_once_it_is_frozen_is_not_measured_either(
+    sessions: Sessions, keys: TokenKeys, by: str
+) -> None:
+    broadcast_id = frozen(factories.runtime(sessions, keys))
+    with sessions.writing() as session:
+        standing = session.scalars(
+            select(Subscription)
+            .join(Subscriber)
+            .where(
+                Subscriber.email == GRANTED,
+                Subscription.tracking_consent == TrackingConsent.GRANTED,
+            )
+        ).one()
+        if by != "the same list":
+            issue = session.get_one(Broadcast, broadcast_id).issue
+            (standing,) = factories.subscribed(
+                session, factories.a_list(session, "Evenings", issue), [GRANTED]
+            )
+        denied = TrackingConsent.DENIED
+        subscriptions.set_tracking_consent(session, standing, denied, factories.EVIDENCE)
+    assert [row.wire_form for row in claim(sessions, broadcast_id).rows] == [WireForm.NONE] * 3
+    kept = factories.deliveries(sessions, broadcast_id)[GRANTED]
+    assert kept.wire_form is WireForm.NONE, "what the person's own data says of it"
+    older = TrackingToken(broadcast_id, kept.id)  # of a copy that was on its way before
+    with sessions.writing() as session:
+        record(session, [Fetch(EventKind.OPEN, older, Visit())])
+        assert session.scalars(select(Event)).all() == []
 
 
 def _without_what_is_needed(wire: bytes, address: str, keys: TokenKeys) -> str:

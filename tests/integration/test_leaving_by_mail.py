@@ -66,6 +66,7 @@ def test_writing_to_the_address_unsubscribes_with_evidence(
         event = session.scalars(select(Event)).first()
     assert last
     assert (last.change, last.method) == ("unsubscribed", "mail")
+    assert (last.form, last.source) == ("leave: mail", f"delivery {delivery.id}")
     assert event
     assert (event.kind, event.delivery_id) == (EventKind.UNSUBSCRIBE, delivery.id)
 

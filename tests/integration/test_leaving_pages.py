@@ -51,6 +51,17 @@ def test_the_owner_is_told_once_when_the_link_of_the_body_was_used(mailed: Maile
     assert len(letters(mailed)) == 2, "one for each leaving"
 
 
+def test_the_evidence_says_by_which_link_of_which_mail_they_went_and_came(mailed: Mailed) -> None:
+    mailed.client.post(to_undo(mailed.client.post(mailed.body_link).text))
+    mailed.client.post(mailed.one_click)
+    with mailed.runtime.sessions.reading() as session:
+        found = session.execute(
+            select(ConsentEvent.form, ConsentEvent.source).order_by(ConsentEvent.id)
+        )
+        said = [row.form for row in found if row.source == f"delivery {mailed.delivery_id}"]
+    assert said == ["leave: body", "undo: page", "leave: header"]
+
+
 def test_an_undo_that_undid_nothing_does_not_say_that_it_did(mailed: Mailed) -> None:
     (undo,) = {
         action

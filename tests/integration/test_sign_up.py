@@ -73,6 +73,8 @@ def test_every_change_has_its_evidence(desk: Desk) -> None:
     }
     assert (confirmed.change, confirmed.method) == ("confirmed", "confirmation")
     assert confirmed.wording == "Please confirm that you want to get Mornings by e-mail."
+    assert confirmed.form == "mornings: confirmation"
+    assert confirmed.source == "http://127.0.0.1:8000/confirm", "and not the key behind it"
 
 
 def test_the_usual_wording_names_newsletter_and_list(desk: Desk) -> None:
@@ -130,6 +132,19 @@ def test_one_letter_a_day_and_three_in_all_over_all_lists(desk: Desk) -> None:
         assert len(desk.mails()) == expected, day
 
 
+def test_tags_and_dots_make_no_other_mailbox_of_it(desk: Desk) -> None:
+    spelt = ["ada@gmail.com", "a.d.a@gmail.com", "ada@googlemail.com"]
+    spelt += [f"ada+{number}@gmail.com" for number in range(5)]
+    start = now()
+    for day, expected in ((0, 5), (0.9, 5), (1.1, 10), (1.2, 10)):
+        with time_machine.travel(start + timedelta(days=day), tick=False):
+            for address in spelt:
+                desk.post({"email": address}, "/s/mornings/embed")
+        assert len(desk.mails()) == expected, day
+    desk.post({"email": "a.da@example.org"}, "/s/mornings/embed")
+    assert desk.mails()[-1] == ("confirmation", "a.da@example.org")
+
+
 def test_confirming_ends_the_count(desk: Desk) -> None:
     start = now()
     for day in range(3):
@@ -140,6 +155,24 @@ def test_confirming_ends_the_count(desk: Desk) -> None:
     with time_machine.travel(start + timedelta(days=5), tick=False):
         desk.send()
     assert [kind for kind, _ in desk.mails()] == [*["confirmation"] * 3, "welcome", "known"]
+
+
+def test_who_was_told_that_they_are_on_the_list_can_leave_and_come_back(desk: Desk) -> None:
+    with desk.runtime.sessions.writing() as session:
+        readers = session.get_one(SubscriberList, desk.list_id)
+        (ada,) = factories.subscribed(session, readers, [ADA])
+    start = now()
+    for day in range(4):
+        with time_machine.travel(start + timedelta(days=1.1 * day), tick=False):
+            desk.send()
+    assert [kind for kind, _ in desk.mails()] == ["known"] * 3
+    with time_machine.travel(start + timedelta(days=4), tick=False):
+        with desk.runtime.sessions.writing() as session:
+            subscriptions.leave(session, ada.subscriber_id, desk.newsletter_id, factories.EVIDENCE)
+        desk.send()
+        assert desk.mails()[-1] == ("confirmation", ADA)
+        desk.client.post(desk.confirm_path())
+    assert desk.status() is ACTIVE
 
 
 @pytest.mark.parametrize("standing", ["new", "pending", "active", "left", "suppressed", "domain"])

@@ -120,12 +120,15 @@ def test_however_it_is_called_what_may_say_who_left_is_no_attribute() -> None:
         "blocked, is_suppressed, Abmeldung, abgemeldet_am, Abbestellt, Einwilligung, désabonné, "
         "desinscrit, disiscritto, dado de baja, deleted_at, list_status, Contact Status, "
         "email_opt_status, Email Permission Status, no_mail, No e-mail, noMail, DNC, is_dnc, "
-        "can_email, allow_email, Allows E-Mail, wants email, mailable, active, inactive, removed"
+        "can_email, allow_email, Allows E-Mail, wants email, mailable, active, inactive, removed, "
+        "newsletter, Newsletter subscription, is_subscriber, Mailing, marketing, Permission, "
+        "Email-Enabled, abonniert, Abonné, inscrit"
     )
     harmless = (
         "first_name, plan, tags, company, options, adopted, adopting, bus_stop, donations, "
         "city, state_of_mind, notes, source, subscription_plan, statement, top_interest, "
-        "turno_mail, american_email, adnc, lead_status, checklist, contact_state, activity"
+        "turno_mail, american_email, adnc, lead_status, checklist, contact_state, activity, "
+        "newsletter_source, mailing_address, marketing_channel, permissions_of_use"
     )
     assert [name for name in told.split(", ") if not is_doubtful(normalised(name))] == []
     assert [name for name in harmless.split(", ") if is_doubtful(normalised(name))] == []

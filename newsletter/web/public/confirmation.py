@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.core.catalogues import READERS
+from newsletter.core.runtime import Runtime
 from newsletter.core.sentences import Sentence, say
 from newsletter.rendering.mail_tokens import ConfirmToken
 from newsletter.sending import confirmation
@@ -46,7 +47,7 @@ def confirm(token: str, request: Request, runtime: Running, visit: Visiting) -> 
         about = _About.of(session, read)
         language = language_of(request, about.locale)
         wording = str(READERS.translated(language, about.question))
-        evidence = _evidence(visit, wording)
+        evidence = _evidence(runtime, about, visit, wording)
         found = confirmation.confirm(session, runtime, read, evidence, language)
     shown = _page(request, token, read, about, found)
     assert shown, "a link that is not over has confirmed"
@@ -60,7 +61,7 @@ def again(token: str, request: Request, runtime: Running, visit: Visiting) -> Re
     with runtime.sessions.writing() as session:
         about = _About.of(session, read)
         wording = f"Send me a new link to confirm {about.list_name}."
-        evidence = _evidence(visit, wording)
+        evidence = _evidence(runtime, about, visit, wording)
         confirmation.ask_again(session, runtime, read, evidence, language_of(request))
     return about.show(request, "asked_again.html")
 
@@ -106,9 +107,14 @@ def _page(
     return None
 
 
-def _evidence(visit: Visit, wording: str) -> Evidence:
+def _evidence(runtime: Runtime, about: _About, visit: Visit, wording: str) -> Evidence:
     return Evidence(
-        ConsentMethod.CONFIRMATION, ip=visit.ip, user_agent=visit.user_agent, wording=wording
+        ConsentMethod.CONFIRMATION,
+        source=f"{runtime.settings.site.public_url}/confirm",  # the rest of the address is a key
+        wording=wording,
+        form=f"{about.slug}: confirmation",
+        ip=visit.ip,
+        user_agent=visit.user_agent,
     )
 
 

@@ -11,10 +11,13 @@ _WHOLE = frozenset(
         *("subscribed_to_emails", "email_marketing", "clean_time"),
         *("active", "inactive", "is_inactive", "enabled", "disabled", "cancelled", "canceled"),
         *("deleted", "is_deleted", "removed", "is_removed", "removed_at"),
-        *("gesperrt", "dado_de_baja", "fecha_de_baja"),
+        *("newsletter", "newsletters", "newsletter_subscription", "newsletter_subscriber"),
+        *("subscriber", "is_subscriber", "mailing", "mailings", "marketing", "marketing_emails"),
+        *("permission", "email_permission", "email_enabled", "emails_enabled"),
+        *("gesperrt", "dado_de_baja", "fecha_de_baja", "abonniert", "abonné", "inscrit"),
     )
 )
-"""Names that are common as parts of harmless ones."""
+"""Names that are common as parts of harmless ones; shops export `newsletter` as 0 and 1."""
 
 _PART = re.compile(
     r"unsub|subscribed$|(?:subscri\w*|mail)_?(?:status|state)"
