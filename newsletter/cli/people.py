@@ -28,14 +28,22 @@ _Address = Annotated[str, typer.Argument(metavar="ADDRESS", help="Their address.
 
 
 def show(address: _Address, *, as_json: output.AsJson = False) -> None:
-    """One person: subscriptions, consent history, suppressions, mails, what was done to them."""
+    """One person: subscriptions, consent history, suppressions, mails, what was done to them.
+
+    Also an address of nobody who is subscribed any more, but of old mails or suppressions.
+    """
     runtime = state.runtime()
+    parsed = Address.parse(address)
     with runtime.sessions.reading() as session:
-        details = _details(session, _found(session, address), runtime.erasure_key)
+        found = _found(session, parsed, runtime.erasure_key)
+        details = _details(session, parsed, found, runtime.erasure_key)
     if as_json:
         output.print_json(details)
         return
     tables = {name: details.pop(name) for name in _TABLES}
+    if details["id"] is None:
+        output.say("An address of nobody who is subscribed.")
+        del details["id"]
     for key, value in details.items():
         output.say(f"{key.replace('_', ' '):12} {value}")
     for name, empty in _TABLES.items():
@@ -64,12 +72,20 @@ def export_person(
         Path | None, typer.Option(help="The JSON file to write. Default: standard output.")
     ] = None,
 ) -> None:
-    """Everything that is kept about one person as JSON, to hand over to them."""
-    with state.runtime().sessions.writing() as session:
-        found = _found(session, address)
-        audit.record(session, audit.at_the_command_line(), "subscriber.exported", found.id)
+    """Everything that is kept about one person as JSON, to hand over to them.
+
+    Also an address of nobody who is subscribed any more, but of old mails or suppressions.
+    """
+    runtime = state.runtime()
+    parsed = Address.parse(address)
+    with runtime.sessions.writing() as session:
+        found = _found(session, parsed, runtime.erasure_key)
+        number = found.id if found else None
+        audit.record(session, audit.at_the_command_line(), "subscriber.exported", number)
         session.flush()
-        document = person.export(session, found.id)
+        document = (
+            person.export(session, found.id) if found else person.export_address(session, parsed)
+        )
         if out is None:
             output.print_json(document)
         else:
@@ -118,15 +134,21 @@ def erase(
         output.say("`newsletter db compact` takes it out of the file's free space too.")
 
 
-def _found(session: Session, address: str) -> Subscriber:
-    found = subscriptions.find_subscriber(session, Address.parse(address))
-    if found is None:
-        raise NotFoundError("subscriber", address)
+def _found(session: Session, address: Address, key: ErasureKey | None) -> Subscriber | None:
+    """None: nobody is subscribed by it, but something is kept about it.
+
+    Raises:
+        NewsletterError: nothing is.
+    """
+    found = subscriptions.find_subscriber(session, address)
+    if found is None and not find_traces(session, address).any:
+        raise _nobody(session, address, key)
     return found
 
 
-def _nobody(session: Session, address: Address, key: ErasureKey) -> Exception:
-    before = suppressions.find(session, suppressions.erased_suppression(key, address.key))
+def _nobody(session: Session, address: Address, key: ErasureKey | None) -> Exception:
+    hashed = suppressions.erased_suppression(key, address.key) if key else ""
+    before = suppressions.find(session, hashed)
     if before:
         day = before.created_at.date().isoformat()
         return RefusedError(
@@ -169,9 +191,30 @@ def _write(file: Path, text: str) -> None:
         ) from None
 
 
-def _details(session: Session, found: Subscriber, key: ErasureKey | None) -> dict[str, Any]:
-    address = Address.stored(found.email, found.address_key)
+def _details(
+    session: Session, address: Address, found: Subscriber | None, key: ErasureKey | None
+) -> dict[str, Any]:
+    number = found.id if found else person.NO_ROW
     slugs = slugs_of_lists(session)
+    kept = find_traces(session, address)
+    return {
+        **(_described(found) if found else {"id": None, "email": address.typed}),
+        "suppressed": suppressions.is_suppressed(session, address.key),
+        "deliveries": kept.deliveries,
+        "system_mails": kept.system_mails,
+        "import_lines": kept.import_lines,
+        "suppressions": person.suppressions_of(session, address, slugs, key),
+        "subscriptions": _subscriptions(session, number, slugs),
+        "consent": _consent(session, number, slugs),
+        "engagement": person.engagement_of(session, number),
+        "audit": [
+            {"at": event.at, "actor": event.actor, "action": event.action}
+            for event in audit.trail(session, subscriber_id=number)
+        ],
+    }
+
+
+def _described(found: Subscriber) -> dict[str, Any]:
     return {
         "id": found.id,
         "email": found.email,
@@ -179,16 +222,6 @@ def _details(session: Session, found: Subscriber, key: ErasureKey | None) -> dic
         "locale": found.locale,
         "time_zone": found.time_zone,
         "attributes": found.attributes,
-        "suppressed": suppressions.is_suppressed(session, found.address_key),
-        "deliveries": find_traces(session, address).deliveries,
-        "suppressions": person.suppressions_of(session, address, slugs, key),
-        "subscriptions": _subscriptions(session, found.id, slugs),
-        "consent": _consent(session, found.id, slugs),
-        "engagement": person.engagement_of(session, found.id),
-        "audit": [
-            {"at": event.at, "actor": event.actor, "action": event.action}
-            for event in audit.trail(session, subscriber_id=found.id)
-        ],
     }
 
 

@@ -35,6 +35,9 @@ from subscribers.models import (
 
 FORMAT = 1
 
+NO_ROW = 0
+"""What no subscriber has for a number: by it nothing is found."""
+
 
 def export(
     session: Session, subscriber_id: int, newsletter_id: int | None = None
@@ -54,32 +57,50 @@ def export(
     address = Address.stored(person.email, person.address_key)
     of = None if newsletter_id is None else session.get_one(Newsletter, newsletter_id)
     tells_all = of is None or not is_elsewhere(session, person.id, of.id)
+    known = _subscriber(person) if tells_all else _address(person.id, address)
+    return _document(session, address, known, of, person.id)
+
+
+def export_address(session: Session, address: Address) -> dict[str, Any]:
+    """As `export`, of an address of nobody who is subscribed: of old mails, of suppressions."""
+    return _document(session, address, _address(None, address), None)
+
+
+def _document(
+    session: Session,
+    address: Address,
+    known: dict[str, Any],
+    of: Newsletter | None,
+    subscriber_id: int = NO_ROW,
+) -> dict[str, Any]:
+    newsletter_id = of.id if of else None
     slugs = slugs_of_lists(session, newsletter_id)
     deliveries = session.scalars(delivery_ids(address.key, newsletter_id)).all()
     return {
         "format": FORMAT,
         "exported_at": _time(now()),
         "newsletter": of.slug if of else None,
-        "subscriber": _subscriber(person) if tells_all else _address(person),
-        "subscriptions": _subscriptions(session, person.id, slugs),
-        "consent": _consent(session, person.id, slugs),
+        "subscriber": known,
+        "subscriptions": _subscriptions(session, subscriber_id, slugs),
+        "consent": _consent(session, subscriber_id, slugs),
         "suppressions": suppressions_of(session, address, slugs, None),
         "deliveries": _deliveries(session, deliveries, slugs),
         "events": _events(session, deliveries),
-        "engagement": engagement_of(session, person.id, newsletter_id),
+        "engagement": engagement_of(session, subscriber_id, newsletter_id),
         "system_mails": [] if of else _system_mails(session, address),
         "import_lines": [] if of else _import_lines(session, address),
-        "audit": _audit(session, person.id, of, slugs),
+        "audit": _audit(session, subscriber_id, of, slugs),
     }
 
 
-def _address(person: Subscriber) -> dict[str, Any]:
-    return {"id": person.id, "email": person.email}
+def _address(subscriber_id: int | None, address: Address) -> dict[str, Any]:
+    return {"id": subscriber_id, "email": address.typed}
 
 
 def _subscriber(person: Subscriber) -> dict[str, Any]:
     return {
-        **_address(person),
+        "id": person.id,
+        "email": person.email,
         "name": person.name,
         "locale": person.locale,
         "time_zone": person.time_zone,

@@ -51,7 +51,7 @@ def test_a_person_is_shown_exported_and_erased(here: Installation) -> None:
     logged = errors(here, "subscribers", "erase", "ada@example.org", "--yes")
     logged += errors(here, "audit", "list") + errors(here, "suppressions", "list")
     assert [secret for secret in SECRETS if secret in logged] == []
-    assert "no subscriber" in here.run("subscribers", "show", "ada@example.org", expect=1)
+    assert "was erased already" in here.run("subscribers", "show", "ada@example.org", expect=1)
 
 
 def test_the_erased_stay_away_until_they_come_themselves(here: Installation) -> None:
@@ -95,8 +95,17 @@ def test_files_of_people_that_come_and_go_are_in_the_trail(here: Installation) -
     assert trail[4][0] == "subscriber.added"
 
 
-def test_an_address_that_is_only_suppressed_can_be_erased(here: Installation) -> None:
+def test_an_address_that_is_only_suppressed_can_be_exported_and_erased(here: Installation) -> None:
+    here.run("suppressions", "add", "@example.org")
+    unknown = ("subscribers", "export-person", "bob@example.org")
+    assert "nothing is kept about this address" in here.run(*unknown, expect=1)
     here.run("suppressions", "add", "bob@example.org", "--reason", "gone")
+    document = json.loads(here.run("subscribers", "export-person", "Bob@example.org"))
+    assert document["subscriber"] == {"id": None, "email": "Bob@example.org"}
+    assert [row["reason"] for row in document["suppressions"]] == ["manual", "gone"]
+    shown = here.run("subscribers", "show", "bob@example.org")
+    assert "An address of nobody who is subscribed." in shown
+    here.run("suppressions", "lift", "@example.org")
     said = here.run("subscribers", "erase", "bob@example.org", "--yes")
     assert "an address of nobody who is subscribed: 1 suppressions" in said
     assert [row["reason"] for row in here.json("suppressions", "list")] == ["erased"]

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from sqlalchemy import delete
 
 from newsletter.accounts import audit
 from newsletter.broadcasts import freezing
@@ -13,6 +14,7 @@ from newsletter.core.sections import TrackingMode
 from newsletter.core.tables import Base
 from newsletter.issues.models import Newsletter
 from newsletter.issues.newsletters import add_newsletter
+from newsletter.mail.address import Address
 from newsletter.migrations import tables
 from newsletter.privacy import history, person
 from subscribers import elsewhere
@@ -81,6 +83,22 @@ def test_the_document_says_what_is_known_of_them_and_of_nobody_else(sessions: Se
     assert [mail["kind"] for mail in document["system_mails"]] == ["test", "test"]
     assert document["audit"][0]["action"] == "subscriber.added"
     assert "actor" not in document["audit"][0], "who works here is somebody else"
+
+
+def test_of_an_address_alone_is_what_is_kept_about_the_address(sqlite_sessions: Sessions) -> None:
+    """As of somebody whose subscription is gone while old mails are kept."""
+    with_traces(sqlite_sessions)
+    with sqlite_sessions.writing() as session:
+        session.execute(delete(Subscriber).where(Subscriber.address_key == ADA_KEY))
+        audit.record(session, "A", "subscriber.exported", None)
+    with sqlite_sessions.reading() as session:
+        document = person.export_address(session, Address.parse(ERASED))
+    kept = {key for key in _OF_PEOPLE.values() if document[key]}
+    assert kept == {
+        *("subscriber", "suppressions", "deliveries", "events", "system_mails", "import_lines")
+    }
+    assert document["subscriber"] == {"id": None, "email": "Ada.Lovelace@example.org"}
+    assert "bob@example.org" not in json.dumps(document)
 
 
 def test_nobody_has_no_document(sessions: Sessions) -> None:
