@@ -6,6 +6,7 @@ the pool and need a second to go on, and forty requests that wait for the databa
 commit also comes before the answer, so no failed commit is ever answered with 200.
 """
 
+import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Annotated
 
@@ -76,7 +77,7 @@ def _client_ip(request: Request, runtime: Runtime) -> str:
     """
     visitor = request.client.host if request.client else ""
     forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
-    for hop in (visitor, *(hop.strip() for hop in reversed(forwarded))):
+    for hop in (visitor, *(_without_port(hop.strip()) for hop in reversed(forwarded))):
         try:
             said = ip_address(hop)
         except ValueError:
@@ -89,6 +90,15 @@ def _client_ip(request: Request, runtime: Runtime) -> str:
         ):
             return visitor
     return visitor
+
+
+_WITH_PORT = re.compile(r"(?:([0-9.]+)|\[([0-9a-fA-F.]*:[0-9a-fA-F:.]*)\])(?::[0-9]{1,5})?")
+
+
+def _without_port(hop: str) -> str:
+    """Some proxies write the port beside it: `192.0.2.1:5678`, `[2001:db8::1]:443`."""
+    found = _WITH_PORT.fullmatch(hop)
+    return found[1] or found[2] if found else hop
 
 
 def _unwrapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:

@@ -267,17 +267,22 @@ def test_a_proxys_word_counts_only_when_it_is_trusted(sessions: Sessions, keys: 
         ("10.0.0.1", ["198.51.100.7, ::ffff:10.0.0.2"], "198.51.100.7"),
         ("10.0.0.1", ["::ffff:198.51.100.7"], "198.51.100.7"),
         ("::ffff:192.0.2.1", ["198.51.100.7"], "192.0.2.1"),
+        ("10.0.0.1", ["203.0.113.9, 198.51.100.7:5678, 10.0.0.2:443"], "198.51.100.7"),
+        ("10.0.0.1", ["[2001:db8::1]:443"], "2001:db8::1"),
+        ("10.0.0.1", ["198.51.100.7, [::ffff:10.0.0.2]"], "198.51.100.7"),
+        ("10.0.0.1", ["198.51.100.7, 203.0.113.9:http"], "10.0.0.1"),
+        ("10.0.0.1", ["198.51.100.7, [203.0.113.9]:5678"], "10.0.0.1"),
     ],
 )
 def test_a_visitor_is_who_the_last_trusted_proxy_saw_in_whatever_lines_it_says_so(
-    sessions: Sessions, keys: TokenKeys, peer: str, lines: list[str], seen: str
+    sqlite_sessions: Sessions, keys: TokenKeys, peer: str, lines: list[str], seen: str
 ) -> None:
-    broadcast_id = factories.sending(sessions, ["ada@example.org"])
-    (row,) = factories.deliveries(sessions, broadcast_id).values()
+    broadcast_id = factories.sending(sqlite_sessions, ["ada@example.org"])
+    (row,) = factories.deliveries(sqlite_sessions, broadcast_id).values()
     site = SiteSettings(trusted_proxies=("10.0.0.0/8", "::ffff:172.16.0.0/108"))
-    app = create_app(factories.runtime(sessions, keys, site=site))
+    app = create_app(factories.runtime(sqlite_sessions, keys, site=site))
     with TestClient(app, client=(peer, 1234)) as client:
         url = f"/o/{TrackingToken(broadcast_id, row.id).mint(keys)}.gif"
         client.get(url, headers=[("X-Forwarded-For", line) for line in lines])
-    with sessions.reading() as session:
+    with sqlite_sessions.reading() as session:
         assert session.scalars(select(Event.ip)).all() == [seen]
