@@ -167,7 +167,7 @@ class _Table:
         if self.preset is OWN and "status" not in header and status_in(name) in THEY_LEFT:
             raise InputError(place, _said_by_name_alone(name))
         for column in sorted(filter(is_doubtful, header - self.preset.understood)):
-            raise InputError(place, in_doubt(column))
+            raise InputError(place, in_doubt(column, self.preset.understood))
 
     def rows(self) -> Iterator[Good | Bad]:
         name, read, cells_of = self._csv.name, self.preset.read, self._mapped.cells

@@ -110,6 +110,24 @@ def test_a_column_that_may_say_who_left_is_refused_in_every_systems_file(
     assert people_of(file, columns={"Opt-Out": "-"}) == []
 
 
+def test_columns_that_may_have_been_meant_are_named(tmp_path: Path) -> None:
+    """None that says the opposite, or something else about consent."""
+    file = tmp_path / "people.csv"
+    for column, meant in (
+        ("opt_in_time", "opt_in_at, opt_in_ip"),
+        ("Unsubscribed on", "unsubscribed_at"),
+        ("suppression", "suppressed"),
+        ("opt_out_at", ""),
+        ("marketing_consent", ""),
+    ):
+        file.write_text(f"email,{column}\n")
+        with pytest.raises(InputError, match="may say who left") as refused:
+            people_of(file)
+        assert str(refused.value).partition("=-'")[2] == (
+            f"; known columns that begin so: {meant}" if meant else ""
+        )
+
+
 def test_however_it_is_called_what_may_say_who_left_is_no_attribute() -> None:
     told = (
         "unsubscribed, is_unsubscribed, unsubscribe, Unsubscribed?, unsubscribed_date, Opt-Out, "
@@ -155,6 +173,7 @@ def test_a_field_of_the_operators_does_not_speak_for_kits_status(tmp_path: Path)
         '{"email": "ada@example.org", "optedOut": true}',
         '{"email": "ada@example.org", "Opt-Out": "yes", "subscriptions": []}',
         '{"email": "ada@example.org", "subscriptions": [{"list": "one", "bounced": 1}]}',
+        '{"email": "ada@example.org", "opt_in_time": "2026-01-01"}',
     ],
 )
 def test_a_member_of_json_that_may_say_who_left_is_a_bad_row(tmp_path: Path, line: str) -> None:

@@ -1,6 +1,7 @@
 """Columns that may say who left, in words that nobody knows here."""
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from newsletter.core.sentences import Sentence, say
@@ -38,7 +39,7 @@ def is_doubtful(column: str) -> bool:
     return column in _WHOLE or _PART.search(column) is not None
 
 
-def in_doubt(column: str) -> Sentence:
+def in_doubt(column: str, understood: Iterable[str]) -> Sentence:
     """Why such a column is refused: as an attribute nobody would read it, and mail would go out."""
     page = say(
         "column `%(column)s` may say who left: make it a column `status` %(statuses)s, "
@@ -46,4 +47,21 @@ def in_doubt(column: str) -> Sentence:
         column=column,
         statuses=STATUSES,
     )
-    return say("%(page)s by --map '%(column)s=-'", page=page, column=column)
+    refused = say("%(page)s by --map '%(column)s=-'", page=page, column=column)
+    return with_known(refused, column, understood)
+
+
+def with_known(refused: Sentence, column: str, understood: Iterable[str]) -> Sentence:
+    """The sentence, and the columns that may have been meant: they begin with the same word.
+
+    None that is only alike: `opt_out_at` is not to become `opt_in_at`.
+    """
+    word = _PART.search(column)
+    near = [known for known in understood if word and known.startswith(column[: word.end()])]
+    if not near:
+        return refused
+    return say(
+        "%(refused)s; known columns that begin so: %(known)s",
+        refused=refused,
+        known=", ".join(sorted(near)),
+    )

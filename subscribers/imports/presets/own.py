@@ -18,7 +18,7 @@ from subscribers.imports.imported import (
     Preset,
 )
 from subscribers.imports.presets import cells as of
-from subscribers.imports.presets.doubtful import STATUSES, is_doubtful
+from subscribers.imports.presets.doubtful import STATUSES, is_doubtful, with_known
 from subscribers.imports.presets.own_history import (
     as_text,
     borne_out,
@@ -220,7 +220,7 @@ def _members(found: Mapping[str, Any]) -> dict[str, Any]:
         problem = say(
             "may say who left: say it as `status` %(statuses)s, or leave it out", statuses=STATUSES
         )
-        raise InputError(name, problem)
+        raise InputError(name, with_known(problem, name, UNDERSTOOD))
     return members
 
 
