@@ -153,17 +153,6 @@ def growth(session: Session, list_id: int, span: Span) -> Growth:
     return Growth(kept.active, _steps(days, span), kept.counted_at, _is_stale(kept))
 
 
-def lists_of(session: Session, newsletter_id: int) -> list[SubscriberList]:
-    """The lists of a newsletter, by name."""
-    return list(
-        session.scalars(
-            select(SubscriberList)
-            .where(SubscriberList.newsletter_id == newsletter_id)
-            .order_by(SubscriberList.name, SubscriberList.id)
-        )
-    )
-
-
 def refresh(sessions: Sessions) -> bool:
     """Count every list beside the request, if it is worth it; False when it is not, or is done."""
     with sessions.reading() as session:

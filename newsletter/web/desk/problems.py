@@ -64,6 +64,11 @@ def capitalised(sentence: str) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
+def without_place(error: NewsletterError) -> str:
+    """For beside a field: what is wrong, not where."""
+    return capitalised(error.problem if isinstance(error, InputError) else error.sentence)
+
+
 def _page(request: Request, status: int, sentence: str) -> HTMLResponse:
     if request.headers.get("hx-request"):
         return page(request, "problem_part.html", status=status, code=status, sentence=sentence)

@@ -35,30 +35,24 @@ _OF_NEWSLETTER = ("name", "sender_address", "postal_address")
 @for_strangers
 def begin(request: Request, runtime: Running, code: str = "") -> Response:
     """The question for the code; behind a link that has it, the form."""
-    elsewhere = _elsewhere(request, runtime)
-    if elsewhere is not None:
-        return elsewhere
     if not code:
-        return page(request, "set_up/code.html", problem="")
-    return _asked_again(request, runtime, code) or _form(request, runtime, _defaults(runtime, code))
+        return _elsewhere(request, runtime) or page(request, "set_up/code.html", problem="")
+    return _turned_away(request, runtime, code) or _form(request, runtime, _defaults(runtime, code))
 
 
 @router.post("/set-up/code")
 @for_strangers
 def with_code(request: Request, runtime: Running, sent: Sent) -> Response:
     """The form, for whoever knows the code."""
-    turned_away = _elsewhere(request, runtime) or _asked_again(request, runtime, sent.one("code"))
-    if turned_away is not None:
-        return turned_away
-    return _form(request, runtime, _defaults(runtime, sent.one("code")))
+    code = sent.one("code")
+    return _turned_away(request, runtime, code) or _form(request, runtime, _defaults(runtime, code))
 
 
 @router.post("/set-up/relay")
 @for_strangers
 def try_relay(request: Request, runtime: Running, sent: Sent) -> Response:
     """Whether the relays that are set let us in."""
-    turned_away = _elsewhere(request, runtime) or _asked_again(request, runtime, sent.one("code"))
-    if turned_away is not None:
+    if turned_away := _turned_away(request, runtime, sent.one("code")):
         return turned_away
     tried = {relay.name: tried_out(runtime, relay.name) for relay in runtime.settings.relays}
     return _form(request, runtime, _defaults(runtime, sent.one("code")), tried=tried)
@@ -68,8 +62,7 @@ def try_relay(request: Request, runtime: Running, sent: Sent) -> Response:
 @for_strangers
 def finish(request: Request, runtime: Running, sent: Sent) -> Response:
     """Make the first admin and the newsletter, in one transaction, and log the admin in."""
-    turned_away = _elsewhere(request, runtime) or _asked_again(request, runtime, sent.one("code"))
-    if turned_away is not None:
+    if turned_away := _turned_away(request, runtime, sent.one("code")):
         return turned_away
     typed = {name: sent.one(name) for name in ("code", "email", "time_zone", *_OF_NEWSLETTER)}
     wants_newsletter = not _has_newsletter(runtime)
@@ -91,6 +84,11 @@ def finish(request: Request, runtime: Running, sent: Sent) -> Response:
     except InputError as error:
         return _form(request, runtime, typed, {error.place: capitalised(error.problem)})
     return let_in(request, runtime, user)
+
+
+def _turned_away(request: Request, runtime: Runtime, code: str) -> Response | None:
+    """Who comes too late or by an unsafe way, and who does not know the code."""
+    return _elsewhere(request, runtime) or _asked_again(request, runtime, code)
 
 
 def _elsewhere(request: Request, runtime: Runtime) -> Response | None:

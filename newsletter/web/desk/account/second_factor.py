@@ -60,9 +60,7 @@ def turn_off(
     request: Request, runtime: Running, editor: Seated, visit: Visiting, sent: Sent
 ) -> Response:
     """Off; it takes the password and a code."""
-    problems = _wrong_password(runtime, editor, visit, sent)
-    problems = problems or _wrong_code(runtime, editor, visit, sent)
-    if problems:
+    if problems := _wrong_proof(runtime, editor, visit, sent):
         return _show(request, runtime, editor, problems)
     with runtime.sessions.writing() as session:
         user = session.get_one(User, editor.user_id)
@@ -77,9 +75,7 @@ def new_codes(
     request: Request, runtime: Running, editor: Seated, visit: Visiting, sent: Sent
 ) -> Response:
     """Ten new recovery codes; those there were end."""
-    problems = _wrong_password(runtime, editor, visit, sent)
-    problems = problems or _wrong_code(runtime, editor, visit, sent)
-    if problems:
+    if problems := _wrong_proof(runtime, editor, visit, sent):
         return _show(request, runtime, editor, problems)
     with runtime.sessions.writing() as session:
         user = session.get_one(User, editor.user_id)
@@ -109,6 +105,12 @@ def _wrong_code(runtime: Runtime, editor: Editor, visit: Visit, sent: Form) -> d
             return {}
         logins.count_failure(session, runtime.keys, user, visit.ip)
     return {"code": _("That code is not right, or was used.")}
+
+
+def _wrong_proof(runtime: Runtime, editor: Editor, visit: Visit, sent: Form) -> dict[str, str]:
+    """As above, of both; no code is used up beside a wrong password."""
+    wrong = _wrong_password(runtime, editor, visit, sent)
+    return wrong or _wrong_code(runtime, editor, visit, sent)
 
 
 def _show(

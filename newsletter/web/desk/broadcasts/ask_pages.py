@@ -21,6 +21,7 @@ from newsletter.web.desk.forms import Form
 from newsletter.web.desk.pages import page, part
 from newsletter.web.desk.text import _
 from subscribers.filters.writing import written
+from subscribers.lists import of_newsletter
 from subscribers.models import Segment
 
 FIELDS = ("segment", "when", "at", "stale_hours", "request_key")
@@ -60,7 +61,7 @@ class Asking:
         problems = problems or Problems({})
         with self.runtime.sessions.reading() as session:
             issue = session.get_one(Issue, self.issue_id)
-            lists = orders.lists_of(session, self.editor.newsletter)
+            lists = of_newsletter(session, self.editor.newsletter)
             ids = [found.id for found in lists]
             of_lists = select(Segment).where(Segment.list_id.in_(ids))
             saved = session.scalars(of_lists.order_by(Segment.name)).all()

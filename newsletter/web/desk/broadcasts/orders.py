@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.core.errors import NewsletterError
@@ -20,6 +19,7 @@ from subscribers.audience import AudienceCount, count_audience
 from subscribers.filters.language import parse
 from subscribers.filters.tokens import SegmentError
 from subscribers.filters.tree import Filter, On, leaves
+from subscribers.lists import of_newsletter
 from subscribers.models import SubscriberList
 
 _MOST_HOURS = 24 * 365
@@ -52,16 +52,10 @@ class Problems:
     picture: str = ""
 
 
-def lists_of(session: Session, newsletter_id: int) -> Sequence[SubscriberList]:
-    """What this newsletter can be sent to."""
-    mine = select(SubscriberList).where(SubscriberList.newsletter_id == newsletter_id)
-    return session.scalars(mine.order_by(SubscriberList.name)).all()
-
-
 def chosen_lists(session: Session, editor: Editor, sent: Form) -> list[SubscriberList]:
     """Those ticked, of the newsletter concerned and of no other."""
     ticked = set(sent.numbers("lists"))
-    return [found for found in lists_of(session, editor.newsletter) if found.id in ticked]
+    return [found for found in of_newsletter(session, editor.newsletter) if found.id in ticked]
 
 
 def read_order(session: Session, editor: Editor, sent: Form) -> Order | Problems:
@@ -104,7 +98,7 @@ def read_segment(
 
 def _own_lists_only(session: Session, newsletter_id: int, tree: Filter) -> None:
     """Whoever may count here may not count the readers of another newsletter by a filter."""
-    own = {found.slug for found in lists_of(session, newsletter_id)}
+    own = {found.slug for found in of_newsletter(session, newsletter_id)}
     for term in leaves(tree):
         if isinstance(term, On) and term.slug not in own:
             raise NewsletterError(say("There is no list %(name)s here.", name=repr(term.slug)))

@@ -13,7 +13,7 @@ from newsletter.core.errors import InputError, NewsletterError
 from newsletter.core.numbers import MOST, MOST_BIG, read_number
 from newsletter.core.sentences import say
 from newsletter.web.desk.editor import Editor
-from newsletter.web.desk.problems import capitalised
+from newsletter.web.desk.problems import without_place
 from newsletter.web.desk.text import _
 from subscribers import directory, lists, segments
 from subscribers.browsing import Place
@@ -95,6 +95,18 @@ def here(editor: Editor) -> int:
     return editor.newsletter_id
 
 
+def our_list(session: Session, editor: Editor, list_id: int | None) -> SubscriberList:
+    """A list by the number that a form says.
+
+    Raises:
+        HTTPException: 404, there is none; of another newsletter's nothing is said.
+    """
+    found = session.get(SubscriberList, list_id or 0)
+    if found is None or found.newsletter_id != editor.newsletter_id:
+        raise HTTPException(404)
+    return found
+
+
 def number(request: Request, name: str, most: int = MOST) -> int | None:
     """An id in the address of a page, up to the largest of its kind; None: there is none.
 
@@ -127,8 +139,7 @@ def understood(session: Session, editor: Editor, wanted: Asked) -> Understood:
         return Understood(ours, None, {"segment": said}, error.picture)
     except NewsletterError as error:
         at = error.place if isinstance(error, InputError) else "segment"
-        said = capitalised(error.problem if isinstance(error, InputError) else error.sentence)
-        return Understood(ours, None, {_FIELDS.get(at, "segment"): said})
+        return Understood(ours, None, {_FIELDS.get(at, "segment"): without_place(error)})
     return _narrowed(session, ours, search)
 
 

@@ -1,13 +1,10 @@
 """`/imports`: files of people that were brought in, and a new one."""
 
 import shutil
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from fastapi import Request, Response
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 from starlette.datastructures import UploadFile
 
 from newsletter.accounts import audit
@@ -28,7 +25,7 @@ from subscribers.imports.runs.counts import Counts
 from subscribers.imports.runs.looking import look
 from subscribers.imports.runs.moves import Wishes, runs_of
 from subscribers.imports.runs.uploading import Upload, plain_file_name, upload
-from subscribers.models import SubscriberList
+from subscribers.lists import of_newsletter
 
 MOST_BYTES = 200_000_000
 _OTHER_FIELDS_BYTES = 100_000
@@ -147,17 +144,11 @@ def _chosen_file(sent: Form) -> UploadFile:
 
 def _chosen_list(runtime: Runtime, editor: Editor, sent: Form) -> int:
     with runtime.sessions.reading() as session:
-        ours = {each.id for each in lists_of(session, editor.newsletter)}
+        ours = {each.id for each in of_newsletter(session, editor.newsletter)}
     chosen = sent.numbers("list")
     if not chosen or chosen[-1] not in ours:
         raise InputError("list", say("Choose the list that they are to be on."))
     return chosen[-1]
-
-
-def lists_of(session: Session, newsletter_id: int) -> Sequence[SubscriberList]:
-    """The newsletter's lists, by name."""
-    found = select(SubscriberList).where(SubscriberList.newsletter_id == newsletter_id)
-    return session.scalars(found.order_by(SubscriberList.name, SubscriberList.id)).all()
 
 
 def _form(
@@ -169,7 +160,7 @@ def _form(
     status: int = 200,
 ) -> Response:
     with runtime.sessions.reading() as session:
-        ours = lists_of(session, editor.newsletter)
+        ours = of_newsletter(session, editor.newsletter)
     return page(
         request,
         "people/import_new.html",

@@ -27,7 +27,7 @@ from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page
 from newsletter.web.desk.people import words
 from newsletter.web.desk.people.apart import private, told_to
-from newsletter.web.desk.people.asked import here, number
+from newsletter.web.desk.people.asked import here, number, our_list
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.reports.words import leave_reasons
 from newsletter.web.desk.text import _
@@ -80,7 +80,7 @@ def take_off(
 ) -> Response:
     """End one subscription; it can be taken back for a day."""
     with runtime.sessions.writing() as session:
-        on = _list(session, editor, sent.number("list"))
+        on = our_list(session, editor, sent.number("list"))
         ended = by_hand.take_off(session, subscriber_id, on.id)
         if ended:
             _note(session, editor, "subscriber.taken_off", subscriber_id, list=on.slug)
@@ -99,7 +99,7 @@ def put_back(
 ) -> Response:
     """Take that back; nobody who left by themselves is brought back."""
     with runtime.sessions.writing() as session:
-        on = _list(session, editor, sent.number("list"))
+        on = our_list(session, editor, sent.number("list"))
         is_back = by_hand.put_back(session, subscriber_id, on)
         if is_back:
             _note(session, editor, "subscriber.put_back", subscriber_id, list=on.slug)
@@ -150,13 +150,6 @@ def _check_edition(person: Subscriber, seen: str) -> None:
     """Raises InputError when the form shows what is not kept any more."""
     if seen != by_hand.edition(person):
         raise InputError("", say("somebody else changed this meanwhile: look at it again"))
-
-
-def _list(session: Session, editor: Editor, list_id: int | None) -> SubscriberList:
-    found = session.get(SubscriberList, list_id or 0)
-    if found is None or found.newsletter_id != editor.newsletter_id:
-        raise HTTPException(404)
-    return found
 
 
 def _note(

@@ -18,9 +18,9 @@ from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page, part
 from newsletter.web.desk.people import segment_form, segment_words, words
 from newsletter.web.desk.people.apart import private
-from newsletter.web.desk.people.asked import here, number
+from newsletter.web.desk.people.asked import here, number, our_list
 from newsletter.web.desk.people.segment_form import Sides
-from newsletter.web.desk.problems import capitalised
+from newsletter.web.desk.problems import without_place
 from newsletter.web.desk.text import _
 from subscribers import lists, segments
 from subscribers.filters import rows as segment_rows
@@ -64,7 +64,7 @@ def new(request: Request, runtime: Running, editor: Seated) -> Response:
 def create(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Response:
     """Save a new one, or change its rows without saving."""
     with runtime.sessions.reading() as session:
-        on = _list(session, editor, sent.number("list"))
+        on = our_list(session, editor, sent.number("list"))
     return _take(request, runtime, editor, sent, on, None)
 
 
@@ -74,7 +74,7 @@ def inside(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Re
     """How many people are inside, and ten of them; a part that may take longer than the page."""
     sides = segment_form.sent(sent)
     with runtime.sessions.reading() as session:
-        on = _list(session, editor, sent.number("list"))
+        on = our_list(session, editor, sent.number("list"))
         try:
             if sides.tree is None:
                 raise InputError("segment", say("it cannot be counted before it can be read"))
@@ -82,7 +82,7 @@ def inside(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Re
             some = segments.sample(session, on, sides.tree, SAMPLE_PEOPLE)
             hidden = private(session, editor, [person.id for person, _subscription in some])
         except NewsletterError as error:
-            return part(request, "people/inside.html", problem=_sentence(error), counted=None)
+            return part(request, "people/inside.html", problem=without_place(error), counted=None)
     return part(
         request,
         "people/inside.html",
@@ -146,7 +146,7 @@ def _take(
             kept = _save(runtime, editor, on, saved, name, sides)
         except (InputError, NotFoundError, RefusedError) as error:
             place = "name" if _is_about_name(error) else "text"
-            sides = replace(sides, problems={place: _sentence(error)})
+            sides = replace(sides, problems={place: without_place(error)})
         else:
             return go(request, f"/segments/{kept.id}", said=_("Saved."))
     with runtime.sessions.reading() as session:
@@ -191,23 +191,11 @@ def _is_about_name(error: NewsletterError) -> bool:
     )
 
 
-def _sentence(error: NewsletterError) -> str:
-    return capitalised(error.problem if isinstance(error, InputError) else error.sentence)
-
-
 def _found(session: Session, segment_id: int) -> tuple[Segment, SubscriberList]:
     saved = session.get(Segment, segment_id)
     if saved is None:
         raise HTTPException(404)
     return saved, session.get_one(SubscriberList, saved.list_id)
-
-
-def _list(session: Session, editor: Editor, list_id: int | None) -> SubscriberList:
-    """The number comes in a form: of another newsletter's list nothing is said."""
-    found = session.get(SubscriberList, list_id or 0)
-    if found is None or found.newsletter_id != editor.newsletter_id:
-        raise HTTPException(404)
-    return found
 
 
 def _note(

@@ -10,8 +10,8 @@ from newsletter.accounts.permissions import Permission
 from newsletter.core.errors import InputError
 from newsletter.core.sentences import say
 from newsletter.web.desk.editor import Editor
-from newsletter.web.desk.people.imports import lists_of
 from newsletter.web.desk.text import _
+from subscribers.lists import of_newsletter
 from subscribers.models import EVERYWHERE, SubscriberList
 
 OURS, ALL = "ours", "everywhere"
@@ -77,7 +77,7 @@ class Asked:
 
 def reach_of(session: Session, editor: Editor) -> Reach:
     """What this editor sees and changes."""
-    ours = lists_of(session, editor.newsletter_id) if editor.newsletter_id else []
+    ours = of_newsletter(session, editor.newsletter_id) if editor.newsletter_id else []
     return Reach(ours, editor.may(Permission.INSTALLATION))
 
 

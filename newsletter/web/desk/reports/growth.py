@@ -1,5 +1,6 @@
 """`/reports/growth`: who came to a list, who left it, and why."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastapi import HTTPException, Request, Response
@@ -15,6 +16,7 @@ from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import page
 from newsletter.web.desk.reports import answers, words
 from newsletter.web.desk.text import _
+from subscribers.lists import of_newsletter
 from subscribers.models import SubscriberList
 
 router = desk_router()
@@ -25,7 +27,7 @@ _FIRST_SPAN = "month"
 class _Asked:
     """A list of the newsletter, and for how long."""
 
-    lists: list[SubscriberList]
+    lists: Sequence[SubscriberList]
     chosen: SubscriberList
     span: str
     found: Growth
@@ -90,7 +92,7 @@ def _asked(session: Session, request: Request, editor: Editor) -> _Asked | None:
     Raises:
         HTTPException: 404: it has no such list.
     """
-    lists = growth.lists_of(session, editor.newsletter_id or 0)
+    lists = of_newsletter(session, editor.newsletter_id or 0)
     slug = request.query_params.get("list", "")
     asked_for = [found for found in lists if found.slug == slug]
     if slug and not asked_for:

@@ -11,6 +11,7 @@ from newsletter.accounts import audit, invitations, second_factor, users
 from newsletter.accounts.models import Invitation, User
 from newsletter.accounts.permissions import Permission, Role
 from newsletter.core.errors import InputError, RefusedError
+from newsletter.core.runtime import Runtime
 from newsletter.issues.models import Newsletter
 from newsletter.mail.address import Address
 from newsletter.sending.invitation_letters import invitation_url, mail_invitation
@@ -18,7 +19,7 @@ from newsletter.web.deps import Running
 from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page
-from newsletter.web.desk.problems import capitalised
+from newsletter.web.desk.problems import capitalised, without_place
 from newsletter.web.desk.settings.roles import NOBODY, parse_role, role_choices, role_names
 from newsletter.web.desk.text import _
 from newsletter.web.pages import language_of
@@ -77,18 +78,9 @@ def invite(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Re
     except (InputError, RefusedError) as error:
         with runtime.sessions.reading() as session:
             newsletters = _newsletters(session)
-        said = capitalised(error.problem if isinstance(error, InputError) else error.sentence)
         typed = {"email": email, "role": sent.one("role"), "newsletter_id": place or ""}
-        return _invite_form(request, newsletters, typed, {"email": said})
-    return page(
-        request,
-        "settings/link.html",
-        email=to.typed,
-        url=invitation_url(runtime, secret),
-        mailed=mailed,
-        is_new=True,
-        days=invitations.GOOD_FOR.days,
-    )
+        return _invite_form(request, newsletters, typed, {"email": without_place(error)})
+    return _link_page(request, runtime, to, secret, mailed=mailed)
 
 
 @router.post("/settings/users/invitations/withdraw")
@@ -164,15 +156,7 @@ def link(request: Request, runtime: Running, editor: Seated, user_id: int) -> Re
             audit.record(session, editor.actor, "user.password_link_made", user=user_id)
     except RefusedError as error:
         return _show(request, runtime, user_id, capitalised(error.sentence))
-    return page(
-        request,
-        "settings/link.html",
-        email=to.typed,
-        url=invitation_url(runtime, secret),
-        mailed=mailed,
-        is_new=False,
-        days=invitations.GOOD_FOR.days,
-    )
+    return _link_page(request, runtime, to, secret, mailed=mailed, is_new=False)
 
 
 @router.post(f"{_USER}/second-factor")
@@ -192,6 +176,26 @@ def without_second_factor(
         audit.record(session, editor.actor, "user.second_factor_taken_off", user=user_id)
     said = _("The password is enough again. Please make sure that it was really them who asked.")
     return go(request, f"/settings/users/{user_id}", said=said)
+
+
+def _link_page(
+    request: Request,
+    runtime: Runtime,
+    to: Address,
+    secret: str,
+    *,
+    mailed: bool,
+    is_new: bool = True,
+) -> Response:
+    return page(
+        request,
+        "settings/link.html",
+        email=to.typed,
+        url=invitation_url(runtime, secret),
+        mailed=mailed,
+        is_new=is_new,
+        days=invitations.GOOD_FOR.days,
+    )
 
 
 def _changed_roles(session: Session, user: User, sent: Sent) -> dict[str, str]:
