@@ -55,38 +55,46 @@ def may_join(
         RefusedError: says what does: a suppression, an erasure, or that they left; or that nobody
             can tell who was erased.
     """
+    problem = _not_to_be_mailed(session, address, to, erased)
+    problem = problem or _stands_otherwise(session, address, to)
+    if problem:
+        raise RefusedError(problem)
+
+
+def _not_to_be_mailed(
+    session: Session, address: Address, to: SubscriberList, erased: ErasureKey | None
+) -> Sentence | None:
     if suppressions.erased_among(session, [address.key], erased):
-        raise RefusedError(
-            say(
-                "%(address)s asked to be forgotten; only they can come back, by signing up",
-                address=address.typed,
-            )
+        return say(
+            "%(address)s asked to be forgotten; only they can come back, by signing up",
+            address=address.typed,
         )
     covering = suppressions.covering(session, address, list_id=to.id, erased=None)
     if covering:
-        raise RefusedError(
-            say(
-                "%(address)s is suppressed (%(reason)s) and must not be mailed",
-                address=address.typed,
-                reason=covering.reason,
-            )
+        return say(
+            "%(address)s is suppressed (%(reason)s) and must not be mailed",
+            address=address.typed,
+            reason=covering.reason,
         )
+    return None
+
+
+def _stands_otherwise(session: Session, address: Address, to: SubscriberList) -> Sentence | None:
     person = subscriptions.find_subscriber(session, address)
-    standing = person and subscriptions.find_subscription(session, person.id, to.id)
+    if person is None:
+        return None
+    standing = subscriptions.find_subscription(session, person.id, to.id)
     if standing and standing.status is SubscriptionStatus.UNSUBSCRIBED:
-        raise RefusedError(
-            say(
-                "%(address)s left %(name)r; only they can come back, by signing up",
-                address=address.typed,
-                name=to.name,
-            )
+        return say(
+            "%(address)s left %(name)r; only they can come back, by signing up",
+            address=address.typed,
+            name=to.name,
         )
     if standing and standing.status is SubscriptionStatus.ACTIVE:
-        raise RefusedError(
-            say("%(address)s is on %(name)r already", address=address.typed, name=to.name)
-        )
-    if person and leavers.left_newsletter(session, person.id, to):
-        raise RefusedError(_has_left(session, person, to))
+        return say("%(address)s is on %(name)r already", address=address.typed, name=to.name)
+    if leavers.left_newsletter(session, person.id, to):
+        return _has_left(session, person, to)
+    return None
 
 
 def _has_left(session: Session, person: Subscriber, to: SubscriberList) -> Sentence:

@@ -64,27 +64,32 @@ def approve(session: Session, broadcast_id: int, plan: Plan, *, seen: str, by: s
                 id=broadcast_id,
             )
         )
-    if asked_for(session, broadcast_id) != seen:
-        raise ChangedError(
-            say(
-                "approval of broadcast %(id)s was asked for anew since you "
-                "looked at it: look at what is to be sent now",
-                id=broadcast_id,
-            )
-        )
-    if not is_as_asked(session, broadcast_id, plan):
-        raise ChangedError(
-            say(
-                "issue %(date)s or its newsletter was changed since approval of "
-                "broadcast %(id)s was asked for: ask again",
-                date=issue.date.isoformat(),
-                id=broadcast_id,
-            )
-        )
+    _refuse_if_another(session, broadcast, plan, seen)
     _set_off(broadcast, issue.newsletter.hold_minutes)
     broadcast.approved_by, broadcast.approved_at = by, now()
     ring_after_commit(session, broadcast_id)
     return broadcast
+
+
+def _refuse_if_another(session: Session, broadcast: Broadcast, plan: Plan, seen: str) -> None:
+    """One text was asked for, seen and compiled, or nobody has said yes to what would be sent."""
+    if asked_for(session, broadcast.id) != seen:
+        raise ChangedError(
+            say(
+                "approval of broadcast %(id)s was asked for anew since you "
+                "looked at it: look at what is to be sent now",
+                id=broadcast.id,
+            )
+        )
+    if not is_as_asked(session, broadcast.id, plan):
+        raise ChangedError(
+            say(
+                "issue %(date)s or its newsletter was changed since approval of "
+                "broadcast %(id)s was asked for: ask again",
+                date=broadcast.issue.date.isoformat(),
+                id=broadcast.id,
+            )
+        )
 
 
 def ask_again(session: Session, broadcast_id: int, plan: Plan, *, by: str) -> Broadcast:

@@ -76,14 +76,7 @@ def send(
     dry_run: output.DryRun = False,
 ) -> None:
     """Check an issue, freeze it, and send it to every subscriber of its lists."""
-    _check_moment(at)
-    if (file := _file(issue)) is not None:
-        parse(read_text(file), str(file))
-    runtime = state.runtime()
-    if not dry_run:
-        transports_for(runtime.settings.relays)
-    ready_to_sign(runtime.settings)
-    attach_bell(runtime)
+    runtime = _ready(issue, at, dry_run=dry_run)
     if test is not None:
         _send_test(runtime, issue, test, dry_run=dry_run)
         return
@@ -99,6 +92,19 @@ def send(
     )
     if broadcast_id is not None:
         _see_it_through(runtime, broadcast_id, detach=detach)
+
+
+def _ready(issue: str, at: datetime | None, *, dry_run: bool) -> Runtime:
+    """The runtime; what is wrong as typed or set is refused before anything is stored."""
+    _check_moment(at)
+    if (file := _file(issue)) is not None:
+        parse(read_text(file), str(file))
+    runtime = state.runtime()
+    if not dry_run:
+        transports_for(runtime.settings.relays)
+    ready_to_sign(runtime.settings)
+    attach_bell(runtime)
+    return runtime
 
 
 def _check_moment(at: datetime | None) -> None:

@@ -2,31 +2,27 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
-from typing import NamedTuple
 
-from sqlalchemy import BigInteger, String, select
 from sqlalchemy.orm import Session
 
-from newsletter.core.clock import now
-from newsletter.core.given_rows import any_of
 from subscribers import engagement, leavers, subscriptions
-from subscribers.imports.bulk import Bulk, Values, bulk, time_for
+from subscribers.imports import standings
+from subscribers.imports.bulk import Bulk, Values, bulk
 from subscribers.imports.covered import Covered
 from subscribers.imports.fates import Fate, Fates, Incoming
 from subscribers.imports.rows import OF_TRACKING, STATEMENTS, Ready
+from subscribers.imports.standings import LEFT, Standing, Subject
 from subscribers.locking import lock_people
 from subscribers.models import (
     ConsentMethod,
-    Subscriber,
     Subscription,
     SubscriptionStatus,
     TrackingConsent,
 )
-from subscribers.subscriptions import UNDO_WITHIN, Evidence
+from subscribers.subscriptions import Evidence
 
-_ACTIVE, _LEFT = SubscriptionStatus.ACTIVE.value, SubscriptionStatus.UNSUBSCRIBED.value
-"""Looked at for every row: as plain text, that is done in no time."""
+_ACTIVE = SubscriptionStatus.ACTIVE.value
+"""As plain text, as `standings.LEFT`."""
 
 
 def take_in(
@@ -66,26 +62,13 @@ def _each_subject_once(rows: Iterable[Incoming]) -> list[list[Incoming]]:
         if left and row.key in left:
             number = max(number, left[row.key] + (row.status == _ACTIVE))
             left[row.key] = number
-        elif row.subscription and row.subscription[0] == _LEFT:
+        elif row.subscription and row.subscription[0] == LEFT:
             left[row.key] = number
         if number == len(parts):
             parts.append([])
         parts[number].append(incoming)
         seen[subject] = number + 1
     return parts
-
-
-class _Standing(NamedTuple):
-    """A subscription that is there."""
-
-    id: int
-    status: SubscriptionStatus
-    tracking_consent: TrackingConsent
-    left_at: datetime | None
-
-
-_Subject = tuple[int, int]
-"""(subscriber id, list id)."""
 
 
 class _Part:
@@ -101,10 +84,10 @@ class _Part:
         self._dialect = session.get_bind().dialect.name
         self._bulk: Bulk = bulk(session)
         self._ids: dict[str, int] = {}
-        self._standing: dict[_Subject, _Standing] = {}
-        self._closed: Collection[_Subject] = ()
+        self._standing: dict[Subject, Standing] = {}
+        self._closed: Collection[Subject] = ()
         self._added: Collection[str] = ()
-        self._subscribed: Collection[_Subject] = ()
+        self._subscribed: Collection[Subject] = ()
 
     def store(self, *, likely_new: bool = False) -> None:
         if not likely_new:
@@ -142,12 +125,13 @@ class _Part:
 
     def _find(self) -> None:
         """Who of these people is known, and how they stand."""
-        self._ids = self._known()
-        self._standing = self._stand(self._ids.values())
+        keys = {incoming.row.key for incoming in self._rows}
+        self._ids = standings.known_ids(self._session, keys)
+        self._standing = standings.of(self._session, self._ids.values())
         if self._is_kept and (moved := self._moved()):
             lock_people(self._session, moved)
             others = {of: found for of, found in self._standing.items() if of[0] not in moved}
-            self._standing = others | self._stand(moved)
+            self._standing = others | standings.of(self._session, moved)
         self._closed = self._find_closed()
 
     def _moved(self) -> set[int]:
@@ -163,36 +147,24 @@ class _Part:
             if person is None or list_id is None:
                 continue
             known = self._standing.get((person, list_id))
-            if known is None or self._is_news(known, row):
+            if known is None or known.is_changed_by(row, self._dialect):
                 moved.add(person)
         return moved
 
-    def _known(self) -> dict[str, int]:
-        """Address key -> id; those that are missing are strangers."""
-        asked = any_of(self._dialect, "keys", String())
-        found = select(Subscriber.address_key, Subscriber.id).join(
-            asked, Subscriber.address_key == asked.c.value
-        )
-        return dict(
-            self._session.execute(
-                found, {"keys": list({each.row.key for each in self._rows})}
-            ).all()
-        )
+    def _find_closed(self) -> Collection[Subject]:
+        """Where the file puts somebody on a list whose newsletter they left.
 
-    def _stand(self, people: Collection[int]) -> dict[_Subject, _Standing]:
-        if not people:
-            return {}
-        asked = any_of(self._dialect, "ids", BigInteger())
-        found = select(
-            Subscription.subscriber_id,
-            Subscription.list_id,
-            Subscription.id,
-            Subscription.status,
-            Subscription.tracking_consent,
-            Subscription.unsubscribed_at,
-        ).join(asked, Subscription.subscriber_id == asked.c.value)
-        rows = self._session.execute(found, {"ids": list(people)})
-        return {(row[0], row[1]): _Standing(*row[2:]) for row in rows}
+        Who is pending may come: they still have to confirm, and that is their own word.
+        """
+        if not self._standing:
+            return ()
+        asked = {
+            (self._ids[row.key], list_id)
+            for row, list_id, _ in self._rows
+            if list_id is not None and row.key in self._ids and row.status == _ACTIVE
+        }
+        asked -= self._standing.keys()
+        return standings.closed_to(self._session, asked, self._standing) if asked else ()
 
     def _add_people(self) -> None:
         """Of several rows about one person the first says who they are."""
@@ -225,7 +197,7 @@ class _Part:
         self._forget_engagement(pair for pair in wanted.items() if pair[0] in added)
         self._subscribed = added
 
-    def _forget_engagement(self, subject_rows: Iterable[tuple[_Subject, Ready]]) -> None:
+    def _forget_engagement(self, subject_rows: Iterable[tuple[Subject, Ready]]) -> None:
         """Of those who refuse: they may have agreed on another list of the newsletter."""
         denied: dict[int, list[int]] = {}
         for (person_id, list_id), row in subject_rows:
@@ -234,59 +206,15 @@ class _Part:
         for list_id, people in denied.items():
             engagement.forget_all(self._session, people, list_id)
 
-    def _find_closed(self) -> Collection[_Subject]:
-        """Where the file puts somebody on a list whose newsletter they left.
-
-        Who is pending may come: they still have to confirm, and that is their own word.
-        """
-        if not self._standing:
-            return ()
-        asked = {
-            (self._ids[row.key], list_id)
-            for row, list_id, _ in self._rows
-            if list_id is not None and row.key in self._ids and row.status == _ACTIVE
-        }
-        if not (asked := asked - self._standing.keys()):
-            return ()
-        theirs: dict[int, list[tuple[int, _Standing]]] = {person: [] for person, _ in asked}
-        for (person, list_id), found in self._standing.items():
-            if person in theirs:
-                theirs[person].append((list_id, found))
-        newsletter = leavers.newsletters_of(self._session)
-        return {
-            (person, list_id)
-            for person, list_id in asked
-            if leavers.is_gone(
-                (found.status, found.left_at)
-                for on, found in theirs[person]
-                if newsletter[on] == newsletter[list_id]
-            )
-        }
-
-    def _meet(self, known: _Standing, row: Ready) -> Fate | None:
+    def _meet(self, known: Standing, row: Ready) -> Fate | None:
         """A row about somebody who is on the list: only leaving and refusing count.
 
         None when their subscription is gone by now.
         """
-        if self._is_news(known, row):
+        if known.is_changed_by(row, self._dialect):
             return self._change(known.id, row)
-        has_left = known.status is SubscriptionStatus.UNSUBSCRIBED
-        return Fate.KEPT_UNSUBSCRIBED if has_left and row.status != _LEFT else Fate.PRESENT
-
-    def _is_news(self, known: _Standing, row: Ready) -> bool:
-        """The row takes something away that is there still."""
-        denied = TrackingConsent.DENIED
-        if row.tracking_consent == denied and known.tracking_consent is not denied:
-            return True
-        has_left = known.status is SubscriptionStatus.UNSUBSCRIBED
-        return row.status == _LEFT and (not has_left or self._leaves_later(known, row))
-
-    def _leaves_later(self, known: _Standing, row: Ready) -> bool:
-        """What ended before may be taken back still, and the file is news."""
-        if known.left_at is None or known.left_at <= now() - UNDO_WITHIN:
-            return False
-        said = time_for(self._dialect)
-        return (row.left_at or "") > (said(known.left_at) or "")
+        is_back = known.has_left and row.status != LEFT
+        return Fate.KEPT_UNSUBSCRIBED if is_back else Fate.PRESENT
 
     def _change(self, number: int, row: Ready) -> Fate | None:
         """Whoever changes it at the same time is waited for, and what they did counts."""
@@ -301,7 +229,7 @@ class _Part:
                 self._session, subscription, TrackingConsent.DENIED, _statement(row, wording)
             )
         has_left = subscription.status is SubscriptionStatus.UNSUBSCRIBED
-        if row.status != _LEFT:
+        if row.status != LEFT:
             return Fate.KEPT_UNSUBSCRIBED if has_left else Fate.PRESENT
         said = _statement(row, STATEMENTS[SubscriptionStatus.UNSUBSCRIBED])
         if has_left:

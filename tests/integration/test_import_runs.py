@@ -2,6 +2,7 @@
 
 import gc
 from collections import Counter
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +16,7 @@ from newsletter.cli import subscriber_files
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError
 from subscribers.files import people_files
-from subscribers.imports import importing, intake, repeats
+from subscribers.imports import importing, repeats, standings
 from subscribers.imports import reading as reading_rows
 from subscribers.imports.bulk import Others
 from subscribers.imports.fates import Fate
@@ -93,18 +94,18 @@ def test_who_signs_up_while_a_file_is_imported_is_there_once(
 ) -> None:
     """Between the look for known people and their addition; on SQLite nobody else writes then."""
     desk = Desk(postgresql, tmp_path)
-    asked = intake._Part._known
+    asked = standings.known_ids
 
-    def ask_and_be_overtaken(part: intake._Part) -> Any:
-        known = asked(part)
-        monkeypatch.setattr(intake._Part, "_known", asked)
-        with desk.sessions.writing() as session:
-            readers = session.get_one(SubscriberList, desk.list_id)
-            factories.subscribed(session, readers, ["ada@example.org"])
-            factories.person(session, "bob@example.org", "Bobby")
+    def ask_and_be_overtaken(session: Session, keys: Collection[str]) -> Any:
+        known = asked(session, keys)
+        monkeypatch.setattr(standings, "known_ids", asked)
+        with desk.sessions.writing() as other:
+            readers = other.get_one(SubscriberList, desk.list_id)
+            factories.subscribed(other, readers, ["ada@example.org"])
+            factories.person(other, "bob@example.org", "Bobby")
         return known
 
-    monkeypatch.setattr(intake._Part, "_known", ask_and_be_overtaken)
+    monkeypatch.setattr(standings, "known_ids", ask_and_be_overtaken)
     rows = "ada@example.org,unsubscribed\nbob@example.org,\ncyd@example.org,\n"
     report = desk.run(f"email,status\n{rows}")
     assert report.counts == {Fate.ENDED: 1, Fate.ADDED: 2}

@@ -13,7 +13,7 @@ from newsletter.core.db import Sessions
 from subscribers import by_hand, engagement, sign_up, subscriptions
 from subscribers.audience import count_audience
 from subscribers.engagement import Note
-from subscribers.imports import importing, intake
+from subscribers.imports import importing, standings
 from subscribers.imports.fates import Fate
 from subscribers.imports.importing import CHUNK_ROWS
 from subscribers.lists import find_list
@@ -211,11 +211,10 @@ def test_who_leaves_or_is_given_up_while_their_row_is_on_its_way_stops_no_import
     """On PostgreSQL others commit between two statements of ours; here they act in between."""
     desk = Desk(sqlite_sessions, tmp_path)
     desk.run("email,status\nada@example.org,active\nbob@example.org,pending\n")
-    seen = intake._Part._stand
+    seen = standings.of
 
-    def meanwhile(part: intake._Part, people: Collection[int]) -> dict[Any, Any]:
-        found = seen(part, people)
-        session = part._session
+    def meanwhile(session: Session, people: Collection[int]) -> dict[Any, Any]:
+        found = seen(session, people)
         for address, act in (("ada@example.org", leave), ("bob@example.org", sign_up.give_up)):
             person = factories.person(session, address)
             standing = subscriptions.find_subscription(session, person.id, desk.list_id)
@@ -226,7 +225,7 @@ def test_who_leaves_or_is_given_up_while_their_row_is_on_its_way_stops_no_import
     def leave(session: Session, standing: Subscription) -> None:
         subscriptions.end(session, standing, ONE_CLICK)
 
-    monkeypatch.setattr(intake._Part, "_stand", meanwhile)
+    monkeypatch.setattr(standings, "of", meanwhile)
     left = "email,status\nada@example.org,unsubscribed\nbob@example.org,unsubscribed\n"
     assert desk.run(left).counts == {Fate.PRESENT: 1, Fate.ADDED: 1}
     assert {status for status, _ in desk.standing().values()} == {"unsubscribed"}
