@@ -16,9 +16,9 @@ from newsletter.sending.confirmation import ask_to_confirm
 from newsletter.sending.smtp_transport import transports_for
 from newsletter.sending.system_mail import deliver_outbox
 from subscribers import subscriptions, suppressions
+from subscribers.evidence import Evidence
 from subscribers.lists import find_list
 from subscribers.models import ConsentMethod, Subscriber, SubscriberList, SubscriptionStatus
-from subscribers.subscriptions import Evidence
 
 app = typer.Typer(help="The people on the lists.", no_args_is_help=True)
 
