@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
+import typer
 from sqlalchemy.orm import configure_mappers
 
 _NUMBER = struct.Struct("i")
@@ -156,8 +157,9 @@ def _become(asked: Mapping[str, object], out: int, err: int) -> None:
 
 
 if __name__ == "__main__":
-    from newsletter.cli.app import main
+    from newsletter.cli.app import app, main
 
+    dict(typer.main.get_group(app).commands)  # each is imported when it is asked for
     for later in (
         "newsletter.jobs.celery",
         "newsletter.rendering.css",
