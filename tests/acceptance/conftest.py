@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.installation import CELERY, Installation
+from tests.acceptance.installation import CELERY, Installation, Process
 
 SMTP_SERVER = Path(__file__).parents[1] / "smtp_server.py"
 
@@ -100,7 +100,7 @@ def full_mode(postgresql_database: str, redis_url: str) -> FullMode:
 
 
 @contextmanager
-def celery(installation: Installation, workers: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+def celery(installation: Installation, workers: int) -> Iterator[list[Process]]:
     """That many worker processes and one beat."""
     with ExitStack() as stack:
         worker = [str(CELERY), "-A", "worker", "worker", "--without-gossip", "--without-mingle"]
