@@ -95,8 +95,8 @@ class FullMode:
 
 
 @pytest.fixture
-def full_mode(postgresql_database: str, redis_url: str) -> FullMode:
-    return FullMode(postgresql_database, redis_url)
+def full_mode(postgresql_with_tables: str, redis_url: str) -> FullMode:
+    return FullMode(postgresql_with_tables, redis_url)
 
 
 @contextmanager
