@@ -357,6 +357,7 @@ async def _answered_after(desk: Desk, body: dict[str, str], pause: float) -> flo
     return time.monotonic() - ended
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)  # half a minute, on a machine that has nothing else to do
 def test_5000_sign_ups_for_one_address_from_1000_addresses_are_one_mail(
     sessions: Sessions, keys: TokenKeys, monkeypatch: pytest.MonkeyPatch
