@@ -93,9 +93,10 @@ def _check_nobody_is_in_the_logs(installation: Installation) -> None:
 
 @contextmanager
 def _full(
-    folder: Path, referee: Referee, mode: FullMode, workers: int
+    folder: Path, referee: Referee, mode: FullMode, workers: int, *, afresh: bool = False
 ) -> Iterator[tuple[Installation, list[object]]]:
-    installation = Installation(folder, {**environment(referee), **mode.environment()})
+    settings = {**environment(referee), **mode.environment()}
+    installation = Installation(folder, settings, afresh=afresh)
     _set_up(installation)
     with celery(installation, workers) as processes:
         yield installation, list(processes)
@@ -115,7 +116,7 @@ def test_two_celery_workers_account_for_every_recipient(
     referee = start_referee(unknown=UNKNOWN, refuse=REFUSED, greylist=GREYLISTED)
     full_mode = FullMode(postgresql_database, redis_url)
     _upgrade(Installation(tmp_path, full_mode.environment()))
-    with _full(tmp_path, referee, full_mode, workers=2) as (installation, _):
+    with _full(tmp_path, referee, full_mode, workers=2, afresh=True) as (installation, _):
         said = installation.run("send", "issue.md", "--list", "mornings", "--list", "evenings")
         assert "broadcasts watch 1" in said
         installation.wait_until_ended(1)
