@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,10 +96,9 @@ def _check_nobody_is_in_the_logs(installation: Installation) -> None:
 def _full(
     folder: Path, referee: Referee, mode: FullMode, workers: int, *, afresh: bool = False
 ) -> Iterator[tuple[Installation, list[object]]]:
-    settings = {**environment(referee), **mode.environment()}
-    installation = Installation(folder, settings, afresh=afresh)
+    installation = Installation(folder, {**environment(referee), **mode.environment()})
     _set_up(installation)
-    with celery(installation, workers) as processes:
+    with celery(replace(installation, afresh=afresh), workers) as processes:
         yield installation, list(processes)
 
 
