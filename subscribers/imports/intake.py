@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from sqlalchemy.orm import Session
 
 from subscribers import engagement, leavers, subscriptions
+from subscribers.evidence import Evidence
 from subscribers.imports import standings
 from subscribers.imports.bulk import Bulk, Values, bulk
 from subscribers.imports.covered import Covered
@@ -19,7 +20,6 @@ from subscribers.models import (
     SubscriptionStatus,
     TrackingConsent,
 )
-from subscribers.subscriptions import Evidence
 
 _ACTIVE = SubscriptionStatus.ACTIVE.value
 """As plain text, as `standings.LEFT`."""

@@ -22,8 +22,8 @@ from newsletter.web.desk.people.asked import here
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
 from subscribers import by_hand, lists
+from subscribers.evidence import Evidence
 from subscribers.models import SubscriberList
-from subscribers.subscriptions import Evidence
 
 router = desk_router()
 
