@@ -118,6 +118,27 @@ def test_who_runs_the_installation_exports_everything(seat: Seat, two: Two) -> N
     assert [event.subscriber_id for event in two.audit("subscriber.exported")] == [two.people[CYD]]
 
 
+def test_an_address_that_only_suppressions_hold_is_exported_for_who_runs_them_all(
+    seat: Seat, ours: Seat, two: Two
+) -> None:
+    address = "gone@example.org"
+    with two.sessions.writing() as session:
+        suppressions.suppress(session, address, reason=SuppressionReason.GONE, source="x")
+    search = f"/subscribers?q={address}"
+    assert "Something is kept about this address" in seat.read(search)
+    assert "Something is kept" not in seat.read("/subscribers?q=nobody@example.org")
+    assert "Something is kept" not in ours.read(search)
+    export = "/subscribers/export-address"
+    assert ours.post(export, {"address": address}).status_code == 403
+    assert seat.post(export, {"address": "nobody@example.org"}).status_code == 404
+    document = json.loads(seat.post(export, {"address": address.upper()}).text)
+    assert [each["reason"] for each in document["suppressions"]] == ["gone"]
+    document = json.loads(seat.post(export, {"address": CYD}).text)
+    assert document["subscriber"]["id"] == two.people[CYD]
+    exported = [event.subscriber_id for event in two.audit("subscriber.exported")]
+    assert sorted(exported, key=str) == [two.people[CYD], None]
+
+
 def test_people_of_another_newsletter_are_not_there(ours: Seat, two: Two) -> None:
     gone = f"/subscribers/{two.people[DEE]}"
     for path in (gone, f"{gone}/erase", "/subscribers/999", "/subscribers/0", "/subscribers/x"):

@@ -17,6 +17,7 @@ from newsletter.web.desk.forms import Form, Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import page, part
 from newsletter.web.desk.people import words
+from newsletter.web.desk.people.addresses import is_kept
 from newsletter.web.desk.people.apart import private, told_to
 from newsletter.web.desk.people.asked import Asked, Understood, asked, place, read, understood
 from subscribers import browsing, directory, exporting
@@ -53,7 +54,9 @@ def index(request: Request, runtime: Running, editor: Seated) -> Response:
             hidden = private(session, editor, [person.id for person in found.people])
         counts = "counted" in request.query_params and meant.search
         total = directory.count(session, meant.search) if counts and meant.search else None
-    return _shown(request, wanted, meant, found=found, total=total, hidden=hidden)
+        nobody = found is not None and not found.people
+        kept = nobody and is_kept(session, editor, wanted.part)
+    return _shown(request, wanted, meant, found=found, total=total, hidden=hidden, is_kept=kept)
 
 
 def _found(request: Request, session: Session, search: Search) -> browsing.Sheet | None:
@@ -84,7 +87,7 @@ def export(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Re
     with runtime.sessions.writing() as session:
         meant = understood(session, editor, wanted)
         if meant.search is None:
-            return _shown(request, wanted, meant, found=None, total=None, status=422)
+            return _shown(request, wanted, meant, found=None, total=None)
         form = _form(sent)
         _note(session, editor, wanted, meant, form)
     name = f"{editor.newsletter_slug}-{now():%Y-%m-%d}.{form.value}"
@@ -106,19 +109,20 @@ def _shown(
     found: browsing.Sheet | None,
     total: int | None,
     hidden: Collection[int] = (),
-    status: int = 200,
+    is_kept: bool = False,
 ) -> Response:
     older = found and found.older and wanted.query(older=found.older.older_than)
     newer = found and found.newer and wanted.query(newer=found.newer.newer_than)
     return page(
         request,
         "people/index.html",
-        status=422 if meant.problems else status,
+        status=422 if meant.problems else 200,
         asked=wanted,
         meant=meant,
         found=found,
         patiently=_patiently(request, wanted),
         hidden=hidden,
+        is_kept=is_kept,
         total=total,
         older=f"/subscribers?{older}" if older else "",
         newer=f"/subscribers?{newer}" if newer else "",

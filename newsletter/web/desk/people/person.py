@@ -26,6 +26,7 @@ from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import go, page
 from newsletter.web.desk.people import words
+from newsletter.web.desk.people.addresses import as_file
 from newsletter.web.desk.people.apart import private, told_to
 from newsletter.web.desk.people.asked import here, number, our_list
 from newsletter.web.desk.problems import capitalised
@@ -120,14 +121,7 @@ def export(subscriber_id: int, runtime: Running, editor: Seated) -> Response:
         _note(session, editor, "subscriber.exported", subscriber_id)
         session.flush()
         document = personal_data.export(session, subscriber_id, told_to(editor))
-    return Response(
-        json.dumps(document, ensure_ascii=False, indent=2) + "\n",
-        media_type="application/json",
-        headers={
-            "Content-Disposition": f'attachment; filename="subscriber-{subscriber_id}.json"',
-            "Cache-Control": "no-store, private",
-        },
-    )
+    return as_file(document, f"subscriber-{subscriber_id}.json")
 
 
 def _found(session: Session, subscriber_id: int, *, lock: bool = False) -> Subscriber:

@@ -2,6 +2,7 @@
 
 from newsletter.web.desk.people import (
     adding,
+    addresses,
     erasing,
     finding,
     import_steps,
@@ -16,6 +17,7 @@ from newsletter.web.desk.people import (
 ROUTERS = (
     finding.router,
     adding.router,  # before `person`: `new` is nobody's number
+    addresses.router,
     person.router,
     erasing.router,
     lists.router,
