@@ -4,23 +4,20 @@ The form is a promise to whoever reads such a file: keys are added, and a key th
 meaning changes FORMAT. docs/privacy.md lists them.
 """
 
-from collections.abc import Collection, Sequence
-from datetime import datetime
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.accounts.models import AuditEvent
-from newsletter.broadcasts.models import Broadcast, Delivery, DeliveryLog
 from newsletter.core.clock import now
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import NotFoundError
 from newsletter.issues.models import Newsletter
 from newsletter.mail.address import Address
-from newsletter.privacy.traces import delivery_ids, to_them
-from newsletter.sending.models import SystemMail
-from newsletter.tracking.models import Event
+from newsletter.privacy.person_mails import deliveries, events, iso, system_mails
+from newsletter.privacy.traces import delivery_ids
 from subscribers import suppressions
 from subscribers.elsewhere import is_elsewhere
 from subscribers.imports.runs.models import ImportLine, ImportRun
@@ -75,19 +72,19 @@ def _document(
 ) -> dict[str, Any]:
     newsletter_id = of.id if of else None
     slugs = slugs_of_lists(session, newsletter_id)
-    deliveries = session.scalars(delivery_ids(address.key, newsletter_id)).all()
+    mailed = session.scalars(delivery_ids(address.key, newsletter_id)).all()
     return {
         "format": FORMAT,
-        "exported_at": _time(now()),
+        "exported_at": iso(now()),
         "newsletter": of.slug if of else None,
         "subscriber": known,
         "subscriptions": _subscriptions(session, subscriber_id, slugs),
         "consent": _consent(session, subscriber_id, slugs),
         "suppressions": suppressions_of(session, address, slugs, None),
-        "deliveries": _deliveries(session, deliveries, slugs),
-        "events": _events(session, deliveries),
+        "deliveries": deliveries(session, mailed, slugs),
+        "events": events(session, mailed),
         "engagement": engagement_of(session, subscriber_id, newsletter_id),
-        "system_mails": [] if of else _system_mails(session, address),
+        "system_mails": [] if of else system_mails(session, address),
         "import_lines": [] if of else _import_lines(session, address),
         "audit": _audit(session, subscriber_id, of, slugs),
     }
@@ -105,7 +102,7 @@ def _subscriber(person: Subscriber) -> dict[str, Any]:
         "locale": person.locale,
         "time_zone": person.time_zone,
         "attributes": person.attributes,
-        "created_at": _time(person.created_at),
+        "created_at": iso(person.created_at),
     }
 
 
@@ -122,10 +119,10 @@ def _subscriptions(
             "list": slugs[row.list_id],
             "status": row.status.value,
             "tracking_consent": row.tracking_consent.value,
-            "subscribed_at": _time(row.subscribed_at),
-            "confirmed_at": _time(row.confirmed_at),
-            "unsubscribed_at": _time(row.unsubscribed_at),
-            "paused_until": _time(row.paused_until),
+            "subscribed_at": iso(row.subscribed_at),
+            "confirmed_at": iso(row.confirmed_at),
+            "unsubscribed_at": iso(row.unsubscribed_at),
+            "paused_until": iso(row.paused_until),
             "answers": row.answers,
         }
         for row in rows
@@ -140,7 +137,7 @@ def _consent(session: Session, subscriber_id: int, slugs: dict[int, str]) -> lis
     )
     return [
         {
-            "at": _time(row.at),
+            "at": iso(row.at),
             "list": slugs[row.list_id],
             "change": row.change.value,
             "method": row.method,
@@ -169,67 +166,10 @@ def suppressions_of(
             "list": slugs.get(row.list_id, ""),
             "reason": row.reason.value,
             "source": row.source,
-            "since": _time(row.created_at),
+            "since": iso(row.created_at),
         }
         for row in suppressions.all_covering(session, address, erased=erased)
         if row.list_id == EVERYWHERE or row.list_id in slugs
-    ]
-
-
-def _deliveries(
-    session: Session, ids: Sequence[int], slugs: dict[int, str]
-) -> list[dict[str, Any]]:
-    rows = session.execute(
-        select(Delivery, Broadcast)
-        .join(Broadcast, Broadcast.id == Delivery.broadcast_id)
-        .where(Delivery.id.in_(ids))
-        .order_by(Delivery.id)
-    )
-    return [
-        {
-            "id": row.id,
-            "broadcast": broadcast.id,
-            "newsletter": broadcast.issue.newsletter.slug,
-            "issue_date": broadcast.issue.date.isoformat(),
-            "subject": broadcast.issue.subject,
-            "list": slugs.get(row.list_id, ""),
-            "address": row.address,
-            "tracking": row.wire_form.name.lower(),
-            "state": row.state.name.lower(),
-            "reason": row.reason,
-            "attempts": row.attempt,
-            "relay": row.relay,
-            "reply_code": row.reply_code,
-            "reply_text": " ".join(filter(None, (row.enhanced_code, row.reply_text))),
-            "at": _time(row.last_at),
-            "log": _log(session, row.id),
-        }
-        for row, broadcast in rows
-    ]
-
-
-def _log(session: Session, delivery_id: int) -> list[dict[str, Any]]:
-    rows = session.scalars(
-        select(DeliveryLog).where(DeliveryLog.delivery_id == delivery_id).order_by(DeliveryLog.id)
-    )
-    return [
-        {"at": _time(row.at), "state": row.state.name.lower(), "reason": row.reason} for row in rows
-    ]
-
-
-def _events(session: Session, ids: Sequence[int]) -> list[dict[str, Any]]:
-    rows = session.scalars(select(Event).where(Event.delivery_id.in_(ids)).order_by(Event.id))
-    return [
-        {
-            "delivery": row.delivery_id,
-            "kind": row.kind.value,
-            "link": row.link,
-            "at": _time(row.at),
-            "hits": row.hits,
-            "ip": row.ip,
-            "user_agent": row.user_agent,
-        }
-        for row in rows
     ]
 
 
@@ -249,23 +189,10 @@ def engagement_of(
     return [
         {
             "newsletter": slug,
-            "opened_at": _time(row.opened_at),
-            "clicked_at": _time(row.clicked_at),
+            "opened_at": iso(row.opened_at),
+            "clicked_at": iso(row.clicked_at),
         }
         for row, slug in rows
-    ]
-
-
-def _system_mails(session: Session, address: Address) -> list[dict[str, Any]]:
-    rows = session.scalars(select(SystemMail).where(to_them(address)).order_by(SystemMail.id))
-    return [
-        {
-            "kind": row.kind,
-            "sender": row.sender,
-            "state": row.state.name.lower(),
-            "created_at": _time(row.created_at),
-        }
-        for row in rows
     ]
 
 
@@ -279,7 +206,7 @@ def _import_lines(session: Session, address: Address) -> list[dict[str, Any]]:
     )
     return [
         {
-            "at": _time(at),
+            "at": iso(at),
             "place": row.place,
             "problem": row.problem,
             "cells": row.cells,
@@ -297,7 +224,7 @@ def _audit(
         select(AuditEvent).where(AuditEvent.subscriber_id == subscriber_id).order_by(AuditEvent.id)
     )
     return [
-        {"at": _time(row.at), "action": row.action, "details": row.details}
+        {"at": iso(row.at), "action": row.action, "details": row.details}
         for row in rows
         if of is None or is_about(row, of.slug, slugs.values())
     ]
@@ -311,7 +238,3 @@ def is_about(row: AuditEvent, newsletter_slug: str, lists: Collection[str]) -> b
         # For every newsletter, by a command or by who administers them all.
         or not row.details.keys() & {"newsletter", "list"}
     )
-
-
-def _time(moment: datetime | None) -> str | None:
-    return moment.isoformat() if moment else None
