@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
@@ -20,8 +21,20 @@ _METHODS = {
     Door.BODY: ConsentMethod.PAGE,
     Door.MAIL: ConsentMethod.MAIL,
 }
-_FORMS = {Door.HEADER: "leave: header", Door.BODY: "leave: body", Door.MAIL: "leave: mail"}
-"""Which of a mail's ways out it was, for the evidence."""
+
+
+class Way(StrEnum):
+    """By which of our links somebody left or came back, as evidence names it; no sign-up form."""
+
+    HEADER = "leave: header"
+    BODY = "leave: body"
+    MAIL = "leave: mail"
+    BACK_AT_ONCE = "undo: at once"
+    """On the page that said that they had left."""
+    BACK_BY_LETTER = "undo: letter"
+
+
+_WAYS = {Door.HEADER: Way.HEADER, Door.BODY: Way.BODY, Door.MAIL: Way.MAIL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +80,7 @@ def taking_back(token: LeaveToken, ended: Sequence[Subscription]) -> UndoToken |
 
 def undo(session: Session, token: UndoToken, visit: Visit) -> bool:
     """Take that leaving back; False when there is none that can be, or any more."""
-    form = "undo: letter" if token.is_owners else "undo: page"
+    form = Way.BACK_BY_LETTER if token.is_owners else Way.BACK_AT_ONCE
     back = subscriptions.undo_leave(
         session,
         token.subscriber_id,
@@ -101,11 +114,11 @@ def masked(address: str) -> str:
 
 
 def _evidence(token: LeaveToken, visit: Visit) -> Evidence:
-    return _by_link(_METHODS[token.door], _FORMS[token.door], token, visit)
+    return _by_link(_METHODS[token.door], _WAYS[token.door], token, visit)
 
 
 def _by_link(
-    method: ConsentMethod, form: str, token: LeaveToken | UndoToken, visit: Visit
+    method: ConsentMethod, form: Way, token: LeaveToken | UndoToken, visit: Visit
 ) -> Evidence:
     """With the mail whose link it was, if it was an issue's."""
     source = f"delivery {token.delivery_id}" if token.delivery_id else ""

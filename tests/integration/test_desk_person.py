@@ -9,8 +9,9 @@ from sqlalchemy import select
 
 from newsletter.accounts import audit
 from newsletter.core.clock import now
+from newsletter.tracking.leaving import Way
 from newsletter.web.desk.people import person as person_pages
-from newsletter.web.desk.people.words import form_words, suppression_source
+from newsletter.web.desk.people.words import evidence_source, form_words, suppression_source
 from subscribers import by_hand, subscriptions, suppressions
 from subscribers.evidence import Evidence
 from subscribers.models import (
@@ -69,11 +70,19 @@ def test_the_page_shows_lists_evidence_and_mails(ours: Seat, two: Two) -> None:
         ("mornings: api", "by a program, for mornings"),
         ("preferences: owner", "by the owner’s own link to the preferences"),
         ("preferences: mail", "by the link to the preferences in a mail"),
+        ("mornings: confirmation", "on the confirmation page of mornings"),
         ("webform 7", "webform 7"),
     ],
 )
 def test_the_form_of_a_change_is_told_in_words(form: str, said: str) -> None:
     assert form_words(form) == said
+
+
+def test_the_ways_out_of_a_mail_are_told_in_words_and_are_no_sign_up_form() -> None:
+    told = {form_words(way) for way in Way}
+    assert len(told) == len(Way)
+    assert not any(":" in said or "sign-up" in said for said in told)
+    assert (evidence_source("delivery 512"), evidence_source("a.csv:2")) == ("mail 512", "a.csv:2")
 
 
 @pytest.mark.parametrize(

@@ -256,6 +256,7 @@ def _words() -> dict[str, Any]:
         "consents": words.consents(),
         "changes": words.changes(),
         "methods": words.methods(),
+        "evidence_source": words.evidence_source,
         "form_words": words.form_words,
         "suppression_reasons": words.suppression_reasons(),
         "leave_reasons": leave_reasons(),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 
 from newsletter.tracking.classification import Reader
+from newsletter.tracking.leaving import Way
 from newsletter.tracking.models import EventKind
 from newsletter.web.desk.text import _
 from newsletter.web.public.sign_up_form import Door
@@ -24,6 +25,7 @@ TONES = {
 """Of a state's label, see `parts.state`."""
 
 _FORM = re.compile(rf"(?P<list>.+): (?P<door>{'|'.join(Door)})")
+_CONFIRMATION = re.compile(r"(?P<list>.+): confirmation")
 _DELIVERY = re.compile(r"delivery ([0-9]+)")
 _IMPORT = re.compile(r"import (.+)", re.DOTALL)
 
@@ -81,11 +83,21 @@ def form_words(form: str) -> str:
     """By which form a change came; one of another system is shown as it is."""
     if filled_in := _FORM.fullmatch(form):
         return _doors(filled_in["list"])[Door(filled_in["door"])]
-    links: Mapping[str, str] = {
+    if confirmed := _CONFIRMATION.fullmatch(form):
+        return _("on the confirmation page of %(list)s", list=confirmed["list"])
+    return _links().get(form, form)
+
+
+def _links() -> Mapping[str, str]:
+    return {
         Link.OWNER: _("by the owner’s own link to the preferences"),
         Link.MAIL: _("by the link to the preferences in a mail"),
+        Way.HEADER: _("by the link in a mail’s head"),
+        Way.BODY: _("by the link in a mail’s text"),
+        Way.MAIL: _("by the address in a mail’s head"),
+        Way.BACK_AT_ONCE: _("on the page that said that they had left"),
+        Way.BACK_BY_LETTER: _("by the link in the letter about it"),
     }
-    return links.get(form, form)
 
 
 def _doors(slug: str) -> dict[Door, str]:
@@ -94,6 +106,12 @@ def _doors(slug: str) -> dict[Door, str]:
         Door.EMBED: _("on another site, by a form of %(list)s", list=slug),
         Door.API: _("by a program, for %(list)s", list=slug),
     }
+
+
+def evidence_source(source: str) -> str:
+    """Where a change came from, as far as it is more than an address or a file."""
+    mail = _DELIVERY.fullmatch(source)
+    return _("mail %(number)s", number=mail[1]) if mail else source
 
 
 def suppression_source(source: str) -> str:
