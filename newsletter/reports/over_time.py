@@ -7,7 +7,7 @@ from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.orm import Session
 
 from newsletter.broadcasts.accounting import CountedByState
@@ -83,12 +83,6 @@ def latest_over(session: Session, newsletter_id: int) -> Line | None:
     over = _of(newsletter_id).where(Broadcast.state.in_(OVER), counts_as_sent())
     latest = over.order_by(Broadcast.start_at.desc(), Broadcast.id.desc()).limit(1)
     return next(iter(_lines(session, latest)), None)
-
-
-def how_many(session: Session, newsletter_id: int | None = None) -> int:
-    """Broadcasts that began."""
-    ids = _of(newsletter_id).with_only_columns(Broadcast.id).subquery()
-    return session.scalar(select(func.count()).select_from(ids)) or 0
 
 
 def earlier(session: Session, broadcast: Broadcast, newsletter_id: int) -> list[Line]:
