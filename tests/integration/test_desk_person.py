@@ -130,11 +130,16 @@ def test_who_runs_the_installation_exports_everything(seat: Seat, two: Two) -> N
 def test_an_address_that_only_suppressions_hold_is_exported_for_who_runs_them_all(
     seat: Seat, ours: Seat, two: Two
 ) -> None:
-    address = "gone@example.org"
+    address, part_of_adas = "gone@example.org", ADA[1:]
     with two.sessions.writing() as session:
-        suppressions.suppress(session, address, reason=SuppressionReason.GONE, source="x")
+        for each in (address, part_of_adas, ADA):
+            suppressions.suppress(session, each, reason=SuppressionReason.GONE, source="x")
     search = f"/subscribers?q={address}"
-    assert "Something is kept about this address" in seat.read(search)
+    assert "Something is kept about this very address" in seat.read(search)
+    beside = seat.read(f"/subscribers?q={part_of_adas}")
+    assert ADA in beside
+    assert "Something is kept about this very address" in beside
+    assert "Something is kept" not in seat.read(f"/subscribers?q={ADA}"), "she has a page"
     assert "Something is kept" not in seat.read("/subscribers?q=nobody@example.org")
     assert "Something is kept" not in ours.read(search)
     export = "/subscribers/export-address"

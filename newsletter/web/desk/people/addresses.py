@@ -1,7 +1,7 @@
 """`/subscribers/export-address`: what is kept about an address, whoever is subscribed by it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from fastapi import HTTPException, Response
@@ -17,6 +17,7 @@ from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from subscribers import subscriptions
+from subscribers.models import Subscriber
 
 router = desk_router()
 
@@ -53,11 +54,16 @@ def as_file(document: Mapping[str, Any], name: str) -> Response:
     )
 
 
-def is_kept(session: Session, editor: Editor, part: str) -> bool:
-    """What was searched for is a whole address of which something is kept, and they may see it."""
+def is_kept(session: Session, editor: Editor, part: str, found: Collection[Subscriber]) -> bool:
+    """What was searched for is a whole address of which something is kept, and they may see it.
+
+    Of those who were found it may be a part of theirs; whoever has it has a page.
+    """
     if not editor.may(Permission.INSTALLATION):
         return False
     try:
-        return find_traces(session, Address.parse(part)).any
+        address = Address.parse(part)
     except AddressError:
         return False
+    has_page = any(person.address_key == address.key for person in found)
+    return not has_page and find_traces(session, address).any

@@ -54,8 +54,7 @@ def index(request: Request, runtime: Running, editor: Seated) -> Response:
             hidden = private(session, editor, [person.id for person in found.people])
         counts = "counted" in request.query_params and meant.search
         total = directory.count(session, meant.search) if counts and meant.search else None
-        nobody = found is not None and not found.people
-        kept = nobody and is_kept(session, editor, wanted.part)
+        kept = found is not None and is_kept(session, editor, wanted.part, found.people)
     return _shown(request, wanted, meant, found=found, total=total, hidden=hidden, is_kept=kept)
 
 
