@@ -51,7 +51,8 @@ class Commands:
             try:
                 code = started.wait(timeout_seconds)
             except subprocess.TimeoutExpired:
-                started.send_signal(signal.SIGKILL)
+                started.kill()
+                started.wait()
                 raise
             said = [_said(stream.fileno()) for stream in (out, err)]
         return subprocess.CompletedProcess(command, code, *said)
