@@ -214,6 +214,16 @@ def test_somebody_is_asked_by_mail(ours: Seat, two: Two) -> None:
         assert session.scalars(select(SystemMail.kind)).all() == ["confirmation"]
 
 
+def test_who_is_asked_and_gets_no_mail_is_not_said_to_have_been_asked_before(
+    ours: Seat, two: Two
+) -> None:
+    for number in range(5):
+        asked = add(ours, f"eve+{number}@example.org", two.mornings, way="ask")
+        assert "A mail with a link is on its way" in asked
+    page = add(ours, "eve@example.org", two.mornings, way="ask")
+    assert "eve@example.org has to confirm still; no mail is due today" in page
+
+
 def test_who_left_is_never_brought_back(ours: Seat, two: Two) -> None:
     with two.sessions.writing() as session:
         standing = subscriptions.find_subscription(session, two.people[BOB], two.mornings)

@@ -78,7 +78,8 @@ def _add(session: Session, runtime: Runtime, editor: Editor, typed: _Typed) -> t
             _("A mail with a link is on its way to %(who)s.", who=address.typed)
             if mailed
             else _(
-                "%(who)s was asked before and has not confirmed; no mail is due today.",
+                "%(who)s has to confirm still; no mail is due today, this mailbox "
+                "had enough of them.",
                 who=address.typed,
             )
         )
