@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 import time_machine
@@ -134,14 +135,17 @@ def test_an_address_that_only_suppressions_hold_is_exported_for_who_runs_them_al
     with two.sessions.writing() as session:
         for each in (address, part_of_adas, ADA):
             suppressions.suppress(session, each, reason=SuppressionReason.GONE, source="x")
-    search = f"/subscribers?q={address}"
-    assert "Something is kept about this very address" in seat.read(search)
-    beside = seat.read(f"/subscribers?q={part_of_adas}")
-    assert ADA in beside
-    assert "Something is kept about this very address" in beside
-    assert "Something is kept" not in seat.read(f"/subscribers?q={ADA}"), "she has a page"
-    assert "Something is kept" not in seat.read("/subscribers?q=nobody@example.org")
-    assert "Something is kept" not in ours.read(search)
+    kept, ask = "Something is kept about this very address", "/subscribers/kept?q="
+    for each in (address, part_of_adas):
+        assert f'hx-get="{ask}{quote(each)}"' in seat.page(f"/subscribers?q={each}")
+        assert kept in seat.read(f"/subscribers?q={each}&kept=1")
+    assert ADA in seat.read(f"/subscribers?q={part_of_adas}"), "of whose it is a part"
+    assert kept in seat.read(f"{ask}{address}")
+    for nothing in ("nobody@example.org", "gone"):
+        assert "Nothing is kept" in seat.read(f"{ask}{nothing}")
+    for page in (seat.page(f"/subscribers?q={ADA}"), ours.page(f"/subscribers?q={address}")):
+        assert ask not in page, "she has a page, and others may not know"
+    assert ours.get(f"{ask}{address}").status_code == 403
     export = "/subscribers/export-address"
     assert ours.post(export, {"address": address}).status_code == 403
     assert seat.post(export, {"address": "nobody@example.org"}).status_code == 404

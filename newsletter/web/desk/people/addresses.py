@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Collection, Mapping
+from enum import StrEnum
 from typing import Any
 
-from fastapi import HTTPException, Response
+from fastapi import HTTPException, Request, Response
 from sqlalchemy.orm import Session
 
 from newsletter.accounts import audit
@@ -16,10 +17,33 @@ from newsletter.web.deps import Running
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.forms import Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
+from newsletter.web.desk.pages import part
+from newsletter.web.desk.people.asked import asked
 from subscribers import subscriptions
 from subscribers.models import Subscriber
 
 router = desk_router()
+
+
+class Kept(StrEnum):
+    """What the page of a search says about the address itself."""
+
+    UNSAID = ""
+    """It is none, or they may not know."""
+    TO_ASK = "to ask"
+    """By a request of its own: the outbox has to be read for it."""
+    SOMETHING = "something"
+    NOTHING = "nothing"
+
+
+@router.get("/subscribers/kept")
+@needs(Permission.INSTALLATION)
+def kept(request: Request, runtime: Running) -> Response:
+    """Whether anything is: a part of the page that searched, since it may take longer."""
+    wanted = asked(request)
+    with runtime.sessions.reading() as session:
+        said = _kept(session, wanted.part)
+    return part(request, "people/kept.html", asked=wanted, kept=said)
 
 
 @router.post("/subscribers/export-address")
@@ -54,16 +78,27 @@ def as_file(document: Mapping[str, Any], name: str) -> Response:
     )
 
 
-def is_kept(session: Session, editor: Editor, part: str, found: Collection[Subscriber]) -> bool:
-    """What was searched for is a whole address of which something is kept, and they may see it.
+def said_of(
+    session: Session, editor: Editor, typed: str, found: Collection[Subscriber], *, is_asked: bool
+) -> Kept:
+    """Beside those found, if what was searched for is a whole address, and of none of them.
 
-    Of those who were found it may be a part of theirs; whoever has it has a page.
+    It may be a part of somebody's; whoever has it has a page.
     """
-    if not editor.may(Permission.INSTALLATION):
-        return False
+    address = _whole(typed) if editor.may(Permission.INSTALLATION) else None
+    if address is None or any(person.address_key == address.key for person in found):
+        return Kept.UNSAID
+    return _kept(session, typed) if is_asked else Kept.TO_ASK
+
+
+def _kept(session: Session, typed: str) -> Kept:
+    address = _whole(typed)
+    is_any = address is not None and find_traces(session, address).any
+    return Kept.SOMETHING if is_any else Kept.NOTHING
+
+
+def _whole(typed: str) -> Address | None:
     try:
-        address = Address.parse(part)
+        return Address.parse(typed)
     except AddressError:
-        return False
-    has_page = any(person.address_key == address.key for person in found)
-    return not has_page and find_traces(session, address).any
+        return None

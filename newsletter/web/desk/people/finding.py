@@ -17,7 +17,7 @@ from newsletter.web.desk.forms import Form, Sent
 from newsletter.web.desk.guard import Seated, desk_router, needs
 from newsletter.web.desk.pages import page, part
 from newsletter.web.desk.people import words
-from newsletter.web.desk.people.addresses import is_kept
+from newsletter.web.desk.people.addresses import Kept, said_of
 from newsletter.web.desk.people.apart import private, told_to
 from newsletter.web.desk.people.asked import Asked, Understood, asked, place, read, understood
 from subscribers import browsing, directory, exporting
@@ -54,8 +54,10 @@ def index(request: Request, runtime: Running, editor: Seated) -> Response:
             hidden = private(session, editor, [person.id for person in found.people])
         counts = "counted" in request.query_params and meant.search
         total = directory.count(session, meant.search) if counts and meant.search else None
-        kept = found is not None and is_kept(session, editor, wanted.part, found.people)
-    return _shown(request, wanted, meant, found=found, total=total, hidden=hidden, is_kept=kept)
+        asks = "kept" in request.query_params
+        people = found.people if found else ()
+        kept = said_of(session, editor, wanted.part, people, is_asked=asks)
+    return _shown(request, wanted, meant, found=found, total=total, hidden=hidden, kept=kept)
 
 
 def _found(request: Request, session: Session, search: Search) -> browsing.Sheet | None:
@@ -108,7 +110,7 @@ def _shown(
     found: browsing.Sheet | None,
     total: int | None,
     hidden: Collection[int] = (),
-    is_kept: bool = False,
+    kept: Kept = Kept.UNSAID,
 ) -> Response:
     older = found and found.older and wanted.query(older=found.older.older_than)
     newer = found and found.newer and wanted.query(newer=found.newer.newer_than)
@@ -121,7 +123,7 @@ def _shown(
         found=found,
         patiently=_patiently(request, wanted),
         hidden=hidden,
-        is_kept=is_kept,
+        kept=kept,
         total=total,
         older=f"/subscribers?{older}" if older else "",
         newer=f"/subscribers?{newer}" if newer else "",
