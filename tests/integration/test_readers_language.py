@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
 
 from newsletter.core import catalogues
 from newsletter.core.clock import now
@@ -109,7 +110,10 @@ def test_signing_up_is_in_the_readers_language(spoken: Desk) -> None:
     spoken.send(BOB)
     late = ConfirmToken(spoken.person(BOB).id, spoken.list_id, 1).mint(spoken.runtime.keys)
     read(spoken.client.get(f"/confirm/{late}"), 410)
-    read(spoken.client.post(f"/confirm/{late}/again"))
+    with time_machine.travel(now() + timedelta(days=2), tick=False):
+        read(spoken.client.post(f"/confirm/{late}/again"))
+    shown = "⟦You are not subscribed yet. If you still want to get ⟧Mornings⟦ by e-mail, we send"
+    assert spoken.evidence()[-1].wording.startswith(shown)
     read(spoken.client.get("/archive/field-notes"))
     assert "⟦This link leads nowhere." in read(spoken.client.get("/nowhere"), 404)
     read(spoken.client.post("/s/mornings", content=b"x"), 415)
