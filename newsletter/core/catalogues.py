@@ -45,7 +45,7 @@ class Translations:
 
     def first(self, *tags: str) -> str:
         """The first of these that there is, its region given up if need be; else English."""
-        ours = {known.lower(): known for known in self.languages()}
+        ours = _by_lower_tag(self._domain)
         wanted = (shorter for tag in tags for shorter in _shorter(tag.lower().replace("_", "-")))
         return next(filter(None, map(ours.get, wanted)), ENGLISH)
 
@@ -108,6 +108,7 @@ def conventions(language: str) -> "Locale":
 def forget() -> None:
     """Look for languages anew: somebody put one there."""
     _files.cache_clear()
+    _by_lower_tag.cache_clear()
     _catalogue.cache_clear()
 
 
@@ -116,6 +117,11 @@ def _files(domain: str) -> Mapping[str, Path]:
     """By language."""
     files = sorted(LOCALES.glob(f"*/LC_MESSAGES/{domain}.po"))
     return {file.parts[-3].replace("_", "-"): file for file in files}
+
+
+@cache
+def _by_lower_tag(domain: str) -> Mapping[str, str]:
+    return {tag.lower(): tag for tag in (ENGLISH, *_files(domain))}
 
 
 @cache

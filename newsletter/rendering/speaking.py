@@ -60,7 +60,8 @@ def _filled(context: Context, shape: str, values: dict[str, object]) -> str:
 
 @pass_context
 def _translated(context: Context, said: Any) -> Any:
-    return READERS.translated(_language(context), said)
+    """Of all that templates put out, few are sentences: nothing is looked up for the rest."""
+    return READERS.translated(_language(context), said) if isinstance(said, Sentence) else said
 
 
 @pass_context
