@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 ENGLISH = "en"
 LOCALES = Path(__file__).parents[1] / "locale"
 _VALUE, _TAG = re.compile(r"%\(\w+\)[rs]"), re.compile(r"<[^>]*>")
-_STRAY = re.compile(r"%(?!%)|<")
+_STRAY = re.compile(r"[%<\x00-\x1f\x7f]")
 _RANGE = re.compile(r"(?P<tag>[\w-]+)(?:\s*;\s*q=(?P<q>[01](?:\.\d{0,3})?))?(?:\s*;.*)?", re.ASCII)
 _MOST_PARTS = 4
 _COUNTED = range(200)
@@ -164,17 +164,25 @@ def _unfit(catalogue: "Catalog") -> list["Message"]:
 
 
 def fits(message: "Message") -> bool:
-    """It takes no values but those that are given, and has the tags of what it translates."""
+    """It takes no values but those that are given, and has the tags of what it translates.
+
+    Nor has it lines where that has none: it may be a subject.
+    """
     sources = _shapes(message.id)
-    values = set().union(*map(_VALUE.findall, sources))
+    values, strays = (set().union(*map(found, sources)) for found in (_VALUE.findall, _strays))
     tags = Counter(_TAG.findall(sources[-1]))
     return all(
         values.issuperset(_VALUE.findall(shape))
+        and strays.issuperset(_strays(shape))
         and Counter(_TAG.findall(shape)) == tags
-        and not _STRAY.search(_TAG.sub("", _VALUE.sub("", shape.replace("%%", ""))))
         for shape in _shapes(message.string)
         if shape
     )
+
+
+def _strays(shape: str) -> list[str]:
+    """What is no value, no tag and no text."""
+    return _STRAY.findall(_TAG.sub("", _VALUE.sub("", shape.replace("%%", ""))))
 
 
 def _shapes(texts: str | Iterable[str] | None) -> list[str]:

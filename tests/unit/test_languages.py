@@ -115,6 +115,16 @@ def test_a_file_that_cannot_be_read_is_said_in_english(shipped: Path, spoiled: s
     assert "Preferences" in issue_in("fr")
 
 
+def test_no_subject_has_a_second_line(shipped: Path) -> None:
+    put(
+        shipped,
+        "fr",
+        HEAD + 'msgid "Welcome to %(newsletter)s"\nmsgstr "%(newsletter)s\\nBcc: x"\n',
+    )
+    subject = say("Welcome to %(newsletter)s", newsletter="Field Notes")
+    assert READERS.translated("fr", subject) == "Welcome to Field Notes"
+
+
 def test_a_language_whose_conventions_nobody_knows_has_english_days(shipped: Path) -> None:
     put(shipped, "xx", HEAD + 'msgid "Preferences"\nmsgstr "Xx"\n')
     text = issue_in("xx")
