@@ -10,7 +10,7 @@ export UV_PROJECT_ENVIRONMENT := $(CURDIR)/$(VENV)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test lint types fmt bench bench-quick faults faults-quick docs vendor messages screenshots
+.PHONY: help setup demo run test lint types fmt bench bench-quick faults faults-quick flood docs vendor messages screenshots
 
 help: ## Say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -56,6 +56,9 @@ faults: setup ## Break everything while it sends, long form; writes the table of
 
 faults-quick: setup ## Ten kinds of fault and more in under a minute; the last line is JSON
 	@$(BIN)/python -m tests.faults --quick
+
+flood: setup ## 5,000 sign-ups for one address from 1,000 others, on PostgreSQL too
+	@FLOOD=whole $(BIN)/pytest -k test_5000_sign_ups tests/integration/test_sign_up_abuse.py
 
 docs: setup ## Write the command reference anew
 	@$(BIN)/typer newsletter.cli.app utils docs --name newsletter --title Commands --output docs/commands.md

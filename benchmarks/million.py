@@ -56,9 +56,9 @@ def million(sessions: Sessions, people: int) -> Lists:
         for one, digits in zip(made, LISTS.values(), strict=True):
             _subscriptions(session, one, digits)
         _engagement(session, issue.newsletter_id)
-    with sessions.own_connection() as connection:
-        tidied = connection.execution_options(isolation_level="AUTOCOMMIT")
-        tidied.execute(text("VACUUM ANALYZE" if sessions.dialect == "postgresql" else "ANALYZE"))
+    with sessions.engine.connect() as connection:
+        alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+        alone.execute(text("VACUUM ANALYZE" if sessions.dialect == "postgresql" else "ANALYZE"))
     return Lists(*made)
 
 

@@ -19,6 +19,7 @@ from newsletter.core.sentences import Count, Sentence, quoted, say
 from newsletter.mail.address import Address
 from subscribers import details, leavers, sign_up, subscriptions, suppressions
 from subscribers.elsewhere import is_elsewhere
+from subscribers.evidence import Evidence
 from subscribers.imports.presets.cells import MAX_LEVELS, json_value
 from subscribers.models import (
     ConsentChange,
@@ -29,7 +30,7 @@ from subscribers.models import (
     Subscription,
     SubscriptionStatus,
 )
-from subscribers.subscriptions import UNDO_WITHIN, Evidence
+from subscribers.subscriptions import UNDO_WITHIN
 
 METHOD = ConsentMethod.DESK
 MAX_ATTRIBUTE_CHARACTERS = 20_000

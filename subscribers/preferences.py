@@ -16,6 +16,7 @@ from newsletter.core.clock import now
 from newsletter.core.sentences import Sentence, say
 from subscribers import subscriptions
 from subscribers.days import first_moment, local_day
+from subscribers.evidence import Evidence
 from subscribers.models import (
     Subscriber,
     SubscriberList,
@@ -23,7 +24,6 @@ from subscribers.models import (
     SubscriptionStatus,
     TrackingConsent,
 )
-from subscribers.subscriptions import Evidence
 
 A_MONTH = timedelta(days=30)
 

@@ -18,6 +18,7 @@ from newsletter.core.sentences import Sentence, quoted, say
 from newsletter.mail.address import Address
 from subscribers import leavers, subscriptions, suppressions
 from subscribers.erased import fits
+from subscribers.evidence import Evidence
 from subscribers.models import (
     ConsentChange,
     ConsentEvent,
@@ -28,7 +29,6 @@ from subscribers.models import (
     SubscriptionStatus,
 )
 from subscribers.sign_up_fields import NAME, SignUpField
-from subscribers.subscriptions import Evidence
 
 
 class Standing(StrEnum):

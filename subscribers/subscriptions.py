@@ -1,7 +1,6 @@
 """How people come and leave. Every change writes its evidence; nothing here revives a leaver."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -12,12 +11,12 @@ from newsletter.core.errors import InputError, RefusedError
 from newsletter.core.sentences import say
 from newsletter.mail.address import Address
 from subscribers import engagement, leavers
+from subscribers.evidence import Evidence, witness
 from subscribers.locking import lock_people
 from subscribers.models import (
     MAX_NAME_CHARACTERS,
     STATUS_MOVES,
     ConsentChange,
-    ConsentEvent,
     Subscriber,
     SubscriberList,
     Subscription,
@@ -29,38 +28,6 @@ UNDO_WITHIN = timedelta(hours=24)
 """How long a leaving can be taken back without confirming anew."""
 _ONE_PRESS = timedelta(minutes=1)
 """Who leaves twice the same way within it pressed a button twice, or their mail program did."""
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """How a change came about.
-
-    Attributes:
-        method: a ConsentMethod, or another system's word.
-        source: from where: a file and row, a page's address.
-        wording: what the person agreed to, or the operator's statement.
-        form: which form it was.
-        ip: the visitor's.
-        user_agent: the visitor's.
-    """
-
-    method: str
-    source: str = ""
-    wording: str = ""
-    form: str = ""
-    ip: str = ""
-    user_agent: str = ""
-
-    def to_columns(self) -> dict[str, str]:
-        """As the columns of a ConsentEvent, none longer than there is room."""
-        return {
-            "method": self.method[:40],
-            "source": self.source[:300],
-            "wording": self.wording,
-            "form": self.form[:80],
-            "ip": self.ip[:45],
-            "user_agent": self.user_agent[:300],
-        }
 
 
 def find_subscriber(session: Session, address: Address) -> Subscriber | None:
@@ -112,7 +79,7 @@ def subscribe(
                 )
             )
         subscription = _new(session, person, to, SubscriptionStatus.ACTIVE)
-        _witness(session, subscription, ConsentChange.SUBSCRIBED, evidence)
+        witness(session, subscription, ConsentChange.SUBSCRIBED, evidence)
     elif subscription.status is SubscriptionStatus.UNSUBSCRIBED:
         raise RefusedError(
             say(
@@ -135,7 +102,7 @@ def request(
         _move(subscription, SubscriptionStatus.PENDING)
     else:
         return subscription
-    _witness(session, subscription, ConsentChange.REQUESTED, evidence)
+    witness(session, subscription, ConsentChange.REQUESTED, evidence)
     return subscription
 
 
@@ -145,7 +112,7 @@ def request_again(
     """A letter goes to who was asked before: the evidence of it, and they have time anew."""
     subscription = find_subscription(session, person.id, to.id)
     assert subscription, "a letter to nobody"
-    _witness(session, subscription, ConsentChange.REQUESTED, evidence)
+    witness(session, subscription, ConsentChange.REQUESTED, evidence)
 
 
 def confirm(session: Session, subscription: Subscription, evidence: Evidence) -> bool:
@@ -160,7 +127,7 @@ def confirm(session: Session, subscription: Subscription, evidence: Evidence) ->
     subscription.confirmed_at = now()
     subscription.unsubscribed_at = None
     subscription.answers = {}
-    _witness(session, subscription, ConsentChange.CONFIRMED, evidence)
+    witness(session, subscription, ConsentChange.CONFIRMED, evidence)
     return True
 
 
@@ -195,7 +162,7 @@ def leave_again(session: Session, ended: Subscription, evidence: Evidence) -> No
         return
     is_one_press = last and last.method == evidence.method and last.at > now() - _ONE_PRESS
     if not is_one_press:
-        _witness(session, ended, ConsentChange.LEFT_AGAIN, evidence)
+        witness(session, ended, ConsentChange.LEFT_AGAIN, evidence)
 
 
 def end(session: Session, subscription: Subscription, evidence: Evidence) -> None:
@@ -203,7 +170,7 @@ def end(session: Session, subscription: Subscription, evidence: Evidence) -> Non
     _move(subscription, SubscriptionStatus.UNSUBSCRIBED)
     subscription.unsubscribed_at = now()
     subscription.answers = {}
-    _witness(session, subscription, ConsentChange.UNSUBSCRIBED, evidence)
+    witness(session, subscription, ConsentChange.UNSUBSCRIBED, evidence)
 
 
 def undo_leave(
@@ -241,7 +208,7 @@ def resume(session: Session, subscription: Subscription, evidence: Evidence) -> 
     was_active = not leavers.had_only_asked(session, subscription)
     _move(subscription, SubscriptionStatus.ACTIVE if was_active else SubscriptionStatus.PENDING)
     subscription.unsubscribed_at = leavers.left_before(session, subscription)
-    _witness(session, subscription, ConsentChange.RESUMED, evidence)
+    witness(session, subscription, ConsentChange.RESUMED, evidence)
 
 
 def has_any(session: Session, subscriber_id: int, newsletter_id: int) -> bool:
@@ -263,7 +230,7 @@ def set_tracking_consent(
     if consent is not TrackingConsent.UNKNOWN:
         granted = consent is TrackingConsent.GRANTED
         change = ConsentChange.TRACKING_GRANTED if granted else ConsentChange.TRACKING_DENIED
-        _witness(session, subscription, change, evidence)
+        witness(session, subscription, change, evidence)
 
 
 def set_pause(
@@ -272,7 +239,7 @@ def set_pause(
     """No issue before `until`; None: every issue from now on."""
     subscription.paused_until = until
     change = ConsentChange.PAUSED if until else ConsentChange.UNPAUSED
-    _witness(session, subscription, change, evidence)
+    witness(session, subscription, change, evidence)
 
 
 def find_subscription(session: Session, subscriber_id: int, list_id: int) -> Subscription | None:
@@ -280,17 +247,6 @@ def find_subscription(session: Session, subscriber_id: int, list_id: int) -> Sub
     return session.scalar(
         select(Subscription).where(
             Subscription.subscriber_id == subscriber_id, Subscription.list_id == list_id
-        )
-    )
-
-
-def consent_history(session: Session, subscriber_id: int) -> list[ConsentEvent]:
-    """Every recorded change of the person's subscriptions, in order."""
-    return list(
-        session.scalars(
-            select(ConsentEvent)
-            .where(ConsentEvent.subscriber_id == subscriber_id)
-            .order_by(ConsentEvent.id)
         )
     )
 
@@ -324,17 +280,3 @@ def _of_newsletter(
         .with_for_update(of=Subscription)
         .execution_options(populate_existing=True)
     ).all()
-
-
-def _witness(
-    session: Session, subscription: Subscription, change: ConsentChange, evidence: Evidence
-) -> None:
-    session.add(
-        ConsentEvent(
-            subscriber_id=subscription.subscriber_id,
-            list_id=subscription.list_id,
-            change=change,
-            **evidence.to_columns(),
-        )
-    )
-    session.flush()

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,7 @@ _PLAIN_LOGS: list[structlog.typing.Processor] = [
 def pytest_configure(config: pytest.Config) -> None:
     """In every process of the test run; packages once, before its workers start."""
     _use_memory_for_files()
+    _keep_compiled_modules()
     # How long an example takes is the machine's affair, and that of whatever runs beside it.
     settings.register_profile("unhurried", deadline=None)
     settings.load_profile("unhurried")
@@ -49,10 +51,22 @@ def pytest_configure(config: pytest.Config) -> None:
         packages.install_missing()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long is begun first: for one that is begun last every other core waits."""
+    longest = ("long", "faults")
+    items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in longest))
+
+
 def _use_memory_for_files() -> None:
     """Databases wait for their disk at each commit: what a test writes is gone with it anyway."""
     if "TMPDIR" not in os.environ and os.access(_MEMORY, os.W_OK | os.X_OK):
         os.environ["TMPDIR"] = tempfile.tempdir = _MEMORY
+
+
+def _keep_compiled_modules() -> None:
+    """Whatever the environment says: dozens of processes would compile the same ones again."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
 
 
 def need(*programs: Program) -> None:
@@ -122,6 +136,13 @@ def postgresql_template(postgresql_server: str) -> Iterator[str]:
         schema.upgrade(sessions)
         sessions.engine.dispose()
         yield str(make_url(url).database)
+
+
+@pytest.fixture
+def postgresql_with_tables(postgresql_server: str, postgresql_template: str) -> Iterator[str]:
+    """The URL of a database of this test's own, upgraded to this version."""
+    with _database(postgresql_server, postgresql_template) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

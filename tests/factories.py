@@ -28,10 +28,10 @@ from newsletter.sending.dispatch import Dispatch
 from newsletter.sending.memory import MemoryTransport
 from newsletter.sending.transport import Transport
 from subscribers import lists, subscriptions
+from subscribers.evidence import Evidence
 from subscribers.filters.tree import Filter
 from subscribers.models import Subscriber, SubscriberList, Subscription, TrackingConsent
 from subscribers.recipient import Recipient
-from subscribers.subscriptions import Evidence
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 DAY = date(2026, 6, 17)

@@ -5,66 +5,21 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
 
-from newsletter.cli import (
-    audit,
-    broadcasts,
-    config,
-    database,
-    demo,
-    directory,
-    dkim,
-    init,
-    issues,
-    lists,
-    newsletters,
-    output,
-    relays,
-    report,
-    segments,
-    send,
-    serve,
-    state,
-    subscribers,
-    suppressions,
-    tokens,
-    unsubscribes,
-    users,
-)
+from newsletter.cli import output, state
+from newsletter.cli.on_demand import OnDemand
 from newsletter.core.errors import ConfigurationError, NewsletterError
 
 _LONGEST_NAME = 300
 
 app = typer.Typer(
     name="newsletter",
+    cls=OnDemand,
     help="Write an issue, send it to your lists, and account for every recipient.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(init.init)
-app.command()(demo.demo)
-app.command()(serve.serve)
-app.command()(serve.worker)
-app.add_typer(newsletters.app, name="newsletters")
-app.add_typer(issues.app, name="issues")
-app.add_typer(subscribers.app, name="subscribers")
-subscribers.app.command("list")(directory.list_)
-app.add_typer(lists.app, name="lists")
-app.add_typer(segments.app, name="segments")
-app.add_typer(suppressions.app, name="suppressions")
-app.add_typer(unsubscribes.app, name="unsubscribes")
-app.command()(send.send)
-app.add_typer(broadcasts.app, name="broadcasts")
-app.add_typer(relays.app, name="relays")
-app.command()(report.report)
-app.add_typer(users.app, name="users")
-app.add_typer(tokens.app, name="tokens")
-app.add_typer(audit.app, name="audit")
-app.add_typer(database.app, name="db")
-app.add_typer(config.app, name="config")
-app.add_typer(dkim.app, name="dkim")
 
 
 @app.callback()
@@ -87,14 +42,15 @@ def main() -> None:
         _end(error, 2)
     except NewsletterError as error:
         _end(error, 1)
-    except DBAPIError as error:
-        if not _is_about_the_database_itself(error):
-            raise
-        _end(f"database: {' '.join(str(error.orig).split())}", 2)
     except OSError as error:
         if error.filename is None:
             raise
         _end(f"{str(error.filename)[:_LONGEST_NAME]}: {error.strerror}", 1)
+    except Exception as error:
+        said = _said_by_the_database(error)
+        if said is None:
+            raise
+        _end(f"database: {said}", 2)
 
 
 def _check_arguments() -> None:
@@ -110,7 +66,13 @@ def _end(problem: object, code: int) -> NoReturn:
     sys.exit(code)
 
 
-def _is_about_the_database_itself(error: DBAPIError) -> bool:
+def _said_by_the_database(error: Exception) -> str | None:
     """It is not there, lets nobody in, is full or broken; anything else is a mistake of ours."""
+    from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError
+
+    if not isinstance(error, DBAPIError):
+        return None
     is_connecting = error.statement is None
-    return is_connecting or isinstance(error, OperationalError) or type(error) is DatabaseError
+    if is_connecting or isinstance(error, OperationalError) or type(error) is DatabaseError:
+        return " ".join(str(error.orig).split())
+    return None

@@ -19,6 +19,7 @@ from newsletter.privacy import erasure, person
 from newsletter.privacy.mentions import Mention, find_mentions
 from newsletter.privacy.traces import Traces, find_traces
 from subscribers import subscriptions, suppressions
+from subscribers.evidence import consent_history
 from subscribers.imports.runs import waiting_files
 from subscribers.lists import slugs_of_lists
 from subscribers.models import Subscriber, Subscription
@@ -224,5 +225,5 @@ def _consent(session: Session, subscriber_id: int, slugs: dict[int, str]) -> lis
             "reason": event.reason.value if event.reason else "",
             "remark": event.remark,
         }
-        for event in subscriptions.consent_history(session, subscriber_id)
+        for event in consent_history(session, subscriber_id)
     ]

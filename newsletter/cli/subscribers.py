@@ -6,7 +6,7 @@ import typer
 from sqlalchemy.orm import Session
 
 from newsletter.accounts import audit
-from newsletter.cli import output, people, state, subscriber_files
+from newsletter.cli import directory, output, people, state, subscriber_files
 from newsletter.core.errors import RefusedError
 from newsletter.core.runtime import Runtime
 from newsletter.core.sentences import say
@@ -16,9 +16,9 @@ from newsletter.sending.confirmation import ask_to_confirm
 from newsletter.sending.smtp_transport import transports_for
 from newsletter.sending.system_mail import deliver_outbox
 from subscribers import subscriptions, suppressions
+from subscribers.evidence import Evidence
 from subscribers.lists import find_list
 from subscribers.models import ConsentMethod, Subscriber, SubscriberList, SubscriptionStatus
-from subscribers.subscriptions import Evidence
 
 app = typer.Typer(help="The people on the lists.", no_args_is_help=True)
 
@@ -69,6 +69,7 @@ def add(
 app.command()(people.show)
 app.command("export-person")(people.export_person)
 app.command()(people.erase)
+app.command("list")(directory.list_)
 
 
 def _refuse_the_erased(session: Session, runtime: Runtime, address: Address) -> None:

@@ -16,10 +16,10 @@ from newsletter.rendering.mail_tokens import ConfirmToken, Door, LeaveToken, Pre
 from newsletter.sending.letters import Letter, post
 from subscribers import sign_up as signing_up
 from subscribers import subscriptions, suppressions
+from subscribers.evidence import Evidence
 from subscribers.models import Subscriber, SubscriberList, Subscription, SubscriptionStatus
 from subscribers.sign_up import Standing, Wish
 from subscribers.sign_up_counts import LetterKind, forget_letters, letter_is_due
-from subscribers.subscriptions import Evidence
 
 CONFIRM_WITHIN = timedelta(days=7)
 """How long the link of a confirmation mail works; its page then offers a new one."""

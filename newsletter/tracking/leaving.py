@@ -13,8 +13,8 @@ from newsletter.rendering.mail_tokens import Door, LeaveToken, UndoToken
 from newsletter.tracking.models import EventKind
 from newsletter.tracking.recording import Visit, record_event
 from subscribers import preferences, reasons, subscriptions
+from subscribers.evidence import Evidence
 from subscribers.models import ConsentMethod, LeaveReason, Subscriber, Subscription
-from subscribers.subscriptions import Evidence
 
 _METHODS = {
     Door.HEADER: ConsentMethod.ONE_CLICK,

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from newsletter.mail.address import Address
+from subscribers.evidence import Evidence
 from subscribers.models import (
     ConsentChange,
     LeaveReason,
@@ -13,7 +14,6 @@ from subscribers.models import (
     SuppressionReason,
     TrackingConsent,
 )
-from subscribers.subscriptions import Evidence
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from newsletter.core.clock import now
 from newsletter.core.given_rows import any_of
 from subscribers import engagement, leavers, subscriptions
+from subscribers.evidence import Evidence
 from subscribers.imports.bulk import Bulk, Values, bulk, time_for
 from subscribers.imports.covered import Covered
 from subscribers.imports.fates import Fate, Fates, Incoming
@@ -23,7 +24,7 @@ from subscribers.models import (
     SubscriptionStatus,
     TrackingConsent,
 )
-from subscribers.subscriptions import UNDO_WITHIN, Evidence
+from subscribers.subscriptions import UNDO_WITHIN
 
 _ACTIVE, _LEFT = SubscriptionStatus.ACTIVE.value, SubscriptionStatus.UNSUBSCRIBED.value
 """Looked at for every row: as plain text, that is done in no time."""

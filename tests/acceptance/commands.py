@@ -24,6 +24,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 
+import typer
 from sqlalchemy.orm import configure_mappers
 
 _NUMBER = struct.Struct("i")
@@ -45,21 +46,33 @@ class Commands:
         timeout_seconds: float,
     ) -> subprocess.CompletedProcess[str]:
         """As `subprocess.run(command, capture_output=True, text=True, …)`."""
-        request = {"command": command, "folder": str(folder), "environment": dict(environment)}
         with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-            status, reporting = os.pipe()
+            started = self.start(command, folder, environment, out.fileno(), err.fileno())
             try:
-                socket.send_fds(
-                    self._started(),
-                    [json.dumps(request).encode()],
-                    [out.fileno(), err.fileno(), reporting],
-                )
-            finally:
-                os.close(reporting)
-            with os.fdopen(status, "rb", buffering=0) as reports:
-                code = _ended(command, reports.fileno(), timeout_seconds)
+                code = started.wait(timeout_seconds)
+            except subprocess.TimeoutExpired:
+                started.send_signal(signal.SIGKILL)
+                raise
             said = [_said(stream.fileno()) for stream in (out, err)]
         return subprocess.CompletedProcess(command, code, *said)
+
+    def start(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        out: int,
+        err: int,
+    ) -> "Forked":
+        """A process that goes on; it writes to these two open files."""
+        request = {"command": command, "folder": str(folder), "environment": dict(environment)}
+        status, reporting = os.pipe()
+        try:
+            data = [json.dumps(request).encode()]
+            socket.send_fds(self._started(), data, [out, err, reporting])
+        finally:
+            os.close(reporting)
+        return Forked(command, status)
 
     def _started(self) -> socket.socket:
         with self._starting:
@@ -87,13 +100,42 @@ class Commands:
         return ours
 
 
-def _ended(command: Sequence[str], reports: int, timeout_seconds: float) -> int:
-    """The exit code; a command that takes too long is killed."""
-    pid = _next_number(reports)
-    if not select.select([reports], [], [], timeout_seconds)[0]:
-        os.kill(pid, signal.SIGKILL)
-        raise subprocess.TimeoutExpired(command, timeout_seconds)
-    return _next_number(reports)
+class Forked:
+    """What tests ask of a `Popen`, of a process that was forked."""
+
+    def __init__(self, command: Sequence[str], reports: int) -> None:
+        self.returncode: int | None = None
+        self._command = command
+        self._reports = reports
+        self.pid = _next_number(reports)
+
+    def poll(self) -> int | None:
+        """The exit code, once it has ended."""
+        if self.returncode is None and select.select([self._reports], [], [], 0)[0]:
+            self.wait()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Until it has ended.
+
+        Raises:
+            subprocess.TimeoutExpired: it has not.
+        """
+        if self.returncode is None:
+            if not select.select([self._reports], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self._command, timeout or 0)
+            self.returncode = _next_number(self._reports)
+            os.close(self._reports)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Nothing if it has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """`kill -9`."""
+        self.send_signal(signal.SIGKILL)
 
 
 def _next_number(reports: int) -> int:
@@ -156,15 +198,22 @@ def _become(asked: Mapping[str, object], out: int, err: int) -> None:
 
 
 if __name__ == "__main__":
-    from newsletter.cli.app import main
+    from celery.__main__ import main as celery
 
+    from newsletter.cli.app import app
+    from newsletter.cli.app import main as newsletter
+
+    dict(typer.main.get_group(app).commands)  # each is imported when it is asked for
     for later in (
+        *("celery.apps.beat", "celery.apps.worker", "celery.bin.celery", "celery.worker.consumer"),
+        *("celery.concurrency.thread", "kombu.transport.redis"),
         "newsletter.jobs.celery",
         "newsletter.rendering.css",
+        "newsletter.web.app",
         "sqlalchemy.dialects.postgresql.psycopg",
     ):
         import_module(later)  # what some commands import only when they need it
     configure_mappers()
     gc.freeze()
     _serve(socket.socket(fileno=int(sys.argv[1])))
-    main()
+    (celery if Path(sys.argv[0]).name == "celery" else newsletter)()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.installation import CELERY, Installation
+from tests.acceptance.installation import CELERY, Installation, Process
 
 SMTP_SERVER = Path(__file__).parents[1] / "smtp_server.py"
 
@@ -95,12 +95,12 @@ class FullMode:
 
 
 @pytest.fixture
-def full_mode(postgresql_database: str, redis_url: str) -> FullMode:
-    return FullMode(postgresql_database, redis_url)
+def full_mode(postgresql_with_tables: str, redis_url: str) -> FullMode:
+    return FullMode(postgresql_with_tables, redis_url)
 
 
 @contextmanager
-def celery(installation: Installation, workers: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+def celery(installation: Installation, workers: int) -> Iterator[list[Process]]:
     """That many worker processes and one beat."""
     with ExitStack() as stack:
         worker = [str(CELERY), "-A", "worker", "worker", "--without-gossip", "--without-mingle"]

@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.acceptance.commands import Commands
+from newsletter.core import failpoints
+from tests.acceptance.commands import Commands, Forked
 
 ROOT = Path(__file__).parents[2]
 NEWSLETTER = Path(sys.executable).with_name("newsletter")
 CELERY = Path(sys.executable).with_name("celery")
 _COMMANDS = Commands()
 _TIMEOUT_SECONDS = 180
+
+Process = subprocess.Popen[bytes] | Forked
 
 ISSUE = """\
 ---
@@ -45,7 +48,7 @@ class Installation:
     """A working folder and the environment its commands run in.
 
     Attributes:
-        afresh: every command starts an interpreter, as a shell's does; else it is forked.
+        afresh: every process starts an interpreter, as a shell's does; else it is forked.
     """
 
     folder: Path
@@ -79,13 +82,11 @@ class Installation:
         return json.loads(self.run(*arguments, "--json"))
 
     @contextmanager
-    def process(self, *command: str | Path) -> Iterator[subprocess.Popen[bytes]]:
+    def process(self, *command: str | Path) -> Iterator[Process]:
         """A process that stays while the block runs; ended by SIGTERM, its log in the folder."""
         log = self.folder / f"{Path(command[0]).name}-{time.monotonic_ns()}.log"
         with log.open("wb") as stream:
-            started = subprocess.Popen(
-                command, cwd=self.folder, env=self._environment(), stdout=stream, stderr=stream
-            )
+            started = self._start([str(word) for word in command], stream.fileno())
         try:
             yield started
         finally:
@@ -96,6 +97,14 @@ class Installation:
             except subprocess.TimeoutExpired:
                 started.kill()
                 raise
+
+    def _start(self, command: list[str], log: int) -> Process:
+        environment = self._environment()
+        # A failpoint is armed by an import.
+        is_ours = Path(command[0]) in (NEWSLETTER, CELERY) and failpoints.VARIABLE not in self.env
+        if is_ours and not self.afresh:
+            return _COMMANDS.start(command, self.folder, environment, log, log)
+        return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=log, stderr=log)
 
     def logged(self) -> str:
         """All that its processes wrote, in lower case."""

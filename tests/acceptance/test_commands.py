@@ -24,6 +24,7 @@ def installation(tmp_path: Path) -> Installation:
     return made
 
 
+@pytest.mark.long
 def test_from_nothing_to_a_sent_issue_as_the_quickstart_says(
     tmp_path: Path, start_referee: StartReferee
 ) -> None:

@@ -37,6 +37,9 @@ Second summary.
 """
 
 
+pytestmark = pytest.mark.long
+
+
 @dataclass
 class Stage:
     """A running installation that nobody has set up, and where its mail goes."""
@@ -63,7 +66,6 @@ def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
         if request.param == "full":
             full_mode: FullMode = request.getfixturevalue("full_mode")
             here.env.update(full_mode.environment())
-            here.run("db", "upgrade")
             stack.enter_context(celery(here, workers=1))
         stack.enter_context(here.process(NEWSLETTER, "serve", "--port", str(port)))
         yield Stage(here, base, server)

@@ -61,7 +61,6 @@ def test_a_celery_worker_ends_once_its_connections_are_closed(
     """Nothing is at work when it is told to go, but its relay is slow to say goodbye."""
     referee = start_referee(**{"bye-seconds": ["2"]})
     installation = Installation(tmp_path, environment(referee) | full_mode.environment())
-    installation.run("db", "upgrade")
     (tmp_path / "issue.md").write_text(ISSUE)
     write_subscribers(tmp_path / "a.csv", EVERYBODY[:3], [])
     installation.run("subscribers", "import", "a.csv", "--list", "a")

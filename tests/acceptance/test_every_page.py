@@ -9,6 +9,8 @@ from tests.furnished.public import public_pages
 from tests.servers.axe import findings_in
 from tests.servers.driven_browser import PHONE, Visitor, visiting
 
+pytestmark = pytest.mark.long
+
 _TOO_WIDE = """() => [...document.body.querySelectorAll("*")]
   .filter((it) => it.getBoundingClientRect().right > innerWidth + 1
     && !it.parentElement.closest("[tabindex='0'], .scroll, .cm-editor, .unseen, dialog"))

@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ UNKNOWN = EVERYBODY[50:52]
 REFUSED = EVERYBODY[52:55]
 GREYLISTED = EVERYBODY[55:75]
 MAILED = EVERYBODY[50:]
+
+
+pytestmark = pytest.mark.long
 
 
 def _set_up(installation: Installation) -> None:
@@ -90,23 +94,29 @@ def _check_nobody_is_in_the_logs(installation: Installation) -> None:
 
 @contextmanager
 def _full(
-    folder: Path, referee: Referee, mode: FullMode, workers: int
+    folder: Path, referee: Referee, mode: FullMode, workers: int, *, afresh: bool = False
 ) -> Iterator[tuple[Installation, list[object]]]:
     installation = Installation(folder, {**environment(referee), **mode.environment()})
+    _set_up(installation)
+    with celery(replace(installation, afresh=afresh), workers) as processes:
+        yield installation, list(processes)
+
+
+def _upgrade(installation: Installation) -> None:
+    """A database that is empty: nobody but the operator changes it."""
     refusal = installation.run("lists", "list", expect=2)
     assert "newsletter db upgrade" in refusal
     installation.run("db", "upgrade")
-    _set_up(installation)
-    with celery(installation, workers) as processes:
-        yield installation, list(processes)
 
 
 @pytest.mark.timeout(300)
 def test_two_celery_workers_account_for_every_recipient(
-    tmp_path: Path, start_referee: StartReferee, full_mode: FullMode
+    tmp_path: Path, start_referee: StartReferee, postgresql_database: str, redis_url: str
 ) -> None:
     referee = start_referee(unknown=UNKNOWN, refuse=REFUSED, greylist=GREYLISTED)
-    with _full(tmp_path, referee, full_mode, workers=2) as (installation, _):
+    full_mode = FullMode(postgresql_database, redis_url)
+    _upgrade(Installation(tmp_path, full_mode.environment()))
+    with _full(tmp_path, referee, full_mode, workers=2, afresh=True) as (installation, _):
         said = installation.run("send", "issue.md", "--list", "mornings", "--list", "evenings")
         assert "broadcasts watch 1" in said
         installation.wait_until_ended(1)

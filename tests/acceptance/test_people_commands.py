@@ -106,7 +106,6 @@ def test_with_postgresql_erasing_needs_a_key_that_is_configured(
     tmp_path: Path, full_mode: FullMode
 ) -> None:
     here = Installation(tmp_path, full_mode.environment())
-    here.run("db", "upgrade")
     said = here.run("subscribers", "erase", "ada@example.org", "--yes", expect=2)
     assert "site.erasure_key is not set" in said
     assert "NEWSLETTER_SITE__ERASURE_KEY" in said

@@ -24,6 +24,9 @@ ADA, BOB = "ada@example.org", "bob@example.org"
 PATIENCE_SECONDS = 60
 
 
+pytestmark = pytest.mark.long
+
+
 @dataclass
 class World:
     """An installation that serves, the server its mail goes to, and a reader's browser."""

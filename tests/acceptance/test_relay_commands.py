@@ -122,7 +122,6 @@ def test_with_a_broker_list_shows_a_rate_that_was_slowed_down(
 ) -> None:
     here = Installation(tmp_path, full_mode.environment())
     configured(here, {"name": "main", "url": "smtp://relay.example.org", "rate": 14})
-    here.run("db", "upgrade")
     with redis.Redis.from_url(full_mode.broker) as server:
         now = server.time()[0]
         slowed = {"tokens": 0, "at": now, "capacity": 7, "slow": 7, "slow_at": now, "full": 14}

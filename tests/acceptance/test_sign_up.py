@@ -103,8 +103,6 @@ def served(folder: Path, environment: dict[str, str]) -> Iterator[Site]:
             },
         )
         (folder / "issue.md").write_text(ISSUE)
-        if environment:
-            here.run("db", "upgrade")
         here.run("issues", "import", "issue.md")
         here.run("lists", "create", "Readers")
         here.run("lists", "set", "readers", "--field", "company=Company:required")

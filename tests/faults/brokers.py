@@ -1,7 +1,6 @@
 """The broker dies, forgets, hangs; rings come too often or not at all."""
 
 import signal
-import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +11,7 @@ from celery import Celery
 from newsletter.broadcasts.sweep import sweep
 from newsletter.core.db import DATABASE_AWAY
 from newsletter.jobs.celery import DELIVER_SLICE, SWEEP
-from tests.acceptance.installation import NEWSLETTER
+from tests.acceptance.installation import NEWSLETTER, Process
 from tests.faults.cases import EMBEDDED, FULL, Mode, fault
 from tests.faults.relays import judge_rate
 from tests.faults.runs import Run
@@ -151,7 +150,7 @@ def _sweep_on(run: Run, ended: threading.Event) -> None:
     sessions.engine.dispose()
 
 
-def _end_of(click: subprocess.Popen[bytes], seconds: float) -> int:
+def _end_of(click: Process, seconds: float) -> int:
     return click.wait(timeout=seconds)
 
 

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from newsletter.core.failpoints import NAMES, VARIABLE
+from tests.acceptance.installation import Process
 from tests.faults.cases import EMBEDDED, FULL, Injection, Mode, fault
 from tests.faults.runs import LEASE_SECONDS, Run
 from tests.faults.servers import wait_until
@@ -42,7 +43,7 @@ def kill_again_and_again(run: Run) -> None:
         run.start_worker()
 
 
-def _start_armed(run: Run, point: str, how: str = "") -> subprocess.Popen[bytes]:
+def _start_armed(run: Run, point: str, how: str = "") -> Process:
     """One worker is armed. It begins alone: the connections are few, and it has to have some."""
     messages = run.random.uniform(0.05, 0.7) * len(run.recipients)
     passage = max(2, round(messages * _PASSAGES_PER_MESSAGE.get(point, 1)))
@@ -116,7 +117,7 @@ def deployed_again_and_again(run: Run) -> None:
         _wait_for_the_end_of(run, leaving)
 
 
-def _wait_for_the_end_of(run: Run, worker: subprocess.Popen[bytes]) -> None:
+def _wait_for_the_end_of(run: Run, worker: Process) -> None:
     try:
         worker.wait(timeout=45)
     except subprocess.TimeoutExpired:
@@ -124,7 +125,7 @@ def _wait_for_the_end_of(run: Run, worker: subprocess.Popen[bytes]) -> None:
         os.kill(worker.pid, signal.SIGKILL)
 
 
-def _is_stopped(worker: subprocess.Popen[bytes]) -> bool:
+def _is_stopped(worker: Process) -> bool:
     """By the kernel's word; the name in parentheses may hold spaces."""
     state = Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0]
     return state == "T"

@@ -3,7 +3,6 @@
 import json
 import random
 import signal
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -17,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from newsletter.broadcasts import accounting
 from newsletter.broadcasts.models import Broadcast, BroadcastState, Delivery
 from newsletter.core.db import Sessions, connect
-from tests.acceptance.installation import CELERY, NEWSLETTER, Installation
+from tests.acceptance.installation import CELERY, NEWSLETTER, Installation, Process
 from tests.faults.cases import Mode
 from tests.faults.checks import LedgerRow, Observed, read_events
 from tests.faults.plans import Plan, Rule
@@ -74,7 +73,7 @@ class Run:
     redis: Redis | None = None
     postgres: Postgres | None = None
     database: str = ""
-    workers: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    workers: list[Process] = field(default_factory=list)
     crashes: int = 0
     """Each allows one row in doubt per connection."""
     may_be_in_doubt: int = 0
@@ -149,7 +148,7 @@ class Run:
             self.start_beat()
         self.start_worker()
 
-    def start_worker(self) -> subprocess.Popen[bytes]:
+    def start_worker(self) -> Process:
         """One more worker process, as a supervisor starts it."""
         if self.mode is Mode.EMBEDDED:
             return self._worker(str(NEWSLETTER), "worker")
@@ -157,7 +156,7 @@ class Run:
         quiet = ["--without-gossip", "--without-mingle"]
         return self._worker(str(CELERY), "-A", "worker", "worker", *quiet, "-n", name)
 
-    def _worker(self, *command: str) -> subprocess.Popen[bytes]:
+    def _worker(self, *command: str) -> Process:
         env, self.worker_env = self.worker_env, {}
         self.workers.append(self.process(*command, env=env))
         return self.workers[-1]
@@ -165,9 +164,7 @@ class Run:
     def start_beat(self) -> None:
         self.process(str(CELERY), "-A", "worker", "beat")
 
-    def process(
-        self, *command: str, env: Mapping[str, str] | None = None
-    ) -> subprocess.Popen[bytes]:
+    def process(self, *command: str, env: Mapping[str, str] | None = None) -> Process:
         """A process that is killed when the run is over, if it still lives."""
         here = replace(self.installation, env={**self.installation.env, **(env or {})})
         started = self.stack.enter_context(here.process(*command))
@@ -193,7 +190,7 @@ class Run:
     def accepted(self) -> int:
         return sum(referee.accepted() for referee in self.referees)
 
-    def kill(self, worker: subprocess.Popen[bytes]) -> None:
+    def kill(self, worker: Process) -> None:
         """kill -9, as the kernel does it when memory is short."""
         _kill(worker)
         self.crashes += 1
@@ -285,7 +282,7 @@ def relays_environment(referees: Sequence[Referee], **settings: object) -> dict[
     return {"NEWSLETTER_RELAYS": json.dumps(relays)}
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
+def _kill(process: Process) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -12,6 +12,7 @@ from newsletter.core.db import Sessions
 from newsletter.core.erasure_key import ErasureKey
 from newsletter.mail.address import Address
 from subscribers import lists, segments, subscriptions, suppressions
+from subscribers.evidence import Evidence
 from subscribers.models import (
     ConsentEvent,
     LeaveReason,
@@ -21,7 +22,6 @@ from subscribers.models import (
     SuppressionReason,
     TrackingConsent,
 )
-from subscribers.subscriptions import Evidence
 
 TODAY = datetime(2026, 6, 17, 9, 30, tzinfo=UTC)
 """A Wednesday; the installation was furnished in the months before."""

@@ -22,7 +22,6 @@ from newsletter.broadcasts.planning import frozen_content
 from newsletter.core.db import Sessions, connect
 from newsletter.core.runtime import Runtime
 from newsletter.core.tokens import TokenKeys
-from newsletter.migrations import schema
 from newsletter.rendering.compiled import WireForm
 from newsletter.rendering.message import personalise, prepare
 from newsletter.tracking.models import Event, EventKind
@@ -32,6 +31,7 @@ from subscribers.recipient import Recipient
 from tests import factories
 from tests.desk import Seat, log_in, open_desk
 from tests.ready_to_send import Ready, ready_at
+from tests.servers.kept_database import KeptDatabase
 from tests.smtp_talk import Run, T
 from tests.two_newsletters import Two, two_newsletters
 
@@ -111,12 +111,12 @@ def ready(seat: Seat) -> Ready:
 
 
 @pytest.fixture
-def postgresql(postgresql_database: str) -> Iterator[Sessions]:
+def postgresql(kept_database: KeptDatabase) -> Iterator[Sessions]:
     """This version's tables on PostgreSQL, for what SQLite has not."""
-    sessions = connect(postgresql_database)
-    schema.upgrade(sessions)
-    yield sessions
-    sessions.engine.dispose()
+    with kept_database.lent() as url:
+        sessions = connect(url)
+        yield sessions
+        sessions.engine.dispose()
 
 
 @pytest.fixture

@@ -286,6 +286,10 @@ def test_only_so_many_passwords_are_hashed_at_once() -> None:
     assert not passwords.matches("", "whatever it is")
 
 
+def test_an_account_that_is_not_there_costs_as_much_as_one_that_is() -> None:
+    assert not PasswordHasher().check_needs_rehash(passwords._NOBODYS)
+
+
 def test_who_was_checked_by_the_password_before_does_not_get_in(seat: Seat) -> None:
     checked = logins.check_password(seat.sessions, seat.runtime.keys, seat.email, PASSWORD, "")
     with seat.sessions.writing() as session:

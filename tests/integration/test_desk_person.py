@@ -12,6 +12,7 @@ from newsletter.core.clock import now
 from newsletter.web.desk.people import person as person_pages
 from newsletter.web.desk.people.words import change_source, form_words, suppression_source
 from subscribers import by_hand, subscriptions, suppressions
+from subscribers.evidence import Evidence
 from subscribers.models import (
     ConsentChange,
     ConsentEvent,
@@ -22,7 +23,6 @@ from subscribers.models import (
     TrackingConsent,
 )
 from subscribers.preferences import Wish, change
-from subscribers.subscriptions import Evidence
 from tests import factories
 from tests.desk import Seat, text_of
 from tests.two_newsletters import (

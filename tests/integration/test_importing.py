@@ -13,6 +13,7 @@ from newsletter.core.db import Sessions
 from subscribers import by_hand, engagement, sign_up, subscriptions
 from subscribers.audience import count_audience
 from subscribers.engagement import Note
+from subscribers.evidence import Evidence, consent_history
 from subscribers.imports import importing, intake
 from subscribers.imports.fates import Fate
 from subscribers.imports.importing import CHUNK_ROWS
@@ -29,7 +30,6 @@ from subscribers.models import (
     SuppressionReason,
     TrackingConsent,
 )
-from subscribers.subscriptions import Evidence
 from subscribers.suppressions import suppress
 from tests import factories
 from tests.imports import Desk
@@ -201,7 +201,7 @@ def test_what_was_ended_here_and_left_by_the_file_is_not_put_back(desk: Desk) ->
     with desk.sessions.writing() as session:
         on = session.get_one(SubscriberList, desk.list_id)
         assert [by_hand.put_back(session, person.id, on) for person in people] == [False, True]
-        said = [event.change for event in subscriptions.consent_history(session, people[0].id)]
+        said = [event.change for event in consent_history(session, people[0].id)]
     assert said[-2:] == [ConsentChange.UNSUBSCRIBED, ConsentChange.LEFT_AGAIN]
 
 

@@ -20,9 +20,8 @@ from newsletter.broadcasts.models import (
 from newsletter.broadcasts.offers import Conclusion, Intent
 from newsletter.broadcasts.sweep import sweep
 from newsletter.core.clock import now
-from newsletter.core.db import Sessions, connect
+from newsletter.core.db import Sessions
 from newsletter.mail.replies import parse_reply
-from newsletter.migrations import schema
 from subscribers import subscriptions, suppressions
 from subscribers.models import SuppressionReason
 from tests import factories
@@ -42,16 +41,14 @@ def test_no_row_is_claimed_twice(sessions: Sessions) -> None:
     assert first.token != second.token
 
 
-def test_two_claim_at_once_and_share(postgresql_database: str) -> None:
+def test_two_claim_at_once_and_share(postgresql: Sessions) -> None:
     """Two open transactions: neither waits for the other, neither sees the other's rows."""
-    sessions = connect(postgresql_database)
-    schema.upgrade(sessions)
+    sessions = postgresql
     broadcast_id = factories.sending(sessions, TEN)
     with sessions.writing() as one, sessions.writing() as other:
         first = claims.claim(one.connection(), broadcast_id, limit=4, lease_seconds=60)
         second = claims.claim(other.connection(), broadcast_id, limit=10, lease_seconds=60)
     assert (len(first.rows), len(second.rows)) == (4, 6)
-    sessions.engine.dispose()
 
 
 def test_claimed_rows_carry_the_frozen_address(sessions: Sessions) -> None:

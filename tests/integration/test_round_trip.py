@@ -13,6 +13,7 @@ from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError
 from newsletter.core.tables import Base
 from subscribers import lists, subscriptions
+from subscribers.evidence import Evidence
 from subscribers.exporting import Form, Selection, count_rows, export
 from subscribers.imports import importing
 from subscribers.imports.fates import Fate
@@ -29,7 +30,6 @@ from subscribers.models import (
     SuppressionReason,
     TrackingConsent,
 )
-from subscribers.subscriptions import Evidence
 from subscribers.suppressions import suppress
 from tests import factories
 

@@ -11,6 +11,7 @@ from newsletter.core.db import Sessions
 from newsletter.core.errors import NotFoundError, RefusedError
 from newsletter.mail.address import Address
 from subscribers import by_hand, lists, sign_up, subscriptions, suppressions
+from subscribers.evidence import Evidence, consent_history
 from subscribers.models import (
     ConsentChange,
     Subscription,
@@ -18,7 +19,6 @@ from subscribers.models import (
     SuppressionReason,
     TrackingConsent,
 )
-from subscribers.subscriptions import Evidence
 from tests import factories
 
 ACTIVE, PENDING, UNSUBSCRIBED = (
@@ -43,7 +43,7 @@ def test_the_way_of_a_reader_is_witnessed(sessions: Sessions) -> None:
         assert subscriptions.leave(session, ada.id, issue.newsletter_id, PAGE) == []
         subscriptions.undo_leave(session, ada.id, issue.newsletter_id, left.unsubscribed_at, PAGE)
         subscriptions.set_tracking_consent(session, subscription, TrackingConsent.DENIED, PAGE)
-        history = subscriptions.consent_history(session, ada.id)
+        history = consent_history(session, ada.id)
     assert [event.change for event in history] == [
         ConsentChange.REQUESTED,
         ConsentChange.CONFIRMED,
@@ -151,11 +151,11 @@ def test_who_leaves_again_is_brought_back_by_no_earlier_undo_and_by_none_of_thei
         assert subscriptions.undo_leave(*who, forwarded, PAGE) == []
         assert subscriptions.undo_leave(*who, second.unsubscribed_at, PAGE) == [second]
         assert (first.status, second.status) == (UNSUBSCRIBED, ACTIVE)
-        changes = [event.change for event in subscriptions.consent_history(*who[:2])]
+        changes = [event.change for event in consent_history(*who[:2])]
         assert changes.count(ConsentChange.LEFT_AGAIN) == 1
         clock.shift(timedelta(days=2))
         assert subscriptions.leave(*who, one_click) == [second]
-        again = [event.change for event in subscriptions.consent_history(*who[:2])]
+        again = [event.change for event in consent_history(*who[:2])]
         assert again == [*changes, ConsentChange.UNSUBSCRIBED]
 
 

@@ -21,6 +21,7 @@ from newsletter.privacy.unconfirmed import count_unconfirmed, forget_unconfirmed
 from newsletter.sending.models import SystemMail
 from newsletter.web.public import sign_up
 from subscribers import subscriptions
+from subscribers.evidence import Evidence
 from subscribers.models import (
     ConsentEvent,
     SignUpCount,
@@ -28,7 +29,6 @@ from subscribers.models import (
     SubscriberList,
     SubscriptionStatus,
 )
-from subscribers.subscriptions import Evidence
 from tests import factories
 from tests.sign_up import AT_EASE, Desk, open_desk, path_of
 

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from newsletter.cli.app import app
+from newsletter.cli.on_demand import PURPOSES
 from newsletter.core.config import Settings
 from newsletter.core.sections import RelaySettings
 from newsletter.rendering.placeholders import Placeholders
@@ -63,6 +65,25 @@ def test_every_command_and_option_says_what_it_is() -> None:
             if parameter.name != "help":
                 assert parameter.help, f"{name} {parameter.opts[0]}"
                 assert not re.search(r"\[[a-z]", parameter.help), "brackets are markup and vanish"
+
+
+def test_the_list_of_commands_says_what_each_says_of_itself() -> None:
+    said = {name: one.help for name, one in typer.main.get_group(app).commands.items()}
+    assert said == PURPOSES
+    listed = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "200"}).stdout
+    assert [name for name, purpose in PURPOSES.items() if purpose not in listed] == []
+
+
+def test_listing_the_commands_imports_none_of_them() -> None:
+    asked = "import sys; from newsletter.cli.app import main; sys.argv[1:] = ['--help']; main()"
+    heavy = subprocess.run(
+        [sys.executable, "-X", "importtime", "-c", asked],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stderr
+    assert "newsletter.cli.on_demand" in heavy
+    assert re.findall(r"\b(?:sqlalchemy|pydantic|newsletter\.cli\.issues)\n", heavy) == []
 
 
 @cache

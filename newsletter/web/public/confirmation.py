@@ -15,6 +15,7 @@ from newsletter.sending import confirmation
 from newsletter.tracking.recording import Visit
 from newsletter.web.deps import Running, Visiting
 from newsletter.web.pages import language_of, render
+from subscribers.evidence import Evidence
 from subscribers.models import (
     ConsentMethod,
     Subscriber,
@@ -22,7 +23,7 @@ from subscribers.models import (
     Subscription,
     SubscriptionStatus,
 )
-from subscribers.subscriptions import Evidence, find_subscription
+from subscribers.subscriptions import find_subscription
 
 router = APIRouter()
 

@@ -31,10 +31,10 @@ from newsletter.web.public.sign_up_answers import (
 )
 from newsletter.web.public.sign_up_form import ADDRESS, Door, Form, Submission, public_form
 from newsletter.web.public.sign_up_proof import is_proved
+from subscribers.evidence import Evidence
 from subscribers.models import ConsentMethod, SubscriberList
 from subscribers.sign_up import Wish
 from subscribers.sign_up_limits import Origin, Passage, judge
-from subscribers.subscriptions import Evidence
 
 ANSWER_SECONDS = 0.25
 """Whether an address is known takes a few milliseconds more or less; nobody gets to see them."""

@@ -12,8 +12,8 @@ from newsletter.issues.models import Newsletter
 from newsletter.rendering.mail_tokens import OwnerToken, PreferencesToken
 from newsletter.tracking.leaving import masked
 from newsletter.tracking.recording import Visit
+from subscribers.evidence import Evidence
 from subscribers.models import ConsentMethod, Subscriber
-from subscribers.subscriptions import Evidence
 
 
 class Link(StrEnum):

@@ -6,6 +6,7 @@ from datetime import datetime
 from newsletter.core.clock import now
 from newsletter.core.errors import InputError
 from newsletter.core.sentences import say
+from subscribers.evidence import Evidence
 from subscribers.imports.imported import Cells, ImportedEvent
 from subscribers.imports.presets import cells as of
 from subscribers.leavers import LEAVINGS
@@ -16,7 +17,6 @@ from subscribers.models import (
     LeaveReason,
     SubscriptionStatus,
 )
-from subscribers.subscriptions import Evidence
 
 
 def history_in(text: str) -> tuple[ImportedEvent, ...]:

@@ -23,8 +23,8 @@ from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
 from newsletter.web.pages import language_of
 from subscribers import by_hand, lists
+from subscribers.evidence import Evidence
 from subscribers.models import SubscriberList
-from subscribers.subscriptions import Evidence
 
 router = desk_router()
 
