@@ -2,7 +2,7 @@
 // before somebody presses it. Without this script the page says to try again later; what else is
 // to be said waits in it, in the visitor's language.
 const status = document.getElementById("proof");
-const [shown, working, done] = status.children;
+const [working, done, shown] = status.children;
 const challenge = JSON.parse(status.dataset.challenge);
 
 function say(sentence) {
