@@ -163,3 +163,10 @@ def test_what_stands_around_an_issue_is_in_its_language() -> None:
         assert "1 Beitrag" in part
     for said in ("Abmelden", "Einstellungen", "Im Original lesen"):
         assert said in compiled.html
+
+
+@pytest.mark.parametrize("name", ["public.css", "archive.css"])
+def test_lines_may_begin_at_the_right(name: str) -> None:
+    """What is put far to the left is no longer out of sight there: the page gets as wide."""
+    style = (LOCALES.parent / "web" / "static" / name).read_text()
+    assert not re.findall(r"\b(?:left|right)\b", style)
