@@ -122,7 +122,8 @@ def test_signing_up_is_in_the_readers_language(spoken: Desk) -> None:
     assert spoken.evidence()[-1].wording.startswith(shown)
     read(spoken.client.get("/archive/field-notes"))
     assert "⟦This link leads nowhere." in read(spoken.client.get("/nowhere"), 404)
-    read(spoken.client.post("/s/mornings", content=b"x"), 415)
+    unread = read(spoken.client.post("/s/mornings", content=b"x"), 415)
+    assert "<title>⟦That did not work.⟧</title>" in unread
 
 
 def test_what_a_script_says_comes_with_the_page(spoken: Desk) -> None:
