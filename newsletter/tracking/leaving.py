@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
@@ -20,8 +21,25 @@ _METHODS = {
     Door.BODY: ConsentMethod.PAGE,
     Door.MAIL: ConsentMethod.MAIL,
 }
-_FORMS = {Door.HEADER: "leave: header", Door.BODY: "leave: body", Door.MAIL: "leave: mail"}
-"""Which of a mail's ways out it was, for the evidence."""
+
+
+class WayOut(StrEnum):
+    """Which of a mail's it was, as evidence names it."""
+
+    HEADER = "leave: header"
+    BODY = "leave: body"
+    MAIL = "leave: mail"
+
+
+class WayBack(StrEnum):
+    """By which link leaving was undone; no form of a list called `undo` is named so."""
+
+    ANSWER = "undo: answer"
+    """On the page that answers who left."""
+    LETTER = "undo: letter"
+
+
+_FORMS = {Door.HEADER: WayOut.HEADER, Door.BODY: WayOut.BODY, Door.MAIL: WayOut.MAIL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +85,7 @@ def taking_back(token: LeaveToken, ended: Sequence[Subscription]) -> UndoToken |
 
 def undo(session: Session, token: UndoToken, visit: Visit) -> bool:
     """Take that leaving back; False when there is none that can be, or any more."""
-    form = "undo: letter" if token.is_owners else "undo: page"
+    form = WayBack.LETTER if token.is_owners else WayBack.ANSWER
     back = subscriptions.undo_leave(
         session,
         token.subscriber_id,

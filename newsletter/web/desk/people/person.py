@@ -257,6 +257,7 @@ def _words() -> dict[str, Any]:
         "changes": words.changes(),
         "methods": words.methods(),
         "form_words": words.form_words,
+        "change_source": words.change_source,
         "suppression_reasons": words.suppression_reasons(),
         "leave_reasons": leave_reasons(),
         "reason_text": sending_words.reason_text,
