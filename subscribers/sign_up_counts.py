@@ -89,13 +89,9 @@ def letter_is_due(
 
 
 def _wait_for_turn(session: Session, mailbox: str) -> None:
-    """A mailbox has as many people as tags: no row of theirs makes those who ask take turns.
-
-    Each holds one person's row and one mailbox, in this order. SQLite has one writer anyway.
-    """
+    """Its addresses are people of their own: many at once would all see room for one letter."""
     if session.get_bind().dialect.name == "postgresql":
-        number = int.from_bytes(bytes.fromhex(mailbox)[:8], signed=True)
-        session.execute(select(func.pg_advisory_xact_lock(number)))
+        session.execute(select(func.pg_advisory_xact_lock(int(mailbox[:15], 16))))
 
 
 def _mailbox_of(address_key: str) -> str:

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from newsletter.accounts import audit
 from newsletter.cli import output, state
+from newsletter.core.catalogues import ENGLISH, READERS
 from newsletter.core.errors import InputError
 from newsletter.core.sentences import say
 from newsletter.issues.models import Newsletter
@@ -54,14 +55,24 @@ def list_(*, as_json: output.AsJson = False) -> None:
 
 
 @app.command()
-def show(name: ListArgument, *, as_json: output.AsJson = False) -> None:
+def show(
+    name: ListArgument,
+    *,
+    language: Annotated[
+        str,
+        typer.Option(metavar="LANGUAGE", help="Of the form for your own site, such as `de`."),
+    ] = ENGLISH,
+    as_json: output.AsJson = False,
+) -> None:
     """One list: its settings, its sizes, and its sign-up form for your own site."""
-    runtime = state.runtime()
+    runtime, spoken = state.runtime(), _spoken(language)
+    base_url = runtime.settings.site.public_url
     with runtime.sessions.reading() as session:
-        details = _details(session, find_list(session, name), runtime.settings.site.public_url)
+        details = _details(session, find_list(session, name), base_url, spoken)
     if as_json:
         output.print_json(details)
         return
+    del details["edition"]
     snippet = details.pop("embed")
     for key, value in details.items():
         output.say(f"{key.replace('_', ' '):12} {_said(value)}")
@@ -138,7 +149,17 @@ def _fields(texts: list[str] | None, *, no_fields: bool) -> list[dict[str, Any]]
     return [asked.to_json() for asked in read_fields(texts)] if texts else None
 
 
-def _details(session: Session, found: SubscriberList, base_url: str) -> dict[str, Any]:
+def _spoken(language: str) -> str:
+    """One that there is; asked for by name, English is no substitute."""
+    spoken, known = READERS.first(language), READERS.languages()
+    if spoken == ENGLISH and ENGLISH not in (language, language.partition("-")[0]):
+        raise InputError("--language", say("expected one of %(known)s", known=", ".join(known)))
+    return spoken
+
+
+def _details(
+    session: Session, found: SubscriberList, base_url: str, language: str
+) -> dict[str, Any]:
     from newsletter.web.public.embedding import snippet
     from newsletter.web.public.sign_up_form import Form
 
@@ -153,10 +174,11 @@ def _details(session: Session, found: SubscriberList, base_url: str) -> dict[str
         "public": found.is_public,
         "confirm": found.confirms,
         "welcome": found.welcomes,
-        "wording": form.wording if form else found.wording,
+        "wording": form.wording_in(language) if form else found.wording,
+        "edition": form.edition_in(language) if form else None,
         "fields": [asked.to_json() for asked in fields_of(found)],
         "form": f"{base_url}/s/{found.slug}" if form else None,
-        "embed": snippet(form, base_url) if form else None,
+        "embed": snippet(form, base_url, language) if form else None,
     }
 
 

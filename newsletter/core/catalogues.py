@@ -4,17 +4,33 @@ A language is a file: `newsletter/locale/de/LC_MESSAGES/readers.po`. docs/decisi
 """
 
 import gettext
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from functools import cache
 from io import BytesIO
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from newsletter.core import logs
 from newsletter.core.sentences import Count, Sentence
+
+if TYPE_CHECKING:
+    from babel import Locale
+    from babel.messages.catalog import Catalog, Message
 
 ENGLISH = "en"
 LOCALES = Path(__file__).parents[1] / "locale"
+_VALUE, _TAG = re.compile(r"%\(\w+\)[rs]"), re.compile(r"<[^>]*>")
+_STRAY = re.compile(r"[%<\x00-\x1f\x7f]")
+_RANGE = re.compile(r"(?P<tag>[\w-]+)(?:\s*;\s*q=(?P<q>[01](?:\.\d{0,3})?))?(?:\s*;.*)?", re.ASCII)
+_MOST_PARTS = 4
+_COUNTED = range(200)
+"""Any more are counted like some of these, in every language."""
+
+log = logs.get(__name__)
 
 
 class Translations:
@@ -25,14 +41,13 @@ class Translations:
 
     def languages(self) -> tuple[str, ...]:
         """Their tags, English first."""
-        return (ENGLISH, *_languages(self._domain))
+        return (ENGLISH, *_files(self._domain))
 
     def first(self, *tags: str) -> str:
         """The first of these that there is, its region given up if need be; else English."""
-        ours = {known.lower(): known for known in self.languages()}
-        wanted = (tag.strip().lower().replace("_", "-") for tag in tags)
-        found = (ours.get(tag) or ours.get(tag.partition("-")[0]) for tag in wanted)
-        return next(filter(None, found), ENGLISH)
+        ours = _by_lower_tag(self._domain)
+        wanted = (shorter for tag in tags for shorter in _shorter(tag.lower().replace("_", "-")))
+        return next(filter(None, map(ours.get, wanted)), ENGLISH)
 
     def shape(self, language: str, message: str, plural: str = "", n: int = 1) -> str:
         """The message as it is there, values not yet put in."""
@@ -58,7 +73,7 @@ class Translations:
         if isinstance(value, Count):
             from babel.numbers import format_decimal  # no process that sends needs it
 
-            return format_decimal(int(value), locale=language.replace("-", "_"))
+            return format_decimal(int(value), locale=conventions(language))
         return self.translated(language, value)
 
 
@@ -68,33 +83,107 @@ READERS = Translations("readers")
 
 
 def accepted(accept_language: str) -> list[str]:
-    """The language tags of the header, in its order."""
-    return [part.partition(";")[0].strip() for part in accept_language.split(",")]
+    """The language tags of the header, the most wanted first (RFC 9110 section 12.5.4)."""
+    ranges = [_RANGE.fullmatch(part.strip()) for part in accept_language.split(",")]
+    wanted = [(float(found["q"] or 1), found["tag"]) for found in ranges if found]
+    return [tag for q, tag in sorted(wanted, key=itemgetter(0), reverse=True) if q]
+
+
+def _shorter(tag: str) -> list[str]:
+    """`zh-hant-tw`, `zh-hant`, `zh` (RFC 4647 section 3.4); of the longest tags no more."""
+    parts = tag.strip().split("-")[:_MOST_PARTS]
+    return ["-".join(parts[:number]) for number in range(len(parts), 0, -1)]
+
+
+def conventions(language: str) -> "Locale":
+    """How days and numbers are written in it; as in English where nobody knows."""
+    from babel import Locale, UnknownLocaleError  # no process that sends needs it
+
+    try:
+        return Locale.parse(language, sep="-")
+    except (UnknownLocaleError, ValueError):
+        return Locale(ENGLISH)
 
 
 def forget() -> None:
     """Look for languages anew: somebody put one there."""
-    _languages.cache_clear()
+    _files.cache_clear()
+    _by_lower_tag.cache_clear()
     _catalogue.cache_clear()
 
 
 @cache
-def _languages(domain: str) -> tuple[str, ...]:
+def _files(domain: str) -> Mapping[str, Path]:
+    """By language."""
     files = sorted(LOCALES.glob(f"*/LC_MESSAGES/{domain}.po"))
-    return tuple(file.parts[-3].replace("_", "-") for file in files)
+    return {file.parts[-3].replace("_", "-"): file for file in files}
+
+
+@cache
+def _by_lower_tag(domain: str) -> Mapping[str, str]:
+    return {tag.lower(): tag for tag in (ENGLISH, *_files(domain))}
 
 
 @cache
 def _catalogue(domain: str, language: str) -> gettext.NullTranslations:
-    """Nothing has to be compiled before: a process reads each language once."""
-    if language not in _languages(domain):
+    """Nothing has to be compiled before: a process reads each language once.
+
+    Whatever is wrong with a file, pages and mails are made: what it spoils is English.
+    """
+    file = _files(domain).get(language)
+    if file is None:
         return gettext.NullTranslations()
+    try:
+        return _compiled(file)
+    except (ArithmeticError, LookupError, OSError, ValueError) as error:
+        log.error("translation.unreadable", file=str(file), error=str(error))  # noqa: TRY400 - the error says what, and where
+        return gettext.NullTranslations()
+
+
+def _compiled(file: Path) -> gettext.GNUTranslations:
     from babel.messages.mofile import write_mo  # nor this
     from babel.messages.pofile import read_po
 
-    compiled = BytesIO()
-    file = LOCALES / language.replace("-", "_") / "LC_MESSAGES" / f"{domain}.po"
     with file.open("rb") as texts:
-        write_mo(compiled, read_po(texts))
+        catalogue = read_po(texts)
+    for message in _unfit(catalogue):
+        log.error("translation.unfit", file=str(file), message=message.id)
+        catalogue.delete(message.id, message.context)
+    compiled = BytesIO()
+    write_mo(compiled, catalogue)
     compiled.seek(0)
-    return gettext.GNUTranslations(compiled)
+    translations = gettext.GNUTranslations(compiled)
+    for n in _COUNTED:
+        translations.ngettext("", "", n)  # that its rule for plurals can be worked out
+    return translations
+
+
+def _unfit(catalogue: "Catalog") -> list["Message"]:
+    """What would break the page or the mail that it stands in."""
+    return [message for message in catalogue if message.id and not fits(message)]
+
+
+def fits(message: "Message") -> bool:
+    """It takes no values but those that are given, and has the tags of what it translates.
+
+    Nor has it lines where that has none: it may be a subject.
+    """
+    sources = _shapes(message.id)
+    values, strays = (set().union(*map(found, sources)) for found in (_VALUE.findall, _strays))
+    tags = Counter(_TAG.findall(sources[-1]))
+    return all(
+        values.issuperset(_VALUE.findall(shape))
+        and strays.issuperset(_strays(shape))
+        and Counter(_TAG.findall(shape)) == tags
+        for shape in _shapes(message.string)
+        if shape
+    )
+
+
+def _strays(shape: str) -> list[str]:
+    """What is no value, no tag and no text."""
+    return _STRAY.findall(_TAG.sub("", _VALUE.sub("", shape.replace("%%", ""))))
+
+
+def _shapes(texts: str | Iterable[str] | None) -> list[str]:
+    return [texts] if isinstance(texts, str) else list(texts or ())

@@ -11,7 +11,7 @@ from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from newsletter.core.catalogues import ENGLISH, READERS
+from newsletter.core.catalogues import ENGLISH, READERS, conventions
 from newsletter.core.sentences import Sentence
 
 _RIGHT_TO_LEFT = ("ar", "fa", "he", "ur", "yi")
@@ -60,7 +60,8 @@ def _filled(context: Context, shape: str, values: dict[str, object]) -> str:
 
 @pass_context
 def _translated(context: Context, said: Any) -> Any:
-    return READERS.translated(_language(context), said)
+    """Of all that templates put out, few are sentences: nothing is looked up for the rest."""
+    return READERS.translated(_language(context), said) if isinstance(said, Sentence) else said
 
 
 @pass_context
@@ -85,4 +86,4 @@ def _language(context: Context) -> str:
 def _formatted(day: date, length: Any, language: str) -> str:
     from babel.dates import format_date  # no process that sends needs it
 
-    return str(format_date(day, length, locale=language.replace("-", "_")))
+    return str(format_date(day, length, locale=conventions(language)))

@@ -54,6 +54,7 @@ def ask_to_confirm(
     person: Subscriber,
     to: SubscriberList,
     evidence: Evidence,
+    asked_in: str = "",
 ) -> bool:
     """Make the subscription pending and put its mail into the outbox; False when none is due.
 
@@ -66,7 +67,7 @@ def ask_to_confirm(
     subscription = subscriptions.request(session, person, to, evidence)
     if subscription.status is not SubscriptionStatus.PENDING:
         return False
-    is_posted = _post_if_due(session, runtime, person, to, _confirmation)
+    is_posted = _post_if_due(session, runtime, person, to, _confirmation, asked_in)
     if is_posted and was_asked:
         subscriptions.request_again(session, person, to, evidence)
     return is_posted

@@ -23,18 +23,23 @@ _METHODS = {
 }
 
 
-class Way(StrEnum):
-    """By which of our links somebody left or came back, as evidence names it; no sign-up form."""
+class WayOut(StrEnum):
+    """Which of a mail's it was, as evidence names it."""
 
     HEADER = "leave: header"
     BODY = "leave: body"
     MAIL = "leave: mail"
-    BACK_AT_ONCE = "undo: at once"
-    """On the page that said that they had left."""
-    BACK_BY_LETTER = "undo: letter"
 
 
-_WAYS = {Door.HEADER: Way.HEADER, Door.BODY: Way.BODY, Door.MAIL: Way.MAIL}
+class WayBack(StrEnum):
+    """By which link leaving was undone; no form of a list called `undo` is named so."""
+
+    ANSWER = "undo: answer"
+    """On the page that answers who left."""
+    LETTER = "undo: letter"
+
+
+_FORMS = {Door.HEADER: WayOut.HEADER, Door.BODY: WayOut.BODY, Door.MAIL: WayOut.MAIL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ def taking_back(token: LeaveToken, ended: Sequence[Subscription]) -> UndoToken |
 
 def undo(session: Session, token: UndoToken, visit: Visit) -> bool:
     """Take that leaving back; False when there is none that can be, or any more."""
-    form = Way.BACK_BY_LETTER if token.is_owners else Way.BACK_AT_ONCE
+    form = WayBack.LETTER if token.is_owners else WayBack.ANSWER
     back = subscriptions.undo_leave(
         session,
         token.subscriber_id,
@@ -114,11 +119,11 @@ def masked(address: str) -> str:
 
 
 def _evidence(token: LeaveToken, visit: Visit) -> Evidence:
-    return _by_link(_METHODS[token.door], _WAYS[token.door], token, visit)
+    return _by_link(_METHODS[token.door], _FORMS[token.door], token, visit)
 
 
 def _by_link(
-    method: ConsentMethod, form: Way, token: LeaveToken | UndoToken, visit: Visit
+    method: ConsentMethod, form: str, token: LeaveToken | UndoToken, visit: Visit
 ) -> Evidence:
     """With the mail whose link it was, if it was an issue's."""
     source = f"delivery {token.delivery_id}" if token.delivery_id else ""

@@ -192,6 +192,11 @@ def test_a_lists_form_is_set_and_shown(installation: Installation) -> None:
     before = here.json("lists", "show", "readers")
     assert (before["public"], before["confirm"], before["welcome"]) == (True, True, True)
     assert before["form"] == "http://127.0.0.1:8000/s/readers"
+    german = here.json("lists", "show", "readers", "--language", "de-AT")
+    assert german["wording"].startswith("Ich möchte")
+    assert f'value="{german["edition"]}"' in german["embed"]
+    wrong = here.run("lists", "show", "readers", "--language", "xx", expect=1)
+    assert "expected one of en, de" in wrong
     change = ("--no-confirm", "--wording", "I want it all.", "--field", "company=Company:required")
     said = here.run("lists", "set", "readers", *change, "--dry-run")
     assert "Would change list 'readers': confirms no" in said

@@ -204,14 +204,17 @@ def test_somebody_is_added_by_what_they_said(ours: Seat, two: Two) -> None:
     assert noted.details == {"newsletter": "field-notes", "list": "mornings", "asked": False}
 
 
-def test_somebody_is_asked_by_mail(ours: Seat, two: Two) -> None:
+def test_somebody_is_asked_by_mail_in_the_language_of_the_page(ours: Seat, two: Two) -> None:
+    ours.client.headers["Accept-Language"] = "de"
     page = add(ours, "eve@example.org", two.mornings, way="ask")
     assert "A mail with a link is on its way" in page
     standing = two.standing("eve@example.org", two.mornings)
     assert standing
     assert standing.status is SubscriptionStatus.PENDING
     with two.sessions.reading() as session:
-        assert session.scalars(select(SystemMail.kind)).all() == ["confirmation"]
+        [letter] = session.scalars(select(SystemMail)).all()
+    assert letter.kind == "confirmation"
+    assert b"Anmeldung best" in (letter.wire or b"")
 
 
 def test_who_is_asked_and_gets_no_mail_is_not_said_to_have_been_asked_before(

@@ -59,7 +59,7 @@ def test_the_evidence_says_by_which_link_of_which_mail_they_went_and_came(mailed
             select(ConsentEvent.form, ConsentEvent.source).order_by(ConsentEvent.id)
         )
         said = [row.form for row in found if row.source == f"delivery {mailed.delivery_id}"]
-    assert said == ["leave: body", "undo: at once", "leave: header"]
+    assert said == ["leave: body", "undo: answer", "leave: header"]
 
 
 def test_an_undo_that_undid_nothing_does_not_say_that_it_did(mailed: Mailed) -> None:

@@ -208,6 +208,9 @@ def test_confirming_needs_a_post(mailed: Mailed) -> None:
 def test_the_archive_shows_the_issue_without_anybodys_data(mailed: Mailed) -> None:
     index = mailed.client.get("/archive/field-notes")
     assert "Measured twice" in index.text
+    for language, day in (("en", "17 June 2026"), ("de", "17. Juni 2026")):
+        said = mailed.client.get("/archive/field-notes", headers={"Accept-Language": language}).text
+        assert f'<time datetime="2026-06-17">{day}</time>' in said
     page = mailed.client.get("/archive/field-notes/2026-06-17")
     assert page.status_code == 200
     assert "A ledger survives a crash, reader." in unescape(page.text)

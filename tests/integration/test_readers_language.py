@@ -1,5 +1,6 @@
 """Public pages and mails in a language that is not English, and how it is chosen."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -7,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import time_machine
+from fastapi import Request
 
 from newsletter.core import catalogues
 from newsletter.core.clock import now
@@ -23,9 +26,13 @@ from newsletter.rendering.mail_tokens import (
 )
 from newsletter.rendering.system import compile_system_mail
 from newsletter.rendering.templates import TemplateFolders
+from newsletter.web.public.sign_up_answers import PageAnswers
+from newsletter.web.public.sign_up_form import Submission, public_form
 from subscribers.models import Subscriber, SubscriberList
+from subscribers.sign_up_limits import Judgement, Passage
 from tests import factories, pseudo
 from tests.integration.conftest import to_undo
+from tests.messages import PUBLIC
 from tests.sign_up import AT_EASE, Desk, open_desk, value_of
 
 ISSUE = f"""---
@@ -109,10 +116,27 @@ def test_signing_up_is_in_the_readers_language(spoken: Desk) -> None:
     spoken.send(BOB)
     late = ConfirmToken(spoken.person(BOB).id, spoken.list_id, 1).mint(spoken.runtime.keys)
     read(spoken.client.get(f"/confirm/{late}"), 410)
-    read(spoken.client.post(f"/confirm/{late}/again"))
+    with time_machine.travel(now() + timedelta(days=2), tick=False):
+        read(spoken.client.post(f"/confirm/{late}/again"))
+    shown = "⟦You are not subscribed yet. If you still want to get ⟧Mornings⟦ by e-mail, we send"
+    assert spoken.evidence()[-1].wording.startswith(shown)
     read(spoken.client.get("/archive/field-notes"))
     assert "⟦This link leads nowhere." in read(spoken.client.get("/nowhere"), 404)
-    read(spoken.client.post("/s/mornings", content=b"x"), 415)
+    unread = read(spoken.client.post("/s/mornings", content=b"x"), 415)
+    assert "<title>⟦That did not work.⟧</title>" in unread
+
+
+def test_what_a_script_says_comes_with_the_page(spoken: Desk) -> None:
+    with spoken.runtime.sessions.reading() as session:
+        form = public_form(session, "mornings")
+    assert form
+    asking = {"type": "http", "headers": [(b"accept-language", pseudo.LANGUAGE.encode())]}
+    answers = PageAnswers(Request(asking), spoken.runtime.keys, form, Submission(ADA))
+    page = bytes(answers.unproved(Judgement(Passage.PROOF, 60)).body).decode()
+    assert "⟦Thank you for waiting." in page
+    assert pseudo.untranslated(page) == []
+    for script in PUBLIC.parent.glob("static/*.js"):
+        assert not re.search(r"""["'`][A-Z][a-z]+ [a-z]+ [a-z]+""", script.read_text()), script.name
 
 
 def test_leaving_and_preferences_are_in_the_readers_language(spoken: Desk) -> None:

@@ -1,7 +1,6 @@
 """Signing up by the page: what a visitor types, what the owner of the address gets and says."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -24,9 +23,7 @@ from subscribers.models import (
     Suppression,
     SuppressionReason,
 )
-from subscribers.sign_up_counts import letter_is_due
 from tests import factories
-from tests.integration.test_sweep import wait_for_a_waiter
 from tests.sign_up import AT_EASE, ERASURE_KEY, Desk, open_desk, path_of, value_of
 
 ADA = "ada@example.org"
@@ -146,23 +143,6 @@ def test_tags_and_dots_make_no_other_mailbox_of_it(desk: Desk) -> None:
         assert len(desk.mails()) == expected, day
     desk.post({"email": "a.da@example.org"}, "/s/mornings/embed")
     assert desk.mails()[-1] == ("confirmation", "a.da@example.org")
-
-
-def test_two_who_ask_for_one_mailbox_at_once_take_turns(
-    postgresql: Sessions, keys: TokenKeys
-) -> None:
-    spelt = [Address.parse(f"ada+{number}@example.org").key for number in range(6)]
-
-    def ask_for_the_last() -> bool:
-        with postgresql.writing() as session:
-            return letter_is_due(session, keys, spelt[-1])
-
-    with ThreadPoolExecutor(1) as other:
-        with postgresql.writing() as session:
-            assert all(letter_is_due(session, keys, key) for key in spelt[:-1])
-            asking = other.submit(ask_for_the_last)
-            wait_for_a_waiter(postgresql)
-        assert not asking.result(20)
 
 
 def test_confirming_ends_the_count(desk: Desk) -> None:

@@ -104,6 +104,21 @@ def test_a_program_signs_up_by_json(desk: Desk) -> None:
     assert desk.person().attributes == {"company": "Engines"}
 
 
+def test_a_program_says_which_words_it_showed(desk: Desk) -> None:
+    with desk.runtime.sessions.reading() as session:
+        form = public_form(session, "mornings")
+    assert form
+    for language, shown in (("de", "Ich möchte"), ("en", "I want")):
+        email = f"{language}@example.org"
+        answer = desk.json({"email": email, "edition": form.edition_in(language)})
+        assert answer.status_code == 202
+        assert desk.evidence()[-1].wording.startswith(shown)
+    desk.change(wording="I want even more.")
+    answer = desk.json({"email": ADA, "edition": form.edition_in("de")})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "edition")
+    assert len(desk.evidence()) == 2
+
+
 @pytest.mark.parametrize(
     ("body", "status", "field", "message"),
     [

@@ -109,7 +109,7 @@ def test_the_pages_script_finds_the_proof_under_its_policy_and_sends_nothing_by_
     port = listening.getsockname()[1]
     with serving(desk.runtime, listening):
         page = opened(f"http://127.0.0.1:{port}/unproved")
-    assert "Please press the button once more." in page
+    assert "<p>Thank you for waiting. Please press the button once more.</p>" in page
     (button,) = re.findall(r"<button[^>]*>", page)
     assert "hidden" not in button
     proof = value_of("altcha", page)

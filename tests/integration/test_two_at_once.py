@@ -17,6 +17,7 @@ from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.errors import RefusedError
 from newsletter.core.sections import TrackingMode
+from newsletter.core.tokens import TokenKeys
 from newsletter.issues.models import Issue
 from subscribers import preferences, subscriptions, suppressions
 from subscribers.models import (
@@ -27,6 +28,7 @@ from subscribers.models import (
     SuppressionReason,
 )
 from subscribers.preferences import Cadence, Wish
+from subscribers.sign_up_counts import MOST_TO_ONE_MAILBOX, letter_is_due
 from tests import factories
 from tests.integration.test_sweep import wait_for_a_waiter
 
@@ -129,6 +131,29 @@ def test_two_suppress_one_address(sessions: Sessions) -> None:
     with sessions.reading() as session:
         (kept,) = suppressions.list_suppressions(session)
     assert kept.source == "first"
+
+
+def test_two_addresses_of_a_mailbox_do_not_both_get_its_last_letter(
+    sessions: Sessions, keys: TokenKeys
+) -> None:
+    if sessions.dialect == "sqlite":
+        pytest.skip("SQLite has one writer")
+    with sessions.writing() as session:
+        for number in range(MOST_TO_ONE_MAILBOX - 1):
+            assert letter_is_due(session, keys, f"ada+{number}@example.org")
+    later: list[bool] = []
+
+    def second() -> None:
+        with sessions.writing() as session:
+            later.append(letter_is_due(session, keys, "ada+b@example.org"))
+
+    thread = threading.Thread(target=second)
+    with sessions.writing() as session:
+        assert letter_is_due(session, keys, "ada+a@example.org")
+        thread.start()
+        wait_for_a_waiter(sessions)
+    thread.join()
+    assert later == [False]
 
 
 def _suppress(session: Session, source: str) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from babel import Locale
 from babel.dates import format_date, format_datetime, format_time
 from babel.numbers import format_decimal, format_percent
 from fastapi import Request, Response
@@ -18,6 +19,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from newsletter.accounts.permissions import Permission
+from newsletter.core.catalogues import conventions
 from newsletter.rendering import pictures
 from newsletter.rendering.findings import alike
 from newsletter.web.desk import cookies, text
@@ -159,8 +161,8 @@ def _begun(sentence: str) -> str:
     return said[:1].upper() + said[1:]
 
 
-def _locale() -> str:
-    return text.language().replace("-", "_")
+def _locale() -> Locale:
+    return conventions(text.language())
 
 
 def _made() -> Environment:

@@ -47,8 +47,7 @@ def confirm(token: str, request: Request, runtime: Running, visit: Visiting) -> 
     with runtime.sessions.writing() as session:
         about = _About.of(session, read)
         language = language_of(request, about.locale)
-        wording = str(READERS.translated(language, about.question))
-        evidence = _evidence(runtime, about, visit, wording)
+        evidence = _evidence(runtime, about, visit, READERS.translated(language, about.question))
         found = confirmation.confirm(session, runtime, read, evidence, language)
     shown = _page(request, token, read, about, found)
     assert shown, "a link that is not over has confirmed"
@@ -61,9 +60,9 @@ def again(token: str, request: Request, runtime: Running, visit: Visiting) -> Re
     read = _read(token, runtime)
     with runtime.sessions.writing() as session:
         about = _About.of(session, read)
-        wording = f"Send me a new link to confirm {about.list_name}."
-        evidence = _evidence(runtime, about, visit, wording)
-        confirmation.ask_again(session, runtime, read, evidence, language_of(request))
+        language = language_of(request, about.locale)
+        evidence = _evidence(runtime, about, visit, READERS.translated(language, about.offer))
+        confirmation.ask_again(session, runtime, read, evidence, language)
     return about.show(request, "asked_again.html")
 
 
@@ -90,6 +89,15 @@ class _About:
     def question(self) -> Sentence:
         """What they are asked; kept as evidence in the words that were shown."""
         return say("Please confirm that you want to get %(list)s by e-mail.", list=self.list_name)
+
+    @property
+    def offer(self) -> Sentence:
+        """What the page of an old link says above its button; kept likewise."""
+        return say(
+            "You are not subscribed yet. If you still want to get %(list)s by e-mail, "
+            "we send you a new link.",
+            list=self.list_name,
+        )
 
     def show(self, request: Request, page: str, *, status: int = 200, token: str = "") -> Response:
         return render(request, page, status=status, locale=self.locale, about=self, token=token)

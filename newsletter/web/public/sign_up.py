@@ -169,7 +169,8 @@ class _Reception:
         """The answer to a form that was not read, or that showed what is not so any more."""
         if self._door is Door.PAGE and not self._form.was_read(self._runtime.keys, sent.stamp):
             return answers.hasty()
-        if self._door is not Door.API and self._form.shown(sent.edition) is None:
+        names_none = self._door is Door.API and not sent.edition
+        if not names_none and self._form.shown(sent.edition) is None:
             return answers.outdated()
         return None
 

@@ -111,7 +111,7 @@ class JsonAnswers:
         return wrong_json({"body": _HASTY}, self._language)
 
     def outdated(self) -> Response:
-        return wrong_json({"body": _OUTDATED}, self._language)
+        return wrong_json({"edition": _OUTDATED}, self._language)
 
     def unproved(self, judgement: Judgement) -> Response:
         asked = json.loads(challenge(self._keys))

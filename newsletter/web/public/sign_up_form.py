@@ -108,6 +108,7 @@ class Submission:
     Attributes:
         answers: as typed, by key of the list's fields.
         trap: what was typed where nobody types.
+        edition: of the wording that was shown; a program that names none showed the English one.
     """
 
     email: str
@@ -157,7 +158,7 @@ class Submission:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(str(part) for part in first["loc"]) or "body"
             raise InputError(place, quoted(first["msg"])) from None
-        return cls(read.email, read.fields, read.homepage, proof=read.altcha)
+        return cls(read.email, read.fields, read.homepage, edition=read.edition, proof=read.altcha)
 
     def checked(self, form: Form) -> tuple[Address | None, dict[str, str], dict[str, Sentence]]:
         """(address, answers, what is wrong by field), each sentence for a person to read."""
@@ -185,6 +186,7 @@ class _Document(BaseModel):
 
     email: str
     fields: dict[str, str] = Field(default_factory=dict, max_length=_MOST_PARTS)
+    edition: str = ""
     altcha: str = ""
     homepage: str = ""
 

@@ -21,6 +21,7 @@ from newsletter.web.desk.people.apart import told_to
 from newsletter.web.desk.people.asked import here
 from newsletter.web.desk.problems import capitalised
 from newsletter.web.desk.text import _
+from newsletter.web.pages import language_of
 from subscribers import by_hand, lists
 from subscribers.evidence import Evidence
 from subscribers.models import SubscriberList
@@ -59,13 +60,15 @@ def add(request: Request, runtime: Running, editor: Seated, sent: Sent) -> Respo
     typed = _Typed.of(sent)
     try:
         with runtime.sessions.writing() as session:
-            person_id, said = _add(session, runtime, editor, typed)
+            person_id, said = _add(session, runtime, editor, typed, language_of(request))
     except NewsletterError as error:
         return _form(request, runtime, editor, typed, _problem(error))
     return go(request, f"/subscribers/{person_id}", said=said)
 
 
-def _add(session: Session, runtime: Runtime, editor: Editor, typed: _Typed) -> tuple[int, str]:
+def _add(
+    session: Session, runtime: Runtime, editor: Editor, typed: _Typed, language: str
+) -> tuple[int, str]:
     address = Address.parse(typed.address, place="address")
     to = _chosen(session, editor, typed)
     # First, so that of two who press the button at once the second finds what the first did.
@@ -73,7 +76,7 @@ def _add(session: Session, runtime: Runtime, editor: Editor, typed: _Typed) -> t
     by_hand.may_join(session, address, to, runtime.erasure_key)
     if typed.way == "ask":
         evidence = Evidence(by_hand.METHOD, wording="Asked to confirm by mail.")
-        mailed = ask_to_confirm(session, runtime, person, to, evidence)
+        mailed = ask_to_confirm(session, runtime, person, to, evidence, language)
         said = (
             _("A mail with a link is on its way to %(who)s.", who=address.typed)
             if mailed
