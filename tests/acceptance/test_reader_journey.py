@@ -169,7 +169,7 @@ def test_confirm_pause_resume_leave_by_every_door_undo_come_back(
     world.next_mail(mails + 5)
     assert len(world.mails(BOB)) == world.issues, "nobody else noticed"
     assert "Everything is erased" in world.http.post(f"{own}/erase").text
-    assert "no subscriber" in world.here.run("subscribers", "show", ADA, expect=1)
+    assert "was erased already" in world.here.run("subscribers", "show", ADA, expect=1)
     logged = world.here.logged()
     assert "running on" in logged
     assert [name for name in (ADA, BOB, "augusta") if name in logged] == []
