@@ -1,5 +1,6 @@
 """What every test can ask for: databases, keys, real servers, shared sample data."""
 
+import gc
 import logging
 import os
 import shutil
@@ -55,6 +56,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What takes long is begun first: for one that is begun last every other core waits."""
     longest = ("long", "faults")
     items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in longest))
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays to the end: the collector need not go through it again."""
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """Nor at the end, several times, through all that thousands of tests have left."""
+    gc.collect()
+    gc.freeze()
 
 
 def _use_memory_for_files() -> None:
