@@ -26,12 +26,15 @@ from newsletter.rendering.compiled import WireForm
 from newsletter.rendering.message import personalise, prepare
 from newsletter.tracking.models import Event, EventKind
 from newsletter.web.app import create_app
+from newsletter.web.public import sign_up
 from subscribers.models import ConsentEvent, Subscription
 from subscribers.recipient import Recipient
 from tests import factories
 from tests.desk import Seat, log_in, open_desk
 from tests.ready_to_send import Ready, ready_at
 from tests.servers.kept_database import KeptDatabase
+from tests.sign_up import AT_EASE, Desk
+from tests.sign_up import open_desk as open_form
 from tests.smtp_talk import Run, T
 from tests.two_newsletters import Two, two_newsletters
 
@@ -182,3 +185,11 @@ def run(request: pytest.FixtureRequest) -> Run:
 @pytest.fixture(params=[True, False], ids=["pipelined", "in turn"])
 def pipelining(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
+
+
+@pytest.fixture
+def desk(sessions: Sessions, keys: TokenKeys, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    """A list with a public form that answers at once and has limits that no test comes near."""
+    monkeypatch.setattr(sign_up, "ANSWER_SECONDS", 0)
+    with open_form(sessions, keys, signup=AT_EASE) as opened:
+        yield opened

@@ -1,6 +1,5 @@
-"""Signing up by the page: what a visitor types, what the owner of the address gets and says."""
+"""Signing up by the page: what a visitor types, and what the owner of the address gets."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -11,8 +10,6 @@ from newsletter.core.clock import now
 from newsletter.core.db import Sessions
 from newsletter.core.sections import SenderSettings
 from newsletter.core.tokens import TokenKeys
-from newsletter.mail.address import Address
-from newsletter.web.public import sign_up
 from subscribers import subscriptions, suppressions
 from subscribers.lists import create_list
 from subscribers.models import (
@@ -20,11 +17,10 @@ from subscribers.models import (
     SubscriberList,
     Subscription,
     SubscriptionStatus,
-    Suppression,
     SuppressionReason,
 )
 from tests import factories
-from tests.sign_up import AT_EASE, ERASURE_KEY, Desk, open_desk, path_of, value_of
+from tests.sign_up import Desk, open_desk, path_of, value_of
 
 ADA = "ada@example.org"
 ACTIVE, PENDING, UNSUBSCRIBED = (
@@ -34,13 +30,6 @@ ACTIVE, PENDING, UNSUBSCRIBED = (
 )
 COMPANY = {"key": "company", "label": "Company", "required": True}
 NAME = {"key": "name", "label": "Your name", "required": False}
-
-
-@pytest.fixture
-def desk(sessions: Sessions, keys: TokenKeys, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    monkeypatch.setattr(sign_up, "ANSWER_SECONDS", 0)
-    with open_desk(sessions, keys, signup=AT_EASE) as opened:
-        yield opened
 
 
 def test_sign_up_confirm_welcome(desk: Desk) -> None:
@@ -97,15 +86,6 @@ def test_nothing_the_visitor_typed_is_in_the_mail(desk: Desk) -> None:
             assert "pills" not in part.get_content()
             assert "evil" not in part.get_content()
     assert "evil" not in " ".join(str(value) for value in mail.values())
-
-
-def test_answers_become_the_persons_own_by_confirming(desk: Desk) -> None:
-    desk.change(fields=[NAME, COMPANY])
-    desk.send(field_name="Ada", field_company="Analytical Engines", field_other="ignored")
-    assert (desk.person().name, desk.person().attributes) == ("", {})
-    desk.client.post(desk.confirm_path())
-    person = desk.person()
-    assert (person.name, person.attributes) == ("Ada", {"company": "Analytical Engines"})
 
 
 def test_a_stranger_changes_nothing_of_a_known_person(desk: Desk) -> None:
@@ -223,24 +203,6 @@ def test_a_suppressed_address_gets_no_mail_and_is_not_even_kept(
         assert session.scalar(select(func.count(Subscriber.id))) == 0
 
 
-@pytest.mark.parametrize("confirms", [True, False])
-def test_who_was_erased_comes_back_by_their_own_confirmation_alone(
-    desk: Desk, confirms: bool
-) -> None:
-    desk.change(confirms=confirms)
-    with desk.runtime.sessions.writing() as session:
-        key = suppressions.erased_suppression(ERASURE_KEY, Address.parse(ADA).key)
-        suppressions.suppress(session, key, reason=SuppressionReason.ERASED, source="test")
-    desk.send()
-    assert (desk.status(), desk.mails()) == (PENDING, [("confirmation", ADA)])
-    with desk.runtime.sessions.reading() as session:
-        assert session.scalars(select(Suppression)).all(), "a stranger lifts nothing"
-    desk.client.post(desk.confirm_path())
-    with desk.runtime.sessions.reading() as session:
-        assert session.scalars(select(Suppression)).all() == []
-    assert desk.status() is ACTIVE
-
-
 def test_single_opt_in_is_at_once_for_the_new_and_never_for_who_left(desk: Desk) -> None:
     desk.change(confirms=False, fields=[NAME])
     answer = desk.send(field_name="Ada")
@@ -266,89 +228,12 @@ def test_single_opt_in_is_at_once_for_the_new_and_never_for_who_left(desk: Desk)
         assert session.scalars(evenings).all() == [PENDING, ACTIVE]
 
 
-def test_a_list_that_welcomes_nobody_sends_no_welcome(desk: Desk) -> None:
-    desk.change(welcomes=False)
-    desk.send()
-    desk.client.post(desk.confirm_path())
-    assert (desk.status(), len(desk.mails())) == (ACTIVE, 1)
-
-
 def test_who_left_is_back_only_by_confirming(desk: Desk) -> None:
     _stand(desk, "left")
     desk.send()
     assert desk.status() is PENDING
     desk.client.post(desk.confirm_path())
     assert desk.status() is ACTIVE
-
-
-def test_an_old_link_does_not_confirm_and_offers_a_new_one(desk: Desk) -> None:
-    start = now()
-    with time_machine.travel(start, tick=False):
-        desk.send()
-    old = desk.confirm_path()
-    with time_machine.travel(start + timedelta(days=6.9), tick=False):
-        assert desk.client.get(old).status_code == 200
-    with time_machine.travel(start + timedelta(days=7.1), tick=False):
-        for method in ("GET", "HEAD", "POST"):
-            assert desk.client.request(method, old).status_code == 410
-        assert desk.status() is PENDING
-        page = desk.client.get(old).text
-        assert "This link is too old" in page
-        assert f'action="{old}/again"' in page
-        first = desk.client.post(f"{old}/again")
-        assert len(desk.mails()) == 2
-        assert desk.client.post(f"{old}/again").text == first.text
-        assert len(desk.mails()) == 2, "one a day"
-        assert desk.client.get(f"{old}/again").status_code == 405
-        assert desk.client.post(desk.confirm_path()).status_code == 200
-        answer = desk.client.post(f"{old}/again")
-        assert (answer.text, desk.status()) == (first.text, ACTIVE)
-
-
-def test_a_link_whose_subscription_was_left_meanwhile_confirms_nothing(desk: Desk) -> None:
-    desk.send()
-    link = desk.confirm_path()
-    desk.client.post(link)
-    desk.client.post(path_of("u", desk.letter()))
-    answer = desk.client.post(link)
-    assert answer.status_code == 410
-    assert "You are not subscribed" in answer.text
-    assert 'href="/s/mornings"' in answer.text
-    assert desk.status() is UNSUBSCRIBED
-
-
-def test_a_link_from_before_they_left_does_not_confirm_what_a_stranger_asked_for(
-    desk: Desk,
-) -> None:
-    start = now()
-    with time_machine.travel(start, tick=False):
-        desk.send()
-        old = desk.confirm_path()
-        desk.client.post(old)
-    with time_machine.travel(start + timedelta(days=1.5), tick=False):
-        desk.client.post(path_of("u", desk.letter()))
-        desk.send()
-        assert desk.status() is PENDING
-        for method in ("GET", "HEAD", "POST"):
-            assert desk.client.request(method, old).status_code == 410
-        assert f'action="{old}/again"' in desk.client.get(old).text
-        assert desk.status() is PENDING
-        assert desk.client.post(desk.confirm_path()).status_code == 200
-        assert desk.status() is ACTIVE, "by the letter of now"
-
-
-def test_who_is_suppressed_meanwhile_gets_no_mail_by_confirming_or_asking_again(desk: Desk) -> None:
-    start = now()
-    with time_machine.travel(start, tick=False):
-        desk.send()
-    link = desk.confirm_path()
-    with desk.runtime.sessions.writing() as session:
-        suppressions.suppress(session, ADA, reason=SuppressionReason.GONE, source="test")
-    with time_machine.travel(start + timedelta(days=8), tick=False):
-        assert desk.client.post(f"{link}/again").status_code == 200
-    with time_machine.travel(start + timedelta(days=2), tick=False):
-        assert desk.client.post(link).status_code == 200
-    assert (desk.status(), desk.mails()) == (ACTIVE, [("confirmation", ADA)])
 
 
 def test_private_lists_and_lists_without_a_newsletter_have_no_form(desk: Desk) -> None:

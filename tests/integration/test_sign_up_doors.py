@@ -26,13 +26,6 @@ FIELDS = [
 ]
 
 
-@pytest.fixture
-def desk(sessions: Sessions, keys: TokenKeys, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    monkeypatch.setattr(sign_up, "ANSWER_SECONDS", 0)
-    with open_desk(sessions, keys, signup=AT_EASE) as opened:
-        yield opened
-
-
 def test_the_snippet_is_a_form_that_signs_up_from_any_site(desk: Desk) -> None:
     desk.change(fields=FIELDS, wording='I want "mail" & more.')
     with desk.runtime.sessions.reading() as session:

@@ -1,7 +1,6 @@
 """Who never confirmed is forgotten in time, and nobody else."""
 
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,14 +11,12 @@ from sqlalchemy import func, select
 from newsletter.broadcasts.models import DeliveryState
 from newsletter.core.clock import now
 from newsletter.core.db import Sessions
-from newsletter.core.tokens import TokenKeys
 from newsletter.jobs import daily
 from newsletter.jobs.celery import KEEP_HOUSE, create_app
 from newsletter.jobs.embedded import sending
 from newsletter.privacy import unconfirmed
 from newsletter.privacy.unconfirmed import count_unconfirmed, forget_unconfirmed
 from newsletter.sending.models import SystemMail
-from newsletter.web.public import sign_up
 from subscribers import subscriptions
 from subscribers.evidence import Evidence
 from subscribers.models import (
@@ -30,16 +27,9 @@ from subscribers.models import (
     SubscriptionStatus,
 )
 from tests import factories
-from tests.sign_up import AT_EASE, Desk, open_desk, path_of
+from tests.sign_up import Desk, path_of
 
 ADA, BOB = "ada@example.org", "bob@example.org"
-
-
-@pytest.fixture
-def desk(sessions: Sessions, keys: TokenKeys, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    monkeypatch.setattr(sign_up, "ANSWER_SECONDS", 0)
-    with open_desk(sessions, keys, signup=AT_EASE) as opened:
-        yield opened
 
 
 def days_later(desk: Desk, days: float) -> int:
