@@ -99,7 +99,7 @@ def import_(
         )
     if not dry_run:
         counts = {fate.name.lower(): n for fate, n in report.counts.items()}
-        _record(runtime.sessions, "subscribers.imports.imported", list_name, **counts)
+        _record(runtime.sessions, "subscribers.imported", list_name, **counts)
     if as_json:
         output.print_json(_as_data(report, dry_run=dry_run))
     else:

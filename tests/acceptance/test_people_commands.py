@@ -90,7 +90,7 @@ def test_files_of_people_that_come_and_go_are_in_the_trail(here: Installation) -
         ("suppression.exported", {"rows": 0}),
         ("subscribers.exported", {"list": "", "rows": 2}),
         ("subscribers.exported", {"list": "readers", "rows": 2}),
-        ("subscribers.imports.imported", {"list": "readers", "added": 1, "present": 1}),
+        ("subscribers.imported", {"list": "readers", "added": 1, "present": 1}),
     ]
     assert trail[4][0] == "subscriber.added"
 

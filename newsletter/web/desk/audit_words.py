@@ -120,7 +120,7 @@ def _of_people() -> dict[str, str]:
         "subscriber.exported": _("Exported what is known of a person"),
         "subscriber.erased": _("Erased a person"),
         "subscribers.exported": _("Exported people"),
-        "subscribers.imports.imported": _("Imported people"),
+        "subscribers.imported": _("Imported people"),
         "import.uploaded": _("Uploaded a file of people"),
         "import.started": _("Started an import"),
         "import.done": _("Imported a file of people"),
