@@ -152,7 +152,7 @@ def _fields(texts: list[str] | None, *, no_fields: bool) -> list[dict[str, Any]]
 def _spoken(language: str) -> str:
     """One that there is; asked for by name, English is no substitute."""
     spoken, known = READERS.first(language), READERS.languages()
-    if spoken == ENGLISH and ENGLISH not in (language, language.partition("-")[0]):
+    if spoken == ENGLISH and language.partition("-")[0] != ENGLISH:
         raise InputError("--language", say("expected one of %(known)s", known=", ".join(known)))
     return spoken
 

@@ -36,8 +36,11 @@ def show(address: _Address, *, as_json: output.AsJson = False) -> None:
     runtime = state.runtime()
     parsed = Address.parse(address)
     with runtime.sessions.reading() as session:
-        found = _found(session, parsed, runtime.erasure_key)
-        details = _details(session, parsed, found, runtime.erasure_key)
+        found = subscriptions.find_subscriber(session, parsed)
+        kept = find_traces(session, parsed)
+        if found is None and not kept.any:
+            raise _nobody(session, parsed, runtime.erasure_key)
+        details = _details(session, parsed, found, kept, runtime.erasure_key)
     if as_json:
         output.print_json(details)
         return
@@ -80,7 +83,9 @@ def export_person(
     runtime = state.runtime()
     parsed = Address.parse(address)
     with runtime.sessions.writing() as session:
-        found = _found(session, parsed, runtime.erasure_key)
+        found = subscriptions.find_subscriber(session, parsed)
+        if found is None and not find_traces(session, parsed).any:
+            raise _nobody(session, parsed, runtime.erasure_key)
         number = found.id if found else None
         audit.record(session, audit.at_the_command_line(), "subscriber.exported", number)
         session.flush()
@@ -135,18 +140,6 @@ def erase(
         output.say("`newsletter db compact` takes it out of the file's free space too.")
 
 
-def _found(session: Session, address: Address, key: ErasureKey | None) -> Subscriber | None:
-    """None: nobody is subscribed by it, but something is kept about it.
-
-    Raises:
-        NewsletterError: nothing is.
-    """
-    found = subscriptions.find_subscriber(session, address)
-    if found is None and not find_traces(session, address).any:
-        raise _nobody(session, address, key)
-    return found
-
-
 def _nobody(session: Session, address: Address, key: ErasureKey | None) -> Exception:
     hashed = suppressions.erased_suppression(key, address.key) if key else ""
     before = suppressions.find(session, hashed)
@@ -193,11 +186,14 @@ def _write(file: Path, text: str) -> None:
 
 
 def _details(
-    session: Session, address: Address, found: Subscriber | None, key: ErasureKey | None
+    session: Session,
+    address: Address,
+    found: Subscriber | None,
+    kept: Traces,
+    key: ErasureKey | None,
 ) -> dict[str, Any]:
     number = found.id if found else person.NO_ROW
     slugs = slugs_of_lists(session)
-    kept = find_traces(session, address)
     return {
         **(_described(found) if found else {"id": None, "email": address.typed}),
         "suppressed": suppressions.is_suppressed(session, address.key),

@@ -1,7 +1,7 @@
 """Templates that speak the language of who reads them: the variable `lang`.
 
-In them are `_`, `n_`, the filters `day`, `long_day` and `begun`, and sentences of the domain are
-translated wherever they stand.
+In them are `_`, `n_`, the filters `day` and `begun`, and sentences of the domain are translated
+wherever they stand.
 """
 
 from datetime import date

@@ -132,7 +132,7 @@ def _post_if_due(
     person: Subscriber,
     to: SubscriberList,
     write: _Write,
-    asked_in: str = "",
+    asked_in: str,
 ) -> bool:
     """Under the count of letters to one address; False when none is due."""
     if not _may_be_mailed(session, person, to):

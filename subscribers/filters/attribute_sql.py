@@ -77,8 +77,7 @@ class _Jsonb:
         if isinstance(value, str):
             return self._of_text(path, collate(self._text(path), "C").bool_op(sign)(value))
         # Strict: an array is not looked into, and what is no number is silently no match.
-        steps = "".join(f'."{name}"' for name in path)
-        asked = cast(literal(f"strict ${steps} {sign} $value"), JSONPATH)
+        asked = cast(literal(f"strict {_route(path)} {sign} $value"), JSONPATH)
         given = literal({"value": value}, JSONB)
         return _known(func.jsonb_path_match(self._whole(), asked, given, True))
 

@@ -35,7 +35,7 @@ _Node: TypeAlias = Mapping[str, Any]
 
 
 def from_json(data: object) -> Filter:
-    """The tree that `segment_writing.to_json` wrote, or somebody else in the same form.
+    """The tree that `writing.to_json` wrote, or somebody else in the same form.
 
     Raises:
         InputError: names the node, as in `filter.all[1].values`, and what was expected there.

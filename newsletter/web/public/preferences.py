@@ -60,7 +60,7 @@ def save(token: str, request: Request, runtime: Running, visit: Visiting, form: 
         )
         told = _describe(found, answers)
         if changes.left_at and not found.is_owner:
-            _tell(session, runtime, found, (changes.left, changes.left_at), language)
+            _tell(session, runtime, found, changes.left, changes.left_at, language)
         shown = _shown(session, found, changes=changes, told=told, is_saved=True)
     return _page(request, found, shown)
 
@@ -106,11 +106,11 @@ def _tell(
     session: Session,
     runtime: Runtime,
     found: Visitor,
-    left: tuple[Sequence[str], datetime],
+    lists: Sequence[str],
+    left_at: datetime,
     language: str,
 ) -> None:
     """Somebody with a mail of theirs left: by no certain mail, so the token names none."""
-    lists, left_at = left
     token = UndoToken(found.newsletter.id, found.person.id, 0, 0, left_at)
     owner_letters.tell_of_leaving(session, runtime, token, lists, language)
 

@@ -42,7 +42,7 @@ def kept(request: Request, runtime: Running) -> Response:
     """Whether anything is: a part of the page that searched, since it may take longer."""
     wanted = asked(request)
     with runtime.sessions.reading() as session:
-        said = _kept(session, wanted.part)
+        said = _kept(session, _whole(wanted.part))
     return part(request, "people/kept.html", asked=wanted, kept=said)
 
 
@@ -88,11 +88,10 @@ def said_of(
     address = _whole(typed) if editor.may(Permission.INSTALLATION) else None
     if address is None or any(person.address_key == address.key for person in found):
         return Kept.UNSAID
-    return _kept(session, typed) if is_asked else Kept.TO_ASK
+    return _kept(session, address) if is_asked else Kept.TO_ASK
 
 
-def _kept(session: Session, typed: str) -> Kept:
-    address = _whole(typed)
+def _kept(session: Session, address: Address | None) -> Kept:
     is_any = address is not None and find_traces(session, address).any
     return Kept.SOMETHING if is_any else Kept.NOTHING
 
