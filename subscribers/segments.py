@@ -8,6 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from newsletter.core.clock import now
+from newsletter.core.doorbell import SEGMENTS, ring_after_commit
 from newsletter.core.errors import InputError, NotFoundError, RefusedError
 from newsletter.core.sentences import say
 from newsletter.core.slug import slugify
@@ -114,6 +115,7 @@ def _store(session: Session, segment: Segment, on: SubscriberList) -> None:
             session.add(segment)
     except IntegrityError:  # its name was given by somebody else, just now
         raise _taken(on, segment.slug) from None
+    ring_after_commit(session, SEGMENTS)
 
 
 def _taken(on: SubscriberList, slug: str) -> RefusedError:
@@ -185,6 +187,7 @@ def of_newsletter(session: Session, newsletter_id: int) -> list[tuple[Segment, S
 def forget(session: Session, segment: Segment) -> None:
     """Delete a saved segment; broadcasts have their own copy of what it said."""
     session.execute(delete(Segment).where(Segment.id == segment.id))
+    ring_after_commit(session, SEGMENTS)
 
 
 def _named_lists(session: Session, tree: Filter, newsletter_id: int | None) -> dict[str, int]:

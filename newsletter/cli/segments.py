@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from newsletter.cli import output, state
+from newsletter.jobs.bell import attach_bell
 from subscribers import segments
 from subscribers.filters.language import parse
 from subscribers.filters.writing import to_json, written
@@ -43,7 +44,9 @@ def create(
     dry_run: output.DryRun = False,
 ) -> None:
     """Save a filter for a list."""
-    with state.runtime().sessions.writing(rehearse=dry_run) as session:
+    runtime = state.runtime()
+    attach_bell(runtime)
+    with runtime.sessions.writing(rehearse=dry_run) as session:
         saved = segments.save(session, find_list(session, list_name), name, text)
     output.say(f"{'Would save' if dry_run else 'Saved'} segment {saved.slug!r}: {saved.text}")
 
@@ -116,7 +119,9 @@ def sample(
 @app.command()
 def delete(name: Name, *, list_name: ListName, dry_run: output.DryRun = False) -> None:
     """Forget a saved segment. Broadcasts that were planned with it keep their filter."""
-    with state.runtime().sessions.writing(rehearse=dry_run) as session:
+    runtime = state.runtime()
+    attach_bell(runtime)
+    with runtime.sessions.writing(rehearse=dry_run) as session:
         found = segments.find(session, find_list(session, list_name), name)
         segments.forget(session, found)
     output.say(f"{'Would delete' if dry_run else 'Deleted'} segment {found.slug!r}: {found.text}")

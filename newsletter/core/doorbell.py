@@ -12,10 +12,12 @@ OUTBOX = 0
 """Rings for system mail in the outbox; every positive number is a broadcast's id."""
 IMPORTS = -1
 """Rings for files of people that wait to be checked or imported."""
+SEGMENTS = -2
+"""Rings for saved segments, whose indexes are to be looked after."""
 
 
 def ring_after_commit(session: Session, work: int) -> None:
-    """Ring for `work` (a broadcast's id, OUTBOX or IMPORTS) once this transaction has committed."""
+    """Ring for `work` (a broadcast's id, or one of these) once the transaction has committed."""
     ring = session.info.get("ring")
     if ring is not None:
         after_commit(session, lambda: ring(work))

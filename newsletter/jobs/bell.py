@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from newsletter.core import logs
-from newsletter.core.doorbell import IMPORTS, OUTBOX
+from newsletter.core.doorbell import IMPORTS, OUTBOX, SEGMENTS
 from newsletter.core.runtime import Runtime
 
 if TYPE_CHECKING:
@@ -33,11 +33,12 @@ def ring(app: "Celery", work: int) -> None:
     from kombu.exceptions import OperationalError
     from redis.exceptions import RedisError
 
-    from newsletter.jobs.celery import DELIVER_SLICE, RUN_IMPORTS
+    from newsletter.jobs.celery import DELIVER_SLICE, KEEP_INDEXES, RUN_IMPORTS
 
+    by_one = {IMPORTS: RUN_IMPORTS, SEGMENTS: KEEP_INDEXES}
     try:
-        if work == IMPORTS:
-            app.send_task(RUN_IMPORTS, expires=_RING_EXPIRES_SECONDS, ignore_result=True)
+        if work in by_one:
+            app.send_task(by_one[work], expires=_RING_EXPIRES_SECONDS, ignore_result=True)
             return
         for _ in range(_COPIES if work != OUTBOX else 1):
             app.send_task(DELIVER_SLICE, [work], expires=_RING_EXPIRES_SECONDS, ignore_result=True)

@@ -15,6 +15,7 @@ DELIVER_SLICE = "newsletter.jobs.tasks.deliver_slice"
 SWEEP = "newsletter.jobs.tasks.sweep"
 KEEP_HOUSE = "newsletter.jobs.tasks.keep_house"
 RUN_IMPORTS = "newsletter.jobs.tasks.run_imports"
+KEEP_INDEXES = "newsletter.jobs.tasks.keep_indexes"
 POLL_MAILBOX = "newsletter.jobs.tasks.poll_mailbox"
 
 _CONFIGURATION = {

@@ -1,7 +1,7 @@
 """What is done beside the sending, in both modes.
 
 Once a day people, evidence and counts whose time is over go; every hour what reports show is
-counted.
+counted, and the indexes of saved segments are looked after.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 
 from newsletter.core.runtime import Runtime
 from newsletter.jobs.repeating import repeating
+from newsletter.jobs.segments import keep_indexes
 from newsletter.privacy import upkeep
 from newsletter.privacy.unconfirmed import forget_unconfirmed
 from newsletter.reports import growth, snapshots
@@ -55,6 +56,7 @@ def keeping_house(runtime: Runtime) -> AbstractContextManager[None]:
     def ask(stop: Callable[[], bool]) -> None:
         keep_house(runtime, stop)
         count_reports(runtime, stop)
+        keep_indexes(runtime, stop)
 
     return repeating(
         "house",

@@ -11,11 +11,12 @@ from newsletter.core.doorbell import IMPORTS, OUTBOX
 from newsletter.core.errors import ConfigurationError
 from newsletter.core.runtime import Runtime, open_runtime
 from newsletter.core.sentences import say
-from newsletter.jobs import daily, imports, polling
+from newsletter.jobs import daily, imports, polling, segments
 from newsletter.jobs.bell import ring
 from newsletter.jobs.celery import (
     DELIVER_SLICE,
     KEEP_HOUSE,
+    KEEP_INDEXES,
     POLL_MAILBOX,
     RUN_IMPORTS,
     SWEEP,
@@ -116,6 +117,14 @@ def keep_house() -> None:
     """What is due once a day, and what is counted every hour."""
     daily.keep_house(running(), _stopping.is_set)
     daily.count_reports(running(), _stopping.is_set)
+    segments.keep_indexes(running(), _stopping.is_set)
+
+
+@app.task(name=KEEP_INDEXES)
+def keep_indexes() -> None:
+    """After a saved segment changed; if another worker is at it, the next hour finds more."""
+    if not _stopping.is_set():
+        segments.keep_indexes(running(), _stopping.is_set)
 
 
 @app.task(name=POLL_MAILBOX)

@@ -72,10 +72,15 @@ def drift(sessions: Sessions) -> list[str]:
     from alembic.autogenerate import compare_metadata
     from alembic.runtime.migration import MigrationContext
 
-    def is_of_this_database(item: Any, _name: object, kind: str, *_: object) -> bool:
-        return kind != "index" or item.info.get(ONLY_ON, sessions.dialect) == sessions.dialect
+    from subscribers import segment_indexes
 
-    opts = {"compare_type": True, "include_object": is_of_this_database}
+    def is_of_the_models(item: Any, name: str | None, kind: str, *_: object) -> bool:
+        if kind != "index":
+            return True
+        is_ours = item.info.get(ONLY_ON, sessions.dialect) == sessions.dialect
+        return is_ours and not segment_indexes.is_one(name or "")
+
+    opts = {"compare_type": True, "include_object": is_of_the_models}
     with sessions.reading() as session:
         context = MigrationContext.configure(session.connection(), opts=opts)
         return [str(difference) for difference in compare_metadata(context, METADATA)]

@@ -4,6 +4,7 @@ Every answer is true or false, never NULL: who lacks an attribute is answered as
 another type than was asked for is no error and no match.
 """
 
+import json
 from typing import Any, Protocol, TypeAlias
 
 from sqlalchemy import (
@@ -61,16 +62,16 @@ class _Jsonb:
     """PostgreSQL. Equality and membership are containment, which the index on attributes knows."""
 
     def equals(self, path: Path, value: Scalar) -> ColumnElement[bool]:
-        same: ColumnElement[bool] = self._whole().contains(_nested(path, value))
+        same: ColumnElement[bool] = self._whole().contains(_json(_nested(path, value)))
         return same
 
     def has(self, path: Path, value: Scalar) -> ColumnElement[bool]:
-        inside: ColumnElement[bool] = self._whole().contains(_nested(path, [value]))
+        inside: ColumnElement[bool] = self._whole().contains(_json(_nested(path, [value])))
         return inside
 
     def exists(self, path: Path) -> ColumnElement[bool]:
         found = self._at(path)
-        return _known(func.jsonb_typeof(found) != "null", found != literal("", JSONB))
+        return _known(func.jsonb_typeof(found) != "null", found != _json(""))
 
     def ordered(self, path: Path, operator: Operator, value: Scalar) -> ColumnElement[bool]:
         sign = _SIGNS[operator]
@@ -78,7 +79,7 @@ class _Jsonb:
             return self._of_text(path, collate(self._text(path), "C").bool_op(sign)(value))
         # Strict: an array is not looked into, and what is no number is silently no match.
         asked = cast(literal(f"strict {_route(path)} {sign} $value"), JSONPATH)
-        given = literal({"value": value}, JSONB)
+        given = _json({"value": value})
         return _known(func.jsonb_path_match(self._whole(), asked, given, True))
 
     def contains(self, path: Path, part: str) -> ColumnElement[bool]:
@@ -138,6 +139,11 @@ class _JsonText:
 def _known(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
     """All of them hold; what cannot be told does not."""
     return func.coalesce(and_(*conditions), False)
+
+
+def _json(value: object) -> ColumnElement[Any]:
+    """As text, so that an index by the same condition can have it written out."""
+    return cast(literal(json.dumps(value, ensure_ascii=False, allow_nan=False), Text), JSONB)
 
 
 def _nested(path: Path, value: object) -> object:

@@ -4,7 +4,7 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -19,6 +19,7 @@ from tests.acceptance.installation import ISSUE, NEWSLETTER, Installation
 from tests.servers.dovecot import Dovecot
 from tests.servers.processes import free_port
 from tests.smtp_server import SmtpServer
+from tests.waiting import wait_until
 
 ADA, BOB = "ada@example.org", "bob@example.org"
 PATIENCE_SECONDS = 60
@@ -63,13 +64,6 @@ class World:
     def status(self) -> str:
         (status,) = re.findall(r"'status': '(\w+)'", str(self.standing()["subscriptions"]))
         return str(status)
-
-
-def wait_until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def text_of(mail: EmailMessage) -> str:

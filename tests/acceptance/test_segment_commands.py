@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import psycopg
 import pytest
 
-from tests.acceptance.conftest import StartReferee, environment
+from tests.acceptance.conftest import FullMode, StartReferee, celery, environment
 from tests.acceptance.installation import ISSUE, Installation
+from tests.waiting import wait_until
 
 PRO = 'attributes.plan = "pro"'
 LIST = ("--list", "readers")
@@ -111,6 +113,28 @@ def test_people_are_shown_page_by_page(here: Installation) -> None:
     assert "Nobody." in here.run("subscribers", "list", "--search", "zoe")
     said = here.run("subscribers", "list", "--segment", PRO, expect=1)
     assert "--segment: expected --list with it" in said
+
+
+def test_a_worker_makes_an_index_of_whom_a_saved_segment_is_about(
+    tmp_path: Path, full_mode: FullMode
+) -> None:
+    here = Installation(tmp_path, full_mode.environment())
+    here.run("lists", "create", "Readers")
+    with psycopg.connect(full_mode.database.replace("+psycopg", ""), autocommit=True) as database:
+
+        def indexes() -> list[str]:
+            found = "SELECT indexdef FROM pg_indexes WHERE indexname LIKE 'segment%'"
+            return [made for (made,) in database.execute(found)]
+
+        # So many that it is worth it, as PostgreSQL counts when it next looks.
+        database.execute("UPDATE pg_class SET reltuples = 1e6 WHERE relname = 'subscribers'")
+        with celery(here, 1):
+            here.run("segments", "create", "Paying", PRO, *LIST)
+            wait_until(lambda: len(indexes()) == 1)
+            assert "pro" in indexes()[0]
+            here.run("segments", "delete", "paying", *LIST)
+            wait_until(lambda: not indexes())
+    assert "its tables agree" in here.run("db", "check")
 
 
 def test_engagement_is_rebuilt_by_a_command(here: Installation) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from newsletter.accounts import audit
 from newsletter.core.db import Sessions
-from newsletter.core.doorbell import IMPORTS
+from newsletter.core.doorbell import IMPORTS, SEGMENTS
 from newsletter.core.tokens import TokenKeys
 from newsletter.jobs import bell, imports
 from newsletter.sending import leases
@@ -72,7 +72,8 @@ def test_while_another_process_is_at_it_nothing_is_done(uploads: Uploads, keys: 
     assert uploads.run(run_id).state is ImportState.CHECKED
 
 
-def test_the_bell_of_the_full_mode_rings_for_imports() -> None:
+@pytest.mark.parametrize(("work", "task"), [(IMPORTS, "run_imports"), (SEGMENTS, "keep_indexes")])
+def test_the_bell_of_the_full_mode_rings_for_one(work: int, task: str) -> None:
     sent: list[tuple[str, object]] = []
 
     class App:
@@ -80,5 +81,5 @@ def test_the_bell_of_the_full_mode_rings_for_imports() -> None:
             assert options
             sent.append((name, args))
 
-    bell.ring(App(), IMPORTS)
-    assert sent == [("newsletter.jobs.tasks.run_imports", None)]
+    bell.ring(App(), work)
+    assert sent == [(f"newsletter.jobs.tasks.{task}", None)]

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +25,7 @@ from newsletter.sending.memory import MemoryTransport
 from newsletter.sending.transport import Connection
 from tests import factories
 from tests.odd_relays import Counting
+from tests.waiting import wait_until
 
 RELAYS = (RelaySettings(name="main", url=SecretStr("smtp://127.0.0.1?tls=none"), connections=3),)
 
@@ -77,13 +78,6 @@ def test_a_mailbox_is_polled_by_the_beat_where_one_is_kept() -> None:
     ):
         schedule = create_app(factories.settings(broker=broker, bounces=bounces)).conf.beat_schedule
         assert ("mailbox" in schedule) == polled
-
-
-def wait_until(done: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def test_the_embedded_sender_hears_of_new_work_at_once(
