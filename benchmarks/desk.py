@@ -26,6 +26,7 @@ from benchmarks.sending import Scale
 from newsletter.core.runtime import Runtime
 from newsletter.core.sections import RelaySettings
 from newsletter.web.app import create_app
+from subscribers import segment_indexes
 from tests import factories
 from tests.servers.web import serving_app
 
@@ -93,6 +94,7 @@ def serving(
     """The desk of a newsletter with that past, a browser of it, and what it can ask for."""
     lists = million(database.sessions, people)
     past = history(database.sessions, lists, people, broadcasts)
+    segment_indexes.keep(database.sessions)
     runtime = Runtime(factories.settings(relays=(_RELAY,)), database.sessions, KEYS)
     with (
         serving_app(create_app(runtime)) as base,

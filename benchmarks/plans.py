@@ -1,12 +1,13 @@
 """What a database is asked, how long it takes, and what it does for that, in one line."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from newsletter.core.db import Sessions
 
@@ -48,10 +49,17 @@ def statements(sessions: Sessions) -> Iterator[list[Statement]]:
         event.remove(sessions.engine, "after_cursor_execute", after)
 
 
-def plan_of(sessions: Sessions, statement: str, parameters: Any) -> str:
+def plan_of(
+    sessions: Sessions,
+    statement: str,
+    parameters: Any,
+    prepare: Callable[[Session], None] | None = None,
+) -> str:
     """PostgreSQL's steps from the top, or SQLite's in their order."""
     explain = "EXPLAIN (COSTS OFF)" if sessions.dialect == "postgresql" else "EXPLAIN QUERY PLAN"
     with sessions.reading() as session:
+        if prepare:
+            prepare(session)
         driver: Any = session.connection().connection.driver_connection
         cursor = driver.cursor()
         cursor.execute(f"{explain} {statement}", parameters)

@@ -107,6 +107,12 @@ class Subscriber(Base):
             postgresql_ops={"attributes": "jsonb_path_ops"},
             info={ONLY_ON: "postgresql"},
         ).ddl_if(dialect="postgresql"),
+        Index(
+            "ix_subscribers_sought",
+            "id",
+            postgresql_include=["address_key", "name"],
+            info={ONLY_ON: "postgresql"},
+        ).ddl_if(dialect="postgresql"),
         {"sqlite_autoincrement": True},
     )
     """An id is never given twice: links in old mails name it."""

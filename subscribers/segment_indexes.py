@@ -56,7 +56,7 @@ def keep(
         return
     with sessions.reading() as session:
         wanted = _wanted(session)
-        there = {name: is_valid for name, is_valid in session.execute(_THERE) if is_one(name)}
+        there = _there(session)
         are_many = session.execute(_PEOPLE).scalar_one() >= worth_people
     kept = {name for name, is_valid in there.items() if is_valid and name in wanted}
     changes = [f"DROP INDEX CONCURRENTLY IF EXISTS {name}" for name in there.keys() - kept]
@@ -78,6 +78,14 @@ def _change(sessions: Sessions, changes: Sequence[str], stop: Callable[[], bool]
             except DBAPIError as error:
                 log.warning("segment_index.failed", error=type(error.orig).__name__)
         connection.execute(text("RESET lock_timeout"))
+
+
+def has_one(session: Session, tree: Filter) -> bool:
+    """Who is inside for good is at hand."""
+    part = lasting_part(tree)
+    if part is None or session.get_bind().dialect.name != "postgresql":
+        return False
+    return _there(session).get(_named(_written_out(part)), False)
 
 
 def is_one(name: str) -> bool:
@@ -102,6 +110,11 @@ def _is_lasting(term: Leaf) -> bool:
     return isinstance(term.field, Attribute) or term.field in _LASTING
 
 
+def _there(session: Session) -> Mapping[str, bool]:
+    """The names of all, and which of them can be used."""
+    return {name: is_valid for name, is_valid in session.execute(_THERE) if is_one(name)}
+
+
 def _wanted(session: Session) -> Mapping[str, str]:
     """What makes each, by its name, which says what it holds."""
     found: dict[str, str] = {}
@@ -113,9 +126,13 @@ def _wanted(session: Session) -> Mapping[str, str]:
             continue
         if part is not None and len(found) < MOST:
             holds = _written_out(part)
-            name = f"segment_{hashlib.sha256(holds.encode()).hexdigest()[:16]}"
+            name = _named(holds)
             found[name] = f"CREATE INDEX CONCURRENTLY {name} ON subscribers (id) WHERE {holds}"
     return found
+
+
+def _named(holds: str) -> str:
+    return f"segment_{hashlib.sha256(holds.encode()).hexdigest()[:16]}"
 
 
 def _written_out(part: Filter) -> str:

@@ -1,9 +1,10 @@
 """Segments over lists: what a filter means in SQL, whom it holds, and the saved ones."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, func, select
+from sqlalchemy import ColumnElement, delete, func, select, union_all
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -12,6 +13,7 @@ from newsletter.core.doorbell import SEGMENTS, ring_after_commit
 from newsletter.core.errors import InputError, NotFoundError, RefusedError
 from newsletter.core.sentences import say
 from newsletter.core.slug import slugify
+from subscribers import segment_indexes
 from subscribers.filters.language import parse
 from subscribers.filters.sql import Surroundings, asks_about_the_person
 from subscribers.filters.sql import condition as sql_condition
@@ -26,7 +28,7 @@ from subscribers.models import (
     Subscription,
     SubscriptionStatus,
 )
-from subscribers.whole_tables import make_room
+from subscribers.whole_tables import make_room, parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,16 @@ def count(session: Session, on: SubscriberList, tree: Filter) -> SegmentCount:
     inside = condition(session, tree, on.newsletter_id)
     make_room(session)
     found = select(Subscription.status, func.count()).where(Subscription.list_id == on.id, inside)
+    found = found.group_by(Subscription.status)
+    counted = [found]
     if asks_about_the_person(tree):
         found = found.join(Subscriber, Subscriber.id == Subscription.subscriber_id)
-    rows = session.execute(found.group_by(Subscription.status))
-    return SegmentCount(dict(rows.all()))
+        is_ready = segment_indexes.has_one(session, tree)
+        counted = [found.where(part) for part in parts(session)] if is_ready else [found]
+    statuses: Counter[SubscriptionStatus] = Counter()
+    for status, people in session.execute(union_all(*counted)):
+        statuses[status] += people
+    return SegmentCount(statuses)
 
 
 def sample(

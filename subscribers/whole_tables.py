@@ -1,8 +1,13 @@
 """Statements that read a whole table while somebody waits for the answer."""
 
-from sqlalchemy import func, select
+from collections.abc import Iterator
+
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
+from subscribers.models import Subscriber, Subscription
+
+_PARTS = 4
 _ROOM = select(
     func.set_config("work_mem", "64MB", True),
     func.set_config("jit", "off", True),
@@ -19,3 +24,16 @@ def make_room(session: Session) -> None:
     """
     if session.get_bind().dialect.name == "postgresql":
         session.execute(_ROOM)
+
+
+def parts(session: Session) -> Iterator[ColumnElement[bool]]:
+    """Conditions that cut people joined with subscriptions into parts, by their ids.
+
+    Where both tables have their ids in order, each process of PostgreSQL walks along its part; of
+    the whole, each would walk along all of one table.
+    """
+    last = session.scalar(select(func.max(Subscriber.id))) or 0
+    step = last // _PARTS + 1
+    for before in range(0, last, step):
+        ids = (Subscriber.id, Subscription.subscriber_id)
+        yield and_(*(condition for i in ids for condition in (i > before, i <= before + step)))

@@ -150,3 +150,20 @@ def _sqlite_now(element: database_now, compiler: SQLCompiler, **options: Any) ->
     later = [compiler.process(seconds, **options) for seconds in element.clauses]
     shifts = "".join(f", {s} || ' seconds'" for s in later)
     return f"strftime('%Y-%m-%d %H:%M:%f000', 'now'{shifts})"
+
+
+class position(FunctionElement[int]):  # noqa: N801 - reads as the SQL function it is
+    """Where a text has another one, from 1; 0 if nowhere. As in `position(column, part)`."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+@compiles(position, "postgresql")
+def _postgresql_position(element: position, compiler: SQLCompiler, **options: Any) -> str:
+    return f"strpos({compiler.process(element.clauses, **options)})"
+
+
+@compiles(position, "sqlite")
+def _sqlite_position(element: position, compiler: SQLCompiler, **options: Any) -> str:
+    return f"instr({compiler.process(element.clauses, **options)})"

@@ -33,6 +33,7 @@ from newsletter.core.erasure_key import ErasureKey
 from newsletter.core.errors import ConfigurationError, NotFoundError, RefusedError
 from newsletter.core.runtime import Runtime
 from newsletter.core.sentences import say
+from newsletter.core.tables import position
 from newsletter.mail.address import Address
 from newsletter.privacy.traces import delivery_ids, to_them
 from newsletter.sending.models import RelayState, SystemMail
@@ -230,7 +231,7 @@ def _empty_deliveries(session: Session, ids: Sequence[int], hashed: str) -> None
     session.execute(
         update(DeliveryLog)
         .where(DeliveryLog.delivery_id.in_(ids), DeliveryLog.reason.contains(": "))
-        .values(reason=_without_words(session, DeliveryLog.reason))
+        .values(reason=_without_words(DeliveryLog.reason))
         .execution_options(synchronize_session=False)
     )
 
@@ -242,9 +243,8 @@ def _free_key(hashed: str) -> ColumnElement[str]:
     return case((taken, literal(f"{hashed}:").concat(cast(Delivery.id, String))), else_=hashed)
 
 
-def _without_words(session: Session, reason: InstrumentedAttribute[str]) -> ColumnElement[str]:
+def _without_words(reason: InstrumentedAttribute[str]) -> ColumnElement[str]:
     """What the relay said in words, behind the first colon, goes; the class stays."""
-    position = func.instr if session.get_bind().dialect.name == "sqlite" else func.strpos
     return func.substr(reason, 1, position(reason, ": ") - 1)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import func
 
+from newsletter.core.tables import position
 from subscribers.filters.folding import folded
 from subscribers.models import Subscriber
 
@@ -23,7 +24,6 @@ def typed_address() -> Any:
     return folded(Subscriber.email)
 
 
-def typed_domain(dialect: str) -> Any:
+def typed_domain() -> Any:
     """The part behind the `@`, of which an address has one."""
-    position = func.instr if dialect == "sqlite" else func.strpos
     return func.substr(typed_address(), position(Subscriber.email, "@") + 1)

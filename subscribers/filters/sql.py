@@ -21,6 +21,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from newsletter.core.errors import InputError
+from newsletter.core.tables import position
 from newsletter.mail.address import Address
 from subscribers.filters import spellings
 from subscribers.filters.attribute_sql import Attributes, Path, Scalar, attributes_of
@@ -147,7 +148,7 @@ def _compared(term: Compare, about: Surroundings) -> ColumnElement[bool]:
     if field in DAYS:
         assert isinstance(value, date)
         return _day(_DAY_OF[field], term.operator, value)
-    return _text(field, term.operator, str(value), about.dialect)
+    return _text(field, term.operator, str(value))
 
 
 def _attribute(
@@ -180,25 +181,21 @@ def _day(column: Any, operator: Operator, day: date) -> ColumnElement[bool]:
     return and_(column.is_not(None), conditions[operator])
 
 
-def _text(field: Field, operator: Operator, value: str, dialect: str) -> ColumnElement[bool]:
+def _text(field: Field, operator: Operator, value: str) -> ColumnElement[bool]:
     column, wanted = _column(field, value)
-    holds = _holds(field, operator, column, wanted, dialect)
+    holds = _holds(field, operator, column, wanted)
     is_part = operator in (Operator.CONTAINS, Operator.STARTS_WITH)
     of_address = is_part and field in (Field.EMAIL, Field.DOMAIN)
     if not of_address or not spellings.is_kept_otherwise(value):
         return holds
     whole = field is Field.EMAIL
-    typed = spellings.typed_address() if whole else spellings.typed_domain(dialect)
-    return or_(holds, _holds(field, operator, typed, spellings.as_typed(value), dialect))
+    typed = spellings.typed_address() if whole else spellings.typed_domain()
+    return or_(holds, _holds(field, operator, typed, spellings.as_typed(value)))
 
 
-def _holds(
-    field: Field, operator: Operator, column: Any, wanted: str, dialect: str
-) -> ColumnElement[bool]:
+def _holds(field: Field, operator: Operator, column: Any, wanted: str) -> ColumnElement[bool]:
     if operator is Operator.CONTAINS:
-        found = func.instr if dialect == "sqlite" else func.strpos
-        contains: ColumnElement[bool] = found(column, wanted) > 0
-        return contains
+        return position(column, wanted) > 0
     if operator is Operator.STARTS_WITH:
         return _starts_with(column, wanted)
     if field is Field.LOCALE:  # `de` is German wherever it is spoken (BCP 47)
