@@ -224,7 +224,7 @@ def test_who_is_asked_and_gets_no_mail_is_not_said_to_have_been_asked_before(
         asked = add(ours, f"eve+{number}@example.org", two.mornings, way="ask")
         assert "A mail with a link is on its way" in asked
     page = add(ours, "eve@example.org", two.mornings, way="ask")
-    assert "eve@example.org has to confirm still; no mail is due today" in page
+    assert "eve@example.org has to confirm still; no mail goes out now" in page
 
 
 def test_who_left_is_never_brought_back(ours: Seat, two: Two) -> None:

@@ -89,6 +89,7 @@ def check_rendered(folder: Path, titles: list[str]) -> None:
     assert "<!--[if mso" in page
     dark = page[page.index("prefers-color-scheme: dark") :]
     assert dark.count("!important") > 15
+    assert re.search(r"\bbody\b[^{}]*\{ background-color: #\w+ !important", dark), "short mails too"
     assert not re.search(r"<link\b|@import|@font-face|fonts\.googleapis|<script", page)
     assert not re.search(r"\{\{|\}\}|\{%", page)
     assert not re.search(r"n[0-9a-f]{20}-", page)

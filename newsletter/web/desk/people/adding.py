@@ -81,7 +81,7 @@ def _add(
             _("A mail with a link is on its way to %(who)s.", who=address.typed)
             if mailed
             else _(
-                "%(who)s has to confirm still; no mail is due today, this mailbox "
+                "%(who)s has to confirm still; no mail goes out now, as this mailbox "
                 "had enough of them.",
                 who=address.typed,
             )
