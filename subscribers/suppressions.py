@@ -221,11 +221,6 @@ COVERS_PERSON = (
 """The ways in which a Suppression covers a Subscriber, each a join along an index."""
 
 
-def list_suppressions(session: Session) -> list[Suppression]:
-    """All of them, in the order they came."""
-    return list(each_suppression(session))
-
-
 def each_suppression(session: Session, list_id: int | None = None) -> Iterator[Suppression]:
     """All of them, or those of one list alone, in the order they came; read page by page."""
     after = 0

@@ -34,7 +34,7 @@ from newsletter.sending.trial_copies import post, trial_copies
 from subscribers import segments
 from subscribers.audience import count_audience
 from subscribers.filters.language import parse as parse_segment
-from subscribers.lists import find_list
+from subscribers.lists import find_list, of_newsletter
 from subscribers.models import SubscriberList
 
 _FARTHEST_YEARS = 10
@@ -194,9 +194,7 @@ def _lists(session: Session, issue: Issue, names: list[str]) -> list[SubscriberL
     """The named lists, or the newsletter's only one."""
     if names:
         return [find_list(session, name) for name in dict.fromkeys(names)]
-    own = session.scalars(
-        select(SubscriberList).where(SubscriberList.newsletter_id == issue.newsletter_id)
-    ).all()
+    own = of_newsletter(session, issue.newsletter_id)
     if len(own) == 1:
         return list(own)
     known = ", ".join(found.slug for found in own) or "none yet: `newsletter lists create NAME`"

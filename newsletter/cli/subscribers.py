@@ -94,7 +94,7 @@ def _standing(
     elif mailed:
         said = f"{person.email} {verb} asked to confirm {on.slug!r}"
     else:
-        said = f"{person.email} has to confirm {on.slug!r} still; this mailbox had enough mails about it"
+        said = f"{person.email} has to confirm {on.slug!r} still; the mailbox had enough mails"
     if suppressions.is_suppressed(session, person.address_key):
         said += "; the address is suppressed and gets no issue"
     return f"{said}."

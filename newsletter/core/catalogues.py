@@ -5,30 +5,23 @@ A language is a file: `newsletter/locale/de/LC_MESSAGES/readers.po`. docs/decisi
 
 import gettext
 import re
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from functools import cache
-from io import BytesIO
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from newsletter.core import logs
+from newsletter.core import catalogue_files, logs
 from newsletter.core.sentences import Count, Sentence
 
 if TYPE_CHECKING:
     from babel import Locale
-    from babel.messages.catalog import Catalog, Message
 
 ENGLISH = "en"
 LOCALES = Path(__file__).parents[1] / "locale"
-_VALUE, _TAG = re.compile(r"%\(\w+\)[rs]"), re.compile(r"<[^>]*>")
-_STRAY = re.compile(r"[%<\x00-\x1f\x7f]")
 _RANGE = re.compile(r"(?P<tag>[\w-]+)(?:\s*;\s*q=(?P<q>[01](?:\.\d{0,3})?))?(?:\s*;.*)?", re.ASCII)
 _MOST_PARTS = 4
-_COUNTED = range(200)
-"""Any more are counted like some of these, in every language."""
 
 log = logs.get(__name__)
 
@@ -126,64 +119,12 @@ def _by_lower_tag(domain: str) -> Mapping[str, str]:
 
 @cache
 def _catalogue(domain: str, language: str) -> gettext.NullTranslations:
-    """Nothing has to be compiled before: a process reads each language once.
-
-    Whatever is wrong with a file, pages and mails are made: what it spoils is English.
-    """
+    """Whatever is wrong with a file, pages and mails are made: what it spoils is English."""
     file = _files(domain).get(language)
     if file is None:
         return gettext.NullTranslations()
     try:
-        return _compiled(file)
+        return catalogue_files.read(file)
     except (ArithmeticError, LookupError, OSError, ValueError) as error:
         log.error("translation.unreadable", file=str(file), error=str(error))  # noqa: TRY400 - the error says what, and where
         return gettext.NullTranslations()
-
-
-def _compiled(file: Path) -> gettext.GNUTranslations:
-    from babel.messages.mofile import write_mo  # nor this
-    from babel.messages.pofile import read_po
-
-    with file.open("rb") as texts:
-        catalogue = read_po(texts)
-    for message in _unfit(catalogue):
-        log.error("translation.unfit", file=str(file), message=message.id)
-        catalogue.delete(message.id, message.context)
-    compiled = BytesIO()
-    write_mo(compiled, catalogue)
-    compiled.seek(0)
-    translations = gettext.GNUTranslations(compiled)
-    for n in _COUNTED:
-        translations.ngettext("", "", n)  # that its rule for plurals can be worked out
-    return translations
-
-
-def _unfit(catalogue: "Catalog") -> list["Message"]:
-    """What would break the page or the mail that it stands in."""
-    return [message for message in catalogue if message.id and not fits(message)]
-
-
-def fits(message: "Message") -> bool:
-    """It takes no values but those that are given, and has the tags of what it translates.
-
-    Nor has it lines where that has none: it may be a subject.
-    """
-    sources = _shapes(message.id)
-    values, strays = (set().union(*map(found, sources)) for found in (_VALUE.findall, _strays))
-    tags = Counter(_TAG.findall(sources[-1]))
-    return all(
-        values.issuperset(_VALUE.findall(shape))
-        and strays.issuperset(_strays(shape))
-        and Counter(_TAG.findall(shape)) == tags
-        for shape in _shapes(message.string)
-        if shape
-    )
-
-
-def _strays(shape: str) -> list[str]:
-    """What is no value, no tag and no text."""
-    return _STRAY.findall(_TAG.sub("", _VALUE.sub("", shape.replace("%%", ""))))
-
-
-def _shapes(texts: str | Iterable[str] | None) -> list[str]:
-    return [texts] if isinstance(texts, str) else list(texts or ())

@@ -113,11 +113,6 @@ class Connection:
         """The version of TLS in force, or empty."""
         return self._wire.tls
 
-    @property
-    def idle_seconds(self) -> float:
-        """Since the server's last answer."""
-        return asyncio.get_running_loop().time() - self._wire.idle_since
-
     async def exchange(self, body: bytes | None, envelope: Envelope | None) -> Exchange:
         """Hand in the body that got its go-ahead last time, and offer the next envelope.
 

@@ -22,11 +22,7 @@ _CLOCK_SECONDS: Final = 0.002
 
 
 class Wire(asyncio.Protocol):
-    """One conversation at a time; `fault` is set once and for all when it is over.
-
-    Attributes:
-        idle_since: the loop's time of the last answer.
-    """
+    """One conversation at a time; `fault` is set once and for all when it is over."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -45,7 +41,6 @@ class Wire(asyncio.Protocol):
         self._held_back = True
         self.is_secure = False
         self.fault: SmtpFault | None = None
-        self.idle_since = loop.time()
 
     @property
     def has_held_back(self) -> bool:
@@ -239,7 +234,6 @@ class Wire(asyncio.Protocol):
                 raise
         self._waiter = None
         self._reply_by = None
-        self.idle_since = self._loop.time()
         return self._replies
 
     def _unasked(self, wanted: int) -> None:

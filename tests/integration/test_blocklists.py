@@ -21,13 +21,13 @@ def kept(sessions: Sessions) -> set[tuple[object, ...]]:
     with sessions.reading() as session:
         return {
             (row.key, row.list_id, row.reason, row.source, row.created_at)
-            for row in suppressions.list_suppressions(session)
+            for row in suppressions.each_suppression(session)
         }
 
 
 def keys(sessions: Sessions) -> dict[str, SuppressionReason]:
     with sessions.reading() as session:
-        return {row.key: row.reason for row in suppressions.list_suppressions(session)}
+        return {row.key: row.reason for row in suppressions.each_suppression(session)}
 
 
 def imported(sessions: Sessions, tmp_path: Path, content: str | bytes) -> BlocklistReport:

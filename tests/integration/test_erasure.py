@@ -238,7 +238,7 @@ def test_the_suppression_becomes_a_hash_that_covers_the_address(sessions: Sessio
     person, _ = with_traces(sessions)
     erase(sessions, person)
     with sessions.reading() as session:
-        (kept,) = suppressions.list_suppressions(session)
+        (kept,) = suppressions.each_suppression(session)
         assert (kept.key, kept.reason) == (f"#{HASH}", SuppressionReason.ERASED)
         covered = suppressions.covering(session, Address.parse(ADA), erased=KEY)
         assert covered

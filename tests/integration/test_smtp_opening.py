@@ -105,7 +105,6 @@ def test_what_a_server_says_of_itself_can_be_read(run: Run) -> None:
             assert (connection.pipelining, connection.max_size) == (True, 50_000_000)
             await connection.exchange(ONE, None)
             assert connection.messages == 1
-            assert 0 <= connection.idle_seconds < 10
 
     run(test())
 

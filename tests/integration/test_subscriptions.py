@@ -252,7 +252,7 @@ def test_suppressions_are_kept_with_their_first_reason(sessions: Sessions) -> No
         key = "ada@example.org"
         assert suppressions.suppress(session, key, reason=SuppressionReason.GONE, source="a")
         assert not suppressions.suppress(session, key, reason=SuppressionReason.MANUAL, source="b")
-        (kept,) = suppressions.list_suppressions(session)
+        (kept,) = suppressions.each_suppression(session)
         assert (kept.reason, kept.source) == (SuppressionReason.GONE, "a")
         assert suppressions.lift(session, key)
         assert not suppressions.lift(session, key)

@@ -43,7 +43,7 @@ def test_who_is_gone_for_certain_is_suppressed_at_once(sessions: Sessions) -> No
     broadcast_id = sending(sessions, 1)
     assert fail(sessions, broadcast_id, parse_reply(550, "5.1.1 User unknown"))
     with sessions.reading() as session:
-        (kept,) = suppressions.list_suppressions(session)
+        (kept,) = suppressions.each_suppression(session)
     assert (kept.key, kept.source.split()[0]) == (ADA, "delivery")
 
 

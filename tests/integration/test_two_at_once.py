@@ -129,7 +129,7 @@ def test_two_suppress_one_address(sessions: Sessions) -> None:
     thread.join()
     assert later == [False]
     with sessions.reading() as session:
-        (kept,) = suppressions.list_suppressions(session)
+        (kept,) = suppressions.each_suppression(session)
     assert kept.source == "first"
 
 

@@ -15,6 +15,7 @@ from newsletter.sending import confirmation
 from newsletter.tracking.recording import Visit
 from newsletter.web.deps import Running, Visiting
 from newsletter.web.pages import language_of, render
+from newsletter.web.public.sign_up_form import Door
 from subscribers.evidence import Evidence
 from subscribers.models import (
     ConsentMethod,
@@ -121,7 +122,7 @@ def _evidence(runtime: Runtime, about: _About, visit: Visit, wording: str) -> Ev
         ConsentMethod.CONFIRMATION,
         source=f"{runtime.settings.site.public_url}/confirm",  # the rest of the address is a key
         wording=wording,
-        form=f"{about.slug}: confirmation",
+        form=f"{about.slug}: {Door.CONFIRMATION}",
         ip=visit.ip,
         user_agent=visit.user_agent,
     )

@@ -39,11 +39,13 @@ _SLUG = re.compile(r"[a-z0-9-]{1,80}")
 
 
 class Door(StrEnum):
-    """By which of its forms somebody signs up."""
+    """By which of a list's forms somebody comes."""
 
     PAGE = "page"
     EMBED = "embed"
     API = "api"
+    CONFIRMATION = "confirmation"
+    """The page that its mail leads to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ TONES = {
 }
 """Of a state's label, see `parts.state`."""
 
-_FORM = re.compile(rf"(?P<list>.+): (?P<door>{'|'.join((*Door, 'confirmation'))})")
+_FORM = re.compile(rf"(?P<list>.+): (?P<door>{'|'.join(Door)})")
 _DELIVERY = re.compile(r"delivery ([0-9]+)")
 _IMPORT = re.compile(r"import (.+)", re.DOTALL)
 
@@ -99,7 +99,7 @@ def _doors(slug: str) -> Mapping[str, str]:
         Door.PAGE: _("on the sign-up page of %(list)s", list=slug),
         Door.EMBED: _("on another site, by a form of %(list)s", list=slug),
         Door.API: _("by a program, for %(list)s", list=slug),
-        "confirmation": _("on the confirmation page of %(list)s", list=slug),
+        Door.CONFIRMATION: _("on the confirmation page of %(list)s", list=slug),
     }
 
 
