@@ -19,7 +19,7 @@ class SystemMail(Base):
     idempotency_key: Mapped[str] = mapped_column(String(200), unique=True)
     kind: Mapped[str] = mapped_column(String(40))
     sender: Mapped[str] = mapped_column(String(320))
-    address: Mapped[str] = mapped_column(String(320))
+    address: Mapped[str] = mapped_column(String(320), index=True)
     wire: Mapped[bytes | None] = mapped_column(LargeBinary)
     """The message as it goes over the wire; deleted once the row is terminal."""
     state: Mapped[DeliveryState] = mapped_column(

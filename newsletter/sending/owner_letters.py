@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from newsletter.core import logs
@@ -95,13 +95,9 @@ def _listed(names: Sequence[str]) -> str:
 
 def _had_enough(session: Session, newsletter: Newsletter, person: Subscriber) -> bool:
     """Their last link still works; or they are on no list, and old mails are no reason to write."""
-    key = f"preferences-{newsletter.id}-{person.id}-"
-    posted = session.scalars(
-        select(SystemMail.created_at).where(
-            SystemMail.idempotency_key.startswith(key, autoescape=True),
-            SystemMail.created_at > now() - _STRANGERS_WINDOW,
-        )
-    ).all()
+    days = range(_STRANGERS_WINDOW.days + 1)
+    keys = [key for ago in days for key in _keys("preferences", newsletter, person, ago)]
+    posted = [at for at in _posted(session, keys) if at > now() - _STRANGERS_WINDOW]
     if any(at > now() - timedelta(hours=OWNER_HOURS) for at in posted):
         return True
     standing = preferences.preferences(session, person.id, newsletter.id, by_owner=False)
@@ -116,10 +112,20 @@ def _post(
     letter: Letter,
 ) -> bool:
     """One more letter of this kind today, if it is not too many; it gets its key here."""
-    key = f"{letter.kind}-{newsletter.id}-{person.id}-{now().date().isoformat()}-"
-    sent = session.scalar(
-        select(func.count()).where(SystemMail.idempotency_key.startswith(key, autoescape=True))
-    )
-    if (sent or 0) >= MOST_A_DAY or suppressions.is_suppressed(session, person.address_key):
+    keys = _keys(letter.kind, newsletter, person)
+    sent = len(_posted(session, keys))
+    if sent >= len(keys) or suppressions.is_suppressed(session, person.address_key):
         return False
-    return post(session, runtime, newsletter, person, replace(letter, key=f"{key}{sent}"))
+    return post(session, runtime, newsletter, person, replace(letter, key=keys[sent]))
+
+
+def _keys(kind: str, newsletter: Newsletter, person: Subscriber, days_ago: int = 0) -> list[str]:
+    """Of that day's letters of this kind, in the order they go out."""
+    day = now().date() - timedelta(days=days_ago)
+    return [f"{kind}-{newsletter.id}-{person.id}-{day}-{n}" for n in range(MOST_A_DAY)]
+
+
+def _posted(session: Session, keys: Sequence[str]) -> Sequence[datetime]:
+    """When those went into the outbox that did; asked by whole keys, which an index has."""
+    posted = select(SystemMail.created_at).where(SystemMail.idempotency_key.in_(keys))
+    return session.scalars(posted).all()
