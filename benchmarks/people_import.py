@@ -21,6 +21,9 @@ from benchmarks.interleaved import Result, Sample, compete, timed
 from benchmarks.mails import SECRET
 from benchmarks.page import Chapter, Target, results_table
 from benchmarks.sending import Scale
+from newsletter.core.db import Sessions
+from subscribers import segment_indexes, segments
+from tests import factories
 from tests.servers import processes
 
 COMMAND = str(Path(sys.executable).with_name("newsletter"))
@@ -31,6 +34,7 @@ GROWTH_MB = 30
 """More memory for ten times the rows: caches fill up, nothing else may."""
 COPY, EXECUTEMANY = "COPY into a bare table, PostgreSQL", "executemany into a bare table, SQLite"
 POSTGRESQL, SQLITE = "import, PostgreSQL", "import, SQLite"
+WITH_SEGMENTS = "import, PostgreSQL, twelve saved segments"
 
 
 def importing(scale: Scale) -> Chapter:
@@ -40,6 +44,7 @@ def importing(scale: Scale) -> Chapter:
         contestants: dict[str, Callable[[], Sample]] = {
             COPY: partial(_copied, server, file, people),
             POSTGRESQL: partial(_imported_there, server, file, people),
+            WITH_SEGMENTS: partial(_imported_there, server, file, people, _save_segments),
             EXECUTEMANY: partial(_executed, file, people),
             SQLITE: partial(_imported_here, file, people),
         }
@@ -52,7 +57,8 @@ def importing(scale: Scale) -> Chapter:
 {people:,} rows with attributes on three lists: each address checked, looked up and stored with its
 subscription and its evidence, durably. The references put the cells as they are into a table
 without keys, in one transaction. On SQLite the import leaves the database to others for much of
-the time. CPU is that of the importing process and of the one that reads the file for it."""
+the time. Saved segments have an index each (decision 0039). CPU is that of the importing process
+and of the one that reads the file for it."""
     return Chapter(
         "Import people", said, results_table(results), _targets(results, small_memory, few)
     )
@@ -127,9 +133,23 @@ def _executed(file: Path, people: int) -> Sample:
         return timed(execute, people)
 
 
-def _imported_there(server: str, file: Path, people: int) -> Sample:
+def _imported_there(
+    server: str, file: Path, people: int, prepare: Callable[[Sessions], None] | None = None
+) -> Sample:
     with on_postgresql(server) as database:
+        if prepare:
+            prepare(database.sessions)
         return _imported(database, file, people)
+
+
+def _save_segments(sessions: Sessions) -> None:
+    """As many as have an index, with half of all people inside or a part of them."""
+    terms = ['attributes.plan = "pro"', *(f"attributes.age > {80 - 7 * n}" for n in range(11))]
+    with sessions.writing() as session:
+        on = factories.a_list(session, "segments", factories.stored_issue(session))
+        for number, term in enumerate(terms):
+            segments.save(session, on, f"Segment {number}", term)
+    segment_indexes.keep(sessions, worth_people=0)
 
 
 def _imported_here(file: Path, people: int) -> Sample:

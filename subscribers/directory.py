@@ -18,7 +18,7 @@ from newsletter.mail.address import Address
 from subscribers.filters import spellings
 from subscribers.filters.folding import fold, folded
 from subscribers.models import Subscriber, Subscription, SubscriptionStatus
-from subscribers.whole_tables import make_room
+from subscribers.whole_tables import in_parts, make_room
 
 MAX_PAGE = 1_000
 MAX_SEARCH = 100
@@ -39,6 +39,7 @@ class Search:
         among: only those on one of these lists, such as all of a newsletter; a status is one there.
         on_none: only those on no list of anybody's.
         is_whole: `part` is somebody's whole address, and they alone are meant: see `narrowed`.
+        is_at_hand: PostgreSQL has an index of whom the segment is about.
     """
 
     list_id: int | None = None
@@ -48,6 +49,7 @@ class Search:
     among: tuple[int, ...] | None = None
     on_none: bool = False
     is_whole: bool = False
+    is_at_hand: bool = False
 
     def __post_init__(self) -> None:
         if self.inside is not None and self.list_id is None:
@@ -84,7 +86,7 @@ def page(session: Session, search: Search, *, after: int = 0, limit: int = 50) -
     nearby = _people(session, search, after, limit, upto=after + _NEARBY)
     if len(nearby) > limit:
         return _cut(nearby, limit)
-    return _cut(_anywhere(session, search, after, limit), limit)
+    return _anywhere(session, search, after, limit)
 
 
 def _cut(people: Sequence[Subscriber], limit: int) -> Page:
@@ -100,15 +102,18 @@ def _people(
     return session.scalars(found.order_by(_id(search)).limit(limit + 1)).all()
 
 
-def _anywhere(session: Session, search: Search, after: int, limit: int) -> Sequence[Subscriber]:
-    """Their ids first: an index may have all that is asked, and rows are wide."""
+def _anywhere(session: Session, search: Search, after: int, limit: int) -> Page:
+    """Their ids first: an index may have all that is asked, and rows are wide.
+
+    The ids say where the page ends: somebody may be erased before their row is read.
+    """
     make_room(session)
     found = _behind(search, select(_id(search)).select_from(Subscriber), after)
     no_index_order = _id(search) + 0
     ids = session.scalars(found.order_by(no_index_order).limit(limit + 1)).all()
-    return session.scalars(
-        select(Subscriber).where(Subscriber.id.in_(ids)).order_by(Subscriber.id)
-    ).all()
+    shown = ids[:limit]
+    rows = select(Subscriber).where(Subscriber.id.in_(shown)).order_by(Subscriber.id)
+    return Page(session.scalars(rows).all(), shown[-1] if len(ids) > limit else None)
 
 
 def _behind(search: Search, people: Select[Any], after: int) -> Select[Any]:
@@ -123,7 +128,9 @@ def count(session: Session, search: Search) -> int:
         people = func.count(who if search.list_id is not None else who.distinct())
         counted = select(people).select_from(Subscription)
         return session.scalar(counted.where(*_subscribed(search))) or 0
-    return session.scalar(_found(search, select(func.count()).select_from(Subscriber))) or 0
+    make_room(session)
+    counted = _found(search, select(func.count()).select_from(Subscriber))
+    return sum(session.scalars(in_parts(session, counted) if search.is_at_hand else counted))
 
 
 def narrowed(session: Session, search: Search) -> Search:

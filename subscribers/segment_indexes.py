@@ -6,7 +6,7 @@ is as exact as what is counted without. See decision 0039.
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import create_mock_engine, select, text
@@ -22,8 +22,10 @@ from subscribers.filters.tree import All, Attribute, Compare, Exists, Field, Fil
 from subscribers.filters.writing import written
 from subscribers.models import Segment
 
-MOST = 12
-"""Of the segments made last: each index more makes an import slower."""
+MOST_TERMS = 12
+"""In all, of the segments made last: each more makes an import slower."""
+_MOST_CHARACTERS = 500
+"""Of one segment: PostgreSQL keeps the words of an index in one row, and that in one page."""
 WORTH_PEOPLE = 50_000
 """Fewer are read through at once."""
 _WAIT_SECONDS = 30
@@ -47,13 +49,19 @@ def keep(
     *,
     worth_people: int = WORTH_PEOPLE,
     stop: Callable[[], bool] = lambda: False,
-) -> None:
+) -> bool:
     """Make the indexes that are missing, drop those that no segment asks for; none on SQLite.
 
     Nobody who reads or writes waits for it. One process at a time: two would wait for each other.
+
+    Returns:
+        Whether something changed; meanwhile there may be more to do. What failed is no change.
+
+    Raises:
+        DBAPIError: the database went away.
     """
     if sessions.dialect != "postgresql":
-        return
+        return False
     with sessions.reading() as session:
         wanted = _wanted(session)
         there = _there(session)
@@ -62,12 +70,12 @@ def keep(
     changes = [f"DROP INDEX CONCURRENTLY IF EXISTS {name}" for name in there.keys() - kept]
     if are_many:
         changes += [making for name, making in wanted.items() if name not in kept]
-    if changes:
-        _change(sessions, changes, stop)
+    return bool(changes) and _change(sessions, changes, stop)
 
 
-def _change(sessions: Sessions, changes: Sequence[str], stop: Callable[[], bool]) -> None:
+def _change(sessions: Sessions, changes: Sequence[str], stop: Callable[[], bool]) -> bool:
     """One by one, each for itself: what fails is found as it is the next time."""
+    went_well = True
     with sessions.at_once() as connection:
         connection.execute(text(f"SET lock_timeout = '{_WAIT_SECONDS}s'"))
         for change in changes:
@@ -76,8 +84,12 @@ def _change(sessions: Sessions, changes: Sequence[str], stop: Callable[[], bool]
             try:
                 connection.exec_driver_sql(change)
             except DBAPIError as error:
+                if error.connection_invalidated:
+                    raise
                 log.warning("segment_index.failed", error=type(error.orig).__name__)
+                went_well = False
         connection.execute(text("RESET lock_timeout"))
+    return went_well
 
 
 def has_one(session: Session, tree: Filter) -> bool:
@@ -118,17 +130,30 @@ def _there(session: Session) -> Mapping[str, bool]:
 def _wanted(session: Session) -> Mapping[str, str]:
     """What makes each, by its name, which says what it holds."""
     found: dict[str, str] = {}
-    newest_first = select(Segment.text).order_by(Segment.created_at.desc(), Segment.id.desc())
-    for saved in session.scalars(newest_first):
+    room = MOST_TERMS
+    for part in _lasting_parts(session):
+        holds, terms = _written_out(part), _count_terms(part)
+        name = _named(holds)
+        if name not in found and terms <= room and len(written(part)) <= _MOST_CHARACTERS:
+            found[name] = f"CREATE INDEX CONCURRENTLY {name} ON subscribers (id) WHERE {holds}"
+            room -= terms
+    return found
+
+
+def _lasting_parts(session: Session) -> Iterator[Filter]:
+    """Of all segments, those made last before others."""
+    for saved in session.scalars(select(Segment.text).order_by(Segment.id.desc())):
         try:
             part = lasting_part(parse(saved))
         except InputError:  # of an earlier version: nobody can use it either
             continue
-        if part is not None and len(found) < MOST:
-            holds = _written_out(part)
-            name = _named(holds)
-            found[name] = f"CREATE INDEX CONCURRENTLY {name} ON subscribers (id) WHERE {holds}"
-    return found
+        if part is not None:
+            yield part
+
+
+def _count_terms(part: Filter) -> int:
+    """Each value of `in` is one."""
+    return sum(len(term.values) if isinstance(term, Compare) else 1 for term in leaves(part))
 
 
 def _named(holds: str) -> str:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, delete, func, select, union_all
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -28,7 +28,7 @@ from subscribers.models import (
     Subscription,
     SubscriptionStatus,
 )
-from subscribers.whole_tables import make_room, parts
+from subscribers.whole_tables import in_parts, make_room
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +66,11 @@ def count(session: Session, on: SubscriberList, tree: Filter) -> SegmentCount:
     make_room(session)
     found = select(Subscription.status, func.count()).where(Subscription.list_id == on.id, inside)
     found = found.group_by(Subscription.status)
-    counted = [found]
     if asks_about_the_person(tree):
         found = found.join(Subscriber, Subscriber.id == Subscription.subscriber_id)
-        is_ready = segment_indexes.has_one(session, tree)
-        counted = [found.where(part) for part in parts(session)] if is_ready else [found]
+    counted = in_parts(session, found) if segment_indexes.has_one(session, tree) else found
     statuses: Counter[SubscriptionStatus] = Counter()
-    for status, people in session.execute(union_all(*counted)):
+    for status, people in session.execute(counted):
         statuses[status] += people
     return SegmentCount(statuses)
 

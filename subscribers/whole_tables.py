@@ -1,8 +1,8 @@
 """Statements that read a whole table while somebody waits for the answer."""
 
-from collections.abc import Iterator
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import CompoundSelect, Select, and_, func, select, union_all
 from sqlalchemy.orm import Session
 
 from subscribers.models import Subscriber, Subscription
@@ -26,14 +26,19 @@ def make_room(session: Session) -> None:
         session.execute(_ROOM)
 
 
-def parts(session: Session) -> Iterator[ColumnElement[bool]]:
-    """Conditions that cut people joined with subscriptions into parts, by their ids.
+def in_parts(
+    session: Session, counted: Select[*tuple[Any, ...]]
+) -> CompoundSelect[*tuple[Any, ...]]:
+    """A count of people joined with subscriptions, cut by their ids; the rows are to be summed.
 
-    Where both tables have their ids in order, each process of PostgreSQL walks along its part; of
-    the whole, each would walk along all of one table.
+    Where both tables are walked in the order of ids, each process of PostgreSQL walks along its
+    part; of the whole, each would walk along all of one table.
     """
     last = session.scalar(select(func.max(Subscriber.id))) or 0
     step = last // _PARTS + 1
-    for before in range(0, last, step):
-        ids = (Subscriber.id, Subscription.subscriber_id)
-        yield and_(*(condition for i in ids for condition in (i > before, i <= before + step)))
+    ids = (Subscriber.id, Subscription.subscriber_id)
+    within = (
+        and_(*(condition for i in ids for condition in (i > before, i <= before + step)))
+        for before in range(0, last + 1, step)
+    )
+    return union_all(*map(counted.where, within))

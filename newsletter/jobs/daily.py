@@ -6,6 +6,7 @@ counted, and the indexes of saved segments are looked after.
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 
 from newsletter.core.runtime import Runtime
 from newsletter.jobs.repeating import repeating
@@ -50,17 +51,18 @@ def count_reports(runtime: Runtime, stop: Callable[[], bool] = lambda: False) ->
         growth.refresh(runtime.sessions)
 
 
+def look_after_all(runtime: Runtime, stop: Callable[[], bool] = lambda: False) -> None:
+    """What is due every hour."""
+    keep_house(runtime, stop)
+    count_reports(runtime, stop)
+    keep_indexes(runtime, stop)
+
+
 def keeping_house(runtime: Runtime) -> AbstractContextManager[None]:
     """Ask every hour while the block runs."""
-
-    def ask(stop: Callable[[], bool]) -> None:
-        keep_house(runtime, stop)
-        count_reports(runtime, stop)
-        keep_indexes(runtime, stop)
-
     return repeating(
         "house",
-        ask,
+        partial(look_after_all, runtime),
         failed_event="house.failed",
         seconds=PERIOD_SECONDS,
         first_seconds=_FIRST_SECONDS,

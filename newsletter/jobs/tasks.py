@@ -114,15 +114,13 @@ def run_imports() -> None:
 
 @app.task(name=KEEP_HOUSE)
 def keep_house() -> None:
-    """What is due once a day, and what is counted every hour."""
-    daily.keep_house(running(), _stopping.is_set)
-    daily.count_reports(running(), _stopping.is_set)
-    segments.keep_indexes(running(), _stopping.is_set)
+    """Asked every hour; most of it is due once a day."""
+    daily.look_after_all(running(), _stopping.is_set)
 
 
 @app.task(name=KEEP_INDEXES)
 def keep_indexes() -> None:
-    """After a saved segment changed; if another worker is at it, the next hour finds more."""
+    """After a saved segment changed; ends at once where another worker is at it."""
     if not _stopping.is_set():
         segments.keep_indexes(running(), _stopping.is_set)
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, event, select
 
 from newsletter.core.db import Sessions
 from newsletter.core.errors import InputError
@@ -11,7 +11,13 @@ from subscribers import directory, exporting, segments, subscriptions
 from subscribers.directory import Search
 from subscribers.exporting import Form, Selection
 from subscribers.filters.language import parse
-from subscribers.models import Subscriber, SubscriberList, SubscriptionStatus
+from subscribers.models import (
+    ConsentEvent,
+    Subscriber,
+    SubscriberList,
+    Subscription,
+    SubscriptionStatus,
+)
 from tests import factories
 
 PEOPLE = [f"reader{number}@example.org" for number in range(7)]
@@ -131,6 +137,35 @@ def test_who_goes_between_two_pages_moves_nobody(
         session.execute(delete(Subscriber).where(Subscriber.id == gone.id))
         rest = directory.page(session, Search(lists[0].id), after=page.next_after)
         assert [person.email for person in rest.people] == PEOPLE[3:]
+
+
+@pytest.mark.parametrize("sessions", ["postgresql"], indirect=True)
+def test_who_goes_while_a_page_is_read_does_not_end_it(
+    sessions: Sessions,
+    lists: tuple[SubscriberList, SubscriberList],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On PostgreSQL: on SQLite a page is of one moment."""
+    monkeypatch.setattr(directory, "_NEARBY", 0)
+
+    waiting = [PEOPLE[0]]
+
+    def erase(_: object, __: object, statement: str, *___: object) -> None:
+        if "subscribers.id IN" in statement and waiting:
+            found = select(Subscriber).where(Subscriber.email == waiting.pop())
+            with sessions.writing() as other:
+                gone = other.scalars(found).one()
+                for table in (ConsentEvent, Subscription):
+                    other.execute(delete(table).where(table.subscriber_id == gone.id))
+                other.delete(gone)
+
+    with sessions.reading() as session:
+        event.listen(sessions.engine, "before_cursor_execute", erase)
+        page = directory.page(session, Search(part="reader"), limit=3)
+        assert [person.email for person in page.people] == PEOPLE[1:3]
+        assert page.next_after
+        rest = directory.page(session, Search(part="reader"), after=page.next_after, limit=7)
+    assert [person.email for person in rest.people] == PEOPLE[3:]
 
 
 def test_what_cannot_be_asked_is_refused() -> None:

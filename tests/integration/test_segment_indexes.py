@@ -1,29 +1,36 @@
 """Indexes of saved segments: made, used, dropped, and with nothing in them that was typed."""
 
+import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
-from sqlalchemy import event, select, text
+from sqlalchemy import Connection, delete, event, select, text, update
 from structlog.testing import capture_logs
 
 from newsletter.core.db import Sessions
 from newsletter.core.doorbell import SEGMENTS
 from newsletter.core.tokens import TokenKeys
+from newsletter.jobs import daily
 from newsletter.jobs.segments import keep_indexes
 from newsletter.migrations import schema
 from newsletter.sending import leases
-from subscribers import segment_indexes, segments
+from newsletter.sending.models import Lease
+from subscribers import directory, segment_indexes, segments
+from subscribers.directory import Search
 from subscribers.filters.language import parse
 from subscribers.filters.sql import Surroundings, condition
 from subscribers.filters.tree import Filter
 from subscribers.filters.writing import written
-from subscribers.models import Segment, Subscriber, SubscriberList
+from subscribers.models import Engagement, Segment, Subscriber, SubscriberList, Subscription
 from tests import factories, segment_people
 from tests.segment_evaluator import Person, matches
 from tests.segment_people import NOW
 from tests.segment_trees import trees
+from tests.waiting import wait_until
 
 PRO = 'attributes.plan = "pro"'
 pytestmark = pytest.mark.parametrize("sessions", ["postgresql"], indirect=True)
@@ -37,6 +44,14 @@ def crowd(sessions: Sessions) -> Iterator[Crowd]:
         made = segment_people.insert(session)
     yield made
     saved(sessions, made)
+
+
+@pytest.fixture
+def without_others(sessions: Sessions) -> None:
+    """No other index of people answers in place of a segment's."""
+    with sessions.writing() as session:
+        for name in ("ix_subscribers_domain_key", "ix_subscribers_attributes"):
+            session.execute(text(f"DROP INDEX {name}"))
 
 
 def saved(sessions: Sessions, crowd: Crowd, *texts: str) -> None:
@@ -67,8 +82,9 @@ def by_index(sessions: Sessions, tree: Filter) -> set[int]:
         compiled = asked.compile(dialect=sessions.engine.dialect)
         plan = session.connection().exec_driver_sql(f"EXPLAIN {compiled}", compiled.params)
         steps = "\n".join(step for (step,) in plan)
-        assert "using segment_" in steps, f"{written(tree)}\n{steps}"
-        assert "Filter" not in steps
+        if "One-Time Filter: false" not in steps:  # PostgreSQL saw that nobody can be inside
+            assert "using segment_" in steps, f"{written(tree)}\n{steps}"
+            assert "Filter" not in steps
         return set(session.scalars(asked))
 
 
@@ -109,22 +125,73 @@ def test_an_index_says_who_is_inside(sessions: Sessions, crowd: Crowd, said: str
 )
 @given(tree=trees())
 def test_whatever_lasts_of_a_segment_has_an_index(
-    sessions: Sessions, crowd: Crowd, tree: Filter
+    sessions: Sessions, crowd: Crowd, without_others: None, tree: Filter
 ) -> None:
     part = segment_indexes.lasting_part(tree)
     assume(part is not None)
     assert part is not None
     saved(sessions, crowd, written(part))
+    assume(there(sessions))
     assert by_index(sessions, part) == inside(crowd, part)
 
 
 def test_a_larger_filter_is_counted_by_it_too(sessions: Sessions, crowd: Crowd) -> None:
     saved(sessions, crowd, f"status = active and {PRO} and opened_within(30d)")
-    larger = parse(f"{PRO} and sample(50%) and status = pending")
     assert by_index(sessions, parse(PRO)) == inside(crowd, parse(PRO))
+    larger = parse(f"{PRO} and sample(50%) and status = pending")
+    assert counted(sessions, crowd, larger) == len(inside(crowd, larger))
+    other = parse(f"{PRO} and locale exists")
+    assert counted(sessions, crowd, other, in_parts=False) == len(inside(crowd, other))
+
+
+def many_people(sessions: Sessions) -> None:
+    """As PostgreSQL believes until it next counts."""
+    with sessions.writing() as session:
+        session.execute(text("UPDATE pg_class SET reltuples = 1e6 WHERE relname = 'subscribers'"))
+
+
+def counted(
+    sessions: Sessions, crowd: Crowd, tree: Filter, *, in_parts: bool = True, times: int = 1
+) -> int:
+    """The same by both counts there are, cut into parts if an index has who is inside."""
+    ran = statements_of(sessions)
     with sessions.reading() as session:
-        counted = segments.count(session, crowd[0], larger).people
-    assert counted == len(inside(crowd, larger))
+        on = crowd[0]
+        condition = segments.condition(session, tree, on.newsletter_id)
+        is_at_hand = segment_indexes.has_one(session, tree)
+        assert is_at_hand is in_parts
+        search = Search(on.id, inside=condition, is_at_hand=is_at_hand)
+        for _ in range(times):
+            by_status = segments.count(session, on, tree)
+            assert directory.count(session, search) == by_status.people
+        assert len([said for said in ran if "UNION ALL" in said]) == 2 * times * in_parts
+        generic = "SELECT coalesce(sum(generic_plans), 0) FROM pg_prepared_statements"
+        named = " WHERE statement LIKE '%subscribers.attributes%'"
+        assert session.scalar(text(generic + named)) == 0, "that knows no index of one value"
+    return by_status.people
+
+
+def statements_of(sessions: Sessions) -> list[str]:
+    ran: list[str] = []
+    event.listen(sessions.engine, "before_cursor_execute", lambda *about: ran.append(str(about[2])))
+    return ran
+
+
+def test_everybody_is_in_one_of_the_parts(sessions: Sessions, crowd: Crowd) -> None:
+    everybody = parse("attributes.plan exists or attributes.plan is null")
+    saved(sessions, crowd, written(everybody))
+    assert counted(sessions, crowd, everybody, times=12) == len(crowd[1])
+
+
+def test_where_nobody_is_left_nobody_is_counted(sessions: Sessions, crowd: Crowd) -> None:
+    saved(sessions, crowd, PRO)
+    with sessions.writing() as session:
+        session.execute(delete(Engagement))
+        session.execute(delete(Subscription))
+        session.execute(delete(Subscriber))
+    with sessions.reading() as session:
+        assert segment_indexes.has_one(session, parse(PRO))
+        assert segments.count(session, crowd[0], parse(PRO)).people == 0
 
 
 def test_it_follows_the_people(sessions: Sessions, crowd: Crowd) -> None:
@@ -167,13 +234,39 @@ def test_one_that_nobody_asks_for_goes(sessions: Sessions, crowd: Crowd) -> None
 
 
 def test_those_saved_last_have_one(sessions: Sessions, crowd: Crowd) -> None:
-    many = [f"attributes.score > {number}" for number in range(segment_indexes.MOST + 2)]
+    many = [f"attributes.score > {number}" for number in range(segment_indexes.MOST_TERMS + 2)]
     saved(sessions, crowd, *many)
     before = there(sessions)
-    assert len(before) == segment_indexes.MOST
+    assert len(before) == segment_indexes.MOST_TERMS
     assert by_index(sessions, parse(many[-1])) == inside(crowd, parse(many[-1]))
     saved(sessions, crowd, *many[2:])
     assert there(sessions) == before
+
+
+def test_what_asks_much_has_none_and_takes_no_room(sessions: Sessions, crowd: Crowd) -> None:
+    values = ", ".join(f'"{number}"' for number in range(segment_indexes.MOST_TERMS + 1))
+    saved(sessions, crowd, PRO, f"attributes.plan in ({values})")
+    assert len(there(sessions)) == 1
+    saved(sessions, crowd, PRO, f'attributes.plan = "{"x" * 500}"')
+    assert len(there(sessions)) == 1
+
+
+def test_the_longest_that_has_one_fits(sessions: Sessions, crowd: Crowd) -> None:
+    """PostgreSQL keeps the words of an index in one page; letters that do not compress."""
+    letters = iter(random.Random(1).sample(range(0x4E00, 0x9FA5), 600))
+    values = ", ".join(
+        f'"{"".join(chr(next(letters)) for _ in range(34))}"'
+        for _ in range(segment_indexes.MOST_TERMS)
+    )
+    saved(sessions, crowd, f"attributes.plan in ({values})")
+    assert set(there(sessions).values()) == {True}
+
+
+def test_who_ends_begins_nothing(sessions: Sessions, crowd: Crowd) -> None:
+    with sessions.writing() as session:
+        segments.save(session, crowd[0], "Paying", PRO)
+    segment_indexes.keep(sessions, worth_people=0, stop=lambda: True)
+    assert not there(sessions)
 
 
 def test_few_people_are_read_through(sessions: Sessions, crowd: Crowd) -> None:
@@ -239,8 +332,7 @@ def test_who_has_to_wait_too_long_says_so_and_comes_again(
 
 def test_nothing_that_was_typed_is_in_a_statement(sessions: Sessions, crowd: Crowd) -> None:
     said = 'attributes."canary\'%s:x" = "canary\'; DROP TABLE subscribers; --"'
-    ran: list[str] = []
-    event.listen(sessions.engine, "before_cursor_execute", lambda *about: ran.append(str(about[2])))
+    ran = statements_of(sessions)
     saved(sessions, crowd, said)
     assert any("CREATE INDEX" in statement for statement in ran)
     assert not any("canary" in statement for statement in ran)
@@ -259,15 +351,56 @@ def test_a_ring_after_every_change(sessions: Sessions, crowd: Crowd) -> None:
     assert rung == [SEGMENTS] * 3
 
 
-def test_one_process_at_a_time(
-    sessions: Sessions, crowd: Crowd, keys: TokenKeys, monkeypatch: pytest.MonkeyPatch
+def test_one_process_at_a_time_and_until_nothing_is_left(
+    sessions: Sessions, keys: TokenKeys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Sessions] = []
-    monkeypatch.setattr(segment_indexes, "keep", lambda given, **_: asked.append(given))
+    left = [True, True, False]
+    monkeypatch.setattr(segment_indexes, "keep", lambda _sessions, **_: left.pop(0))
     runtime = factories.runtime(sessions, keys)
     with leases.hold(sessions, "segment indexes", 60) as held:
         assert held
-        keep_indexes(runtime)
-    assert not asked
-    keep_indexes(runtime)
-    assert asked == [sessions]
+        daily.look_after_all(runtime)
+    assert len(left) == 3
+    daily.look_after_all(runtime)
+    assert not left
+
+
+def test_whoever_lost_the_right_to_it_ends(
+    sessions: Sessions, keys: TokenKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("newsletter.jobs.segments._LEASE_SECONDS", 1)
+    asked: list[bool] = []
+
+    def keep(_sessions: Sessions, *, stop: Callable[[], bool]) -> bool:
+        asked.append(stop())
+        with sessions.writing() as session:
+            session.execute(update(Lease).values(token=1))
+        wait_until(stop)
+        return True
+
+    monkeypatch.setattr(segment_indexes, "keep", keep)
+    keep_indexes(factories.runtime(sessions, keys))
+    assert asked == [False]
+
+
+def test_a_database_that_goes_away_is_said_and_found_again(
+    sessions: Sessions, crowd: Crowd, keys: TokenKeys
+) -> None:
+    with sessions.writing() as session:
+        segments.save(session, crowd[0], "Paying", PRO)
+    url = sessions.engine.url.set(drivername="postgresql")
+
+    def cut_off(connection: Connection, _cursor: object, statement: str, *_: object) -> None:
+        if "CREATE INDEX" in statement:
+            driver: Any = connection.connection.driver_connection
+            with psycopg.connect(url.render_as_string(hide_password=False)) as other:
+                other.execute("SELECT pg_terminate_backend(%s)", [driver.info.backend_pid])
+
+    many_people(sessions)
+    event.listen(sessions.engine, "before_cursor_execute", cut_off)
+    with capture_logs() as said:
+        keep_indexes(factories.runtime(sessions, keys))
+    event.remove(sessions.engine, "before_cursor_execute", cut_off)
+    assert [line["event"] for line in said] == ["segment_index.failed"]
+    keep_indexes(factories.runtime(sessions, keys))
+    assert set(there(sessions).values()) == {True}

@@ -1,11 +1,10 @@
 """Which people a page is about: what stands in its address, read and checked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from fastapi import HTTPException, Request
-from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from newsletter.accounts.permissions import Permission
@@ -15,7 +14,7 @@ from newsletter.core.sentences import say
 from newsletter.web.desk.editor import Editor
 from newsletter.web.desk.problems import without_place
 from newsletter.web.desk.text import _
-from subscribers import directory, lists, segments
+from subscribers import directory, lists, segment_indexes, segments
 from subscribers.browsing import Place
 from subscribers.directory import Search
 from subscribers.filters.tokens import SegmentError
@@ -131,9 +130,9 @@ def understood(session: Session, editor: Editor, wanted: Asked) -> Understood:
         if wanted.list_id == _ON_NONE and editor.may(Permission.INSTALLATION):
             return _narrowed(session, ours, Search(part=wanted.part, on_none=True))
         on = _list(ours, wanted)
-        inside = _inside(session, on, wanted) if wanted.segment else None
-        on_id = on.id if on else None
-        search = Search(on_id, status, inside, wanted.part, among=among)
+        search = Search(on.id if on else None, status, part=wanted.part, among=among)
+        if wanted.segment:
+            search = _inside(session, on, wanted.segment, search)
     except SegmentError as error:
         said = _("Expected %(what)s.", what=error.expected)
         return Understood(ours, None, {"segment": said}, error.picture)
@@ -170,8 +169,9 @@ def _list(ours: Sequence[SubscriberList], wanted: Asked) -> SubscriberList | Non
     return found
 
 
-def _inside(session: Session, on: SubscriberList | None, wanted: Asked) -> ColumnElement[bool]:
+def _inside(session: Session, on: SubscriberList | None, segment: str, search: Search) -> Search:
     if on is None:
         raise InputError("list", say("choose the list that the segment is about"))
-    tree = segments.read(session, [on], wanted.segment)
-    return segments.condition(session, tree, on.newsletter_id)
+    tree = segments.read(session, [on], segment)
+    inside = segments.condition(session, tree, on.newsletter_id)
+    return replace(search, inside=inside, is_at_hand=segment_indexes.has_one(session, tree))
