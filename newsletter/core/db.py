@@ -134,9 +134,9 @@ class Sessions:
 
     @contextmanager
     def at_once(self) -> Iterator[Connection]:
-        """For one statement that is a transaction of its own, on a hot path.
+        """For statements each of which is a transaction of its own, such as one on a hot path.
 
-        No unit of work, nothing after the commit; on PostgreSQL one round trip in all.
+        No unit of work, nothing after the commit; on PostgreSQL one round trip for each.
         """
         with self.turn(), self._at_once.begin() as connection:
             yield connection
