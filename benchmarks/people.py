@@ -20,7 +20,6 @@ from subscribers.audience import count_audience
 from subscribers.directory import Search
 from subscribers.filters.language import parse
 from subscribers.models import Subscriber, Subscription, SubscriptionStatus
-from subscribers.whole_tables import make_room
 
 QUERY_SECONDS = 0.2
 REFERENCE = "count(*) of the largest list"
@@ -165,5 +164,5 @@ def _plan(sessions: Sessions, query: Query) -> str:
     with statements(sessions) as ran, sessions.reading() as session:
         query(session)
     slowest = max(ran, key=lambda statement: statement.seconds)
-    makes_room = any("set_config" in statement.text for statement in ran)
-    return plan_of(sessions, slowest.text, slowest.parameters, make_room if makes_room else None)
+    settings = [statement for statement in ran if "set_config" in statement.text]
+    return plan_of(sessions, slowest.text, slowest.parameters, settings)

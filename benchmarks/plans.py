@@ -1,13 +1,12 @@
 """What a database is asked, how long it takes, and what it does for that, in one line."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.orm import Session
 
 from newsletter.core.db import Sessions
 
@@ -53,15 +52,15 @@ def plan_of(
     sessions: Sessions,
     statement: str,
     parameters: Any,
-    prepare: Callable[[Session], None] | None = None,
+    settings: Sequence[Statement] = (),
 ) -> str:
-    """PostgreSQL's steps from the top, or SQLite's in their order."""
+    """PostgreSQL's steps from the top, or SQLite's in their order, with settings made before."""
     explain = "EXPLAIN (COSTS OFF)" if sessions.dialect == "postgresql" else "EXPLAIN QUERY PLAN"
     with sessions.reading() as session:
-        if prepare:
-            prepare(session)
         driver: Any = session.connection().connection.driver_connection
         cursor = driver.cursor()
+        for setting in settings:
+            cursor.execute(setting.text, setting.parameters)
         cursor.execute(f"{explain} {statement}", parameters)
         return _shortened([str(row[-1]) for row in cursor.fetchall()])
 

@@ -106,7 +106,7 @@ def _ids(session: Session, search: Search, place: Place, limit: int) -> list[int
         # What is frequent is found nearby, what is rare is looked for everywhere: see `directory`.
         if len(nearby) > limit:
             return nearby
-        make_room(session)
+        make_room(session, for_ids=True)
         return _read(session, _picked(search, place, limit, None))
     return _read(session, _of_lists(search, place, limit))
 

@@ -107,7 +107,7 @@ def _anywhere(session: Session, search: Search, after: int, limit: int) -> Page:
 
     The ids say where the page ends: somebody may be erased before their row is read.
     """
-    make_room(session)
+    make_room(session, for_ids=True)
     found = _behind(search, select(_id(search)).select_from(Subscriber), after)
     no_index_order = _id(search) + 0
     ids = session.scalars(found.order_by(no_index_order).limit(limit + 1)).all()
@@ -123,14 +123,21 @@ def _behind(search: Search, people: Select[Any], after: int) -> Select[Any]:
 
 def count(session: Session, search: Search) -> int:
     """How many people there are."""
-    if search.inside is None and not search.part and _is_on_lists(search):
-        who = Subscription.subscriber_id
-        people = func.count(who if search.list_id is not None else who.distinct())
-        counted = select(people).select_from(Subscription)
-        return session.scalar(counted.where(*_subscribed(search))) or 0
     make_room(session)
-    counted = _found(search, select(func.count()).select_from(Subscriber))
-    return sum(session.scalars(in_parts(session, counted) if search.is_at_hand else counted))
+    counted: Any = _found(search, select(func.count()).select_from(Subscriber))
+    if search.inside is None and not search.part and _is_on_lists(search):
+        counted = _counted_on_lists(session, search)
+    elif search.is_at_hand:
+        counted = in_parts(session, counted, Subscriber.id, Subscription.subscriber_id)
+    return sum(session.scalars(counted))
+
+
+def _counted_on_lists(session: Session, search: Search) -> Any:
+    """Of a list everybody is one row; of several, who is on two counts once."""
+    who = Subscription.subscriber_id
+    if search.list_id is not None:
+        return select(func.count()).select_from(Subscription).where(*_subscribed(search))
+    return in_parts(session, select(func.count(who.distinct())).where(*_subscribed(search)), who)
 
 
 def narrowed(session: Session, search: Search) -> Search:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.exc import IntegrityError
@@ -68,7 +69,9 @@ def count(session: Session, on: SubscriberList, tree: Filter) -> SegmentCount:
     found = found.group_by(Subscription.status)
     if asks_about_the_person(tree):
         found = found.join(Subscriber, Subscriber.id == Subscription.subscriber_id)
-    counted = in_parts(session, found) if segment_indexes.has_one(session, tree) else found
+    counted: Any = found
+    if segment_indexes.has_one(session, tree):
+        counted = in_parts(session, found, Subscriber.id, Subscription.subscriber_id)
     statuses: Counter[SubscriptionStatus] = Counter()
     for status, people in session.execute(counted):
         statuses[status] += people
