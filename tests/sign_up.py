@@ -37,6 +37,14 @@ AT_EASE = SignUpSettings(
     **{f"{kind}_{size}": 10_000 for kind in ("ip", "network") for size in ("soft", "hard")},
 )
 """Limits that no test comes near."""
+COMPANY = {"key": "company", "label": "Company", "required": True}
+NAME = {"key": "name", "label": "Your name", "required": False}
+ADA = "ada@example.org"
+ACTIVE, PENDING, UNSUBSCRIBED = (
+    SubscriptionStatus.ACTIVE,
+    SubscriptionStatus.PENDING,
+    SubscriptionStatus.UNSUBSCRIBED,
+)
 ERASURE_KEY = ErasureKey(b"an erasure key of the tests, long enough")
 
 

@@ -3,10 +3,13 @@
 import time
 from collections.abc import Callable
 
+_POLL_SECONDS = 0.02
 
-def wait_until(done: Callable[[], bool], seconds: float = 60) -> None:
-    """Ask again and again; fails when it did not come true in time."""
+
+def wait_until(true: Callable[[], bool], what: str = "it", seconds: float = 60) -> None:
+    """Return as soon as `true()`; TimeoutError names `what` otherwise."""
     end = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < end, f"waited {seconds:g} seconds in vain"
-        time.sleep(0.02)
+    while not true():
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what}: not within {seconds:.0f} s")
+        time.sleep(_POLL_SECONDS)

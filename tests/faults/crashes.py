@@ -10,7 +10,7 @@ from newsletter.core.failpoints import NAMES, VARIABLE
 from tests.acceptance.installation import Process
 from tests.faults.cases import EMBEDDED, FULL, Injection, Mode, fault
 from tests.faults.runs import LEASE_SECONDS, Run
-from tests.faults.servers import wait_until
+from tests.waiting import wait_until
 
 _PASSAGES_PER_MESSAGE = {"after_claim": 1 / 100, "inside_commit": 1 / 8}
 """At least; all other points are passed once for each message."""

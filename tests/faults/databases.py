@@ -9,7 +9,8 @@ from functools import partial
 from tests.faults.cases import EMBEDDED, FULL, fault
 from tests.faults.proxy import PostgresProxy
 from tests.faults.runs import CONNECTIONS, LEASE_SECONDS, Run
-from tests.faults.servers import Postgres, wait_until
+from tests.faults.servers import Postgres
+from tests.waiting import wait_until
 
 
 @fault("PostgreSQL restarted fast", modes=FULL)

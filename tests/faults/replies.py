@@ -7,7 +7,7 @@ from newsletter.broadcasts.models import BroadcastState
 from tests.faults.cases import EMBEDDED, FULL, fault
 from tests.faults.plans import Rule, Stage
 from tests.faults.runs import Run
-from tests.faults.servers import wait_until
+from tests.waiting import wait_until
 
 
 @dataclass(frozen=True, slots=True)

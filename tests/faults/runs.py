@@ -20,8 +20,9 @@ from tests.acceptance.installation import CELERY, NEWSLETTER, Installation, Proc
 from tests.faults.cases import Mode
 from tests.faults.checks import LedgerRow, Observed, read_events
 from tests.faults.plans import Plan, Rule
-from tests.faults.servers import Postgres, Redis, Referee, running, wait_until
+from tests.faults.servers import Postgres, Redis, Referee, running
 from tests.faults.templates import ISSUE_DATE, Templates
+from tests.waiting import wait_until
 
 CONNECTIONS = 8
 LEASE_SECONDS = 5

@@ -8,8 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,18 +20,9 @@ from tests.acceptance.installation import ROOT
 from tests.faults.plans import Plan
 from tests.servers.packages import INITDB, PG_DUMP, POSTGRES, PSQL, REDIS
 from tests.servers.processes import free_port, unprivileged
+from tests.waiting import wait_until
 
 _PATIENCE_SECONDS = 60
-_POLL_SECONDS = 0.02
-
-
-def wait_until(true: Callable[[], bool], what: str, seconds: float = _PATIENCE_SECONDS) -> None:
-    """Return as soon as `true()`; TimeoutError names `what` otherwise."""
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            raise TimeoutError(f"{what}: not within {seconds:.0f} s")
-        time.sleep(_POLL_SECONDS)
 
 
 @dataclass

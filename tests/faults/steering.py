@@ -24,8 +24,8 @@ from subscribers.models import Subscriber
 from tests.acceptance.installation import NEWSLETTER
 from tests.faults.cases import EMBEDDED, fault
 from tests.faults.runs import CONNECTIONS, Run
-from tests.faults.servers import wait_until
 from tests.servers.processes import free_port
+from tests.waiting import wait_until
 
 _Verb = Callable[[Session, int], None]
 

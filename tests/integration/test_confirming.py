@@ -10,20 +10,20 @@ from newsletter.core.clock import now
 from newsletter.mail.address import Address
 from subscribers import suppressions
 from subscribers.models import (
-    SubscriptionStatus,
     Suppression,
     SuppressionReason,
 )
-from tests.sign_up import ERASURE_KEY, Desk, path_of
-
-ADA = "ada@example.org"
-ACTIVE, PENDING, UNSUBSCRIBED = (
-    SubscriptionStatus.ACTIVE,
-    SubscriptionStatus.PENDING,
-    SubscriptionStatus.UNSUBSCRIBED,
+from tests.sign_up import (
+    ACTIVE,
+    ADA,
+    COMPANY,
+    ERASURE_KEY,
+    NAME,
+    PENDING,
+    UNSUBSCRIBED,
+    Desk,
+    path_of,
 )
-COMPANY = {"key": "company", "label": "Company", "required": True}
-NAME = {"key": "name", "label": "Your name", "required": False}
 
 
 def test_answers_become_the_persons_own_by_confirming(desk: Desk) -> None:

@@ -16,20 +16,21 @@ from subscribers.models import (
     Subscriber,
     SubscriberList,
     Subscription,
-    SubscriptionStatus,
     SuppressionReason,
 )
 from tests import factories
-from tests.sign_up import Desk, open_desk, path_of, value_of
-
-ADA = "ada@example.org"
-ACTIVE, PENDING, UNSUBSCRIBED = (
-    SubscriptionStatus.ACTIVE,
-    SubscriptionStatus.PENDING,
-    SubscriptionStatus.UNSUBSCRIBED,
+from tests.sign_up import (
+    ACTIVE,
+    ADA,
+    COMPANY,
+    NAME,
+    PENDING,
+    UNSUBSCRIBED,
+    Desk,
+    open_desk,
+    path_of,
+    value_of,
 )
-COMPANY = {"key": "company", "label": "Company", "required": True}
-NAME = {"key": "name", "label": "Your name", "required": False}
 
 
 def test_sign_up_confirm_welcome(desk: Desk) -> None:

@@ -1,4 +1,4 @@
-"""What a search reads of people, beside their ids: a third of their rows, on PostgreSQL."""
+"""What a search reads of people, beside their ids, without the rest of their rows: PostgreSQL."""
 
 from alembic import op
 
